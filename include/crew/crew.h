@@ -1,0 +1,467 @@
+/* crew.h - everything a program needs to write a long-lived network service.
+ *
+ * A program describes its services in `crew_service` structs and hands them to crew_main(),
+ * which gives it a supervised master, worker processes with an event loop each, and a command
+ * line (`start`, `stop`, `reload`, `status`, `connections`, ...).
+ *
+ * Rules that hold for every declaration below, unless its comment says otherwise:
+ *
+ *  - Zero means "the default written beside the field"; CREW_OFF switches off what is on by default.
+ *  - Errors are negative errno values. No call blocks. No call prints.
+ *  - Any call is legal in any callback, crew_close() and crew_abort() included: a connection is
+ *    destroyed only after the callback returned, and on_close comes exactly once, last.
+ *  - A crew_conn pointer is valid inside callbacks until its on_close has returned. To remember a
+ *    connection for later, keep crew_id() and look it up with crew_find().
+ *  - A NULL connection is a connection that has gone: calls return -ENOTCONN (or 0, false, NULL).
+ *  - Bytes lent to a callback are valid until it returns. Bytes given to a send are copied if they
+ *    must wait, except where the call says that it takes them over.
+ *  - Everything belongs to one worker and is called from its loop's thread; crew_post() is the one
+ *    call that other threads may make.
+ *  - Times are milliseconds of the monotonic clock; sizes are bytes. */
+#ifndef CREW_CREW_H
+#define CREW_CREW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CREW_VERSION "0.1.0"
+#define CREW_ABI     1
+
+#if defined(__GNUC__)
+#define CREW_API __attribute__((visibility("default")))
+#else
+#define CREW_API
+#endif
+
+/* In a numeric field of crew_service: switch off what is on by default, or "no limit". */
+#define CREW_OFF (-1)
+/* In crew_service.workers: one worker for each CPU this process may use. */
+#define CREW_AUTO (-2)
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+/* A view: `len` bytes at `data`, owned by somebody else. `data` may be NULL when `len` is 0. */
+typedef struct crew_bytes {
+	const char *data;
+	size_t len;
+} crew_bytes;
+
+/* The bytes of a string literal, without its NUL. */
+#ifdef __cplusplus
+#define CREW_BYTES(literal) (crew_bytes{ "" literal, sizeof(literal) - 1 })
+#else
+#define CREW_BYTES(literal) ((crew_bytes){ "" literal, sizeof(literal) - 1 })
+#endif
+
+/* A view of a NUL-terminated string. NULL gives no bytes. */
+CREW_API crew_bytes crew_str(const char *string);
+
+/* ---- what things are called ---------------------------------------------------------------- */
+
+typedef struct crew_app crew_app;
+typedef struct crew_service crew_service;
+typedef struct crew_protocol crew_protocol;
+typedef struct crew_conn crew_conn;     /* one peer */
+typedef struct crew_worker crew_worker; /* one service in one process */
+typedef struct crew_shared crew_shared; /* bytes for many receivers, reference-counted */
+
+/* Why a message was lost. The names (crew_reason_name) are those of `status`. */
+typedef enum crew_reason {
+	CREW_LOST_CLOSED,    /* offered to a connection whose peer had gone, that was closing, or by a stale id */
+	CREW_LOST_RESET,     /* the peer or the network broke the connection while it waited */
+	CREW_LOST_ABORTED,   /* we ended the connection first */
+	CREW_LOST_FULL,      /* the queue was at max_send_buffer */
+	CREW_LOST_HANDSHAKE, /* the handshake failed, or its queue filled before it was done */
+	CREW_LOST_EXPIRED,   /* its time to live passed in the queue */
+	CREW_LOST_EVICTED,   /* a newer message pushed it out */
+	CREW_LOST_DEADLINE,  /* the peer took nothing for send_timeout_ms and was cut off */
+	CREW_LOST_MEMORY,    /* the buffer budget was spent, or an allocation failed */
+	CREW_LOST_CRASH,     /* its worker died */
+	CREW_LOST_REASONS
+} crew_reason;
+
+/* Why a connection ended. The names (crew_end_name) are those of `status`. */
+typedef enum crew_end_reason {
+	CREW_END_PEER,      /* the peer closed */
+	CREW_END_RESET,     /* the peer or the network broke it */
+	CREW_END_APP,       /* the program closed or aborted it */
+	CREW_END_IDLE,      /* nothing came or went for idle_timeout_ms */
+	CREW_END_HANDSHAKE, /* the handshake failed or took longer than handshake_timeout_ms */
+	CREW_END_HEARTBEAT, /* no answer to a ping */
+	CREW_END_PROTOCOL,  /* the peer broke the protocol */
+	CREW_END_DEADLINE,  /* it took nothing for send_timeout_ms */
+	CREW_END_FULL,      /* its send queue was full and the policy says disconnect */
+	CREW_END_MEMORY,    /* no memory for it */
+	CREW_END_KICKED,    /* an operator ended it */
+	CREW_END_DRAIN,     /* the worker stopped */
+	CREW_END_CRASH,     /* the worker died */
+	CREW_END_REASONS
+} crew_end_reason;
+
+/* Short fixed names ("full", "peer"); "?" for a number that is no reason. Never NULL. */
+CREW_API const char *crew_reason_name(crew_reason reason);
+CREW_API const char *crew_end_name(crew_end_reason reason);
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+/* Text or binary: WebSocket tells them apart (RFC 6455 section 5.6); other protocols ignore it. */
+typedef enum crew_kind {
+	CREW_KIND_DEFAULT, /* inside on_message the kind of the message it answers, else text */
+	CREW_TEXT,
+	CREW_BINARY,
+} crew_kind;
+
+/* One message as it came in: a view, valid until the callback returns. */
+typedef struct crew_msg {
+	crew_bytes body;
+	crew_kind kind; /* CREW_TEXT or CREW_BINARY; raw streams are binary */
+} crew_msg;
+
+/* What on_error tells: `messages` messages of `bytes` bytes together (as the program offered them,
+ * before framing) were lost for one reason since on_error last told of that reason. */
+typedef struct crew_loss {
+	crew_reason reason;
+	uint64_t messages;
+	uint64_t bytes;
+} crew_loss;
+
+/* How a message is to be sent; zero is the default everywhere. */
+typedef struct crew_send_options {
+	crew_kind kind;
+} crew_send_options;
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+/* Offer one message to a connection. The protocol of the service frames it.
+ *
+ * Returns >= 0 when it was accepted: the framed bytes now waiting for that connection, this turn's
+ * included. A negative errno when it was not, and then none of it was:
+ *   -ENOTCONN  the peer has gone, the connection is closing, or `c` is NULL      (counted `closed`)
+ *   -ENOBUFS   the queue is at max_send_buffer and the kernel takes no more      (counted `full`)
+ *   -ENOMEM    no memory for it                                                  (counted `memory`)
+ *   -EMSGSIZE  longer than the protocol can frame                          (counted `send_invalid`)
+ *   -EINVAL    data is NULL and len is not 0, or an option is unknown      (counted `send_invalid`)
+ * The loss is told by on_error after the present callback; never from inside this call. */
+CREW_API int64_t crew_send(crew_conn *c, crew_bytes bytes);
+
+/* As crew_send, with options. `options` may be NULL. */
+CREW_API int64_t crew_send_with(crew_conn *c, crew_bytes bytes, const crew_send_options *options);
+
+/* As crew_send, of bytes that live for ever: they are never copied. */
+CREW_API int64_t crew_send_static(crew_conn *c, crew_bytes bytes);
+
+/* As crew_send, handing the bytes over: `free_fn(data, arg)` runs exactly once, as soon as they are
+ * no longer needed: before this call returns, after a negative return too, or later from the loop.
+ * `free_fn` may be NULL when there is nothing to free. It must not call crew. */
+CREW_API int64_t crew_send_owned(
+	crew_conn *c, crew_bytes bytes, void (*free_fn)(void *data, void *arg), void *arg);
+
+/* As crew_send, of shared bytes: encoded once, referenced by each connection that must wait.
+ * The caller's own reference stays the caller's. `s` NULL is -EINVAL. */
+CREW_API int64_t crew_send_shared(crew_conn *c, crew_shared *s);
+
+/* A shared message: a copy of `bytes` with one reference, the caller's. NULL without memory.
+ * References are counted without locks: ref, unref and send belong to the loop's thread, but a
+ * message may be made in another thread and handed over by crew_post(). */
+CREW_API crew_shared *crew_shared_new(crew_bytes bytes);
+CREW_API crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind);
+CREW_API crew_shared *crew_shared_ref(crew_shared *s);
+CREW_API void crew_shared_unref(crew_shared *s); /* NULL is allowed */
+CREW_API crew_bytes crew_shared_bytes(const crew_shared *s);
+
+/* Offer `s` to every open connection of this worker's `service` (for WebSocket: whose handshake is
+ * done). Each receiver is one message, counted and refused on its own. Returns how many accepted
+ * it; -EINVAL when `service` does not live in this process. */
+CREW_API int64_t crew_broadcast(const crew_service *service, crew_shared *s);
+
+/* Call `fn` for every open connection of this worker's `service`. Connections that `fn` closes, and
+ * those that open meanwhile, are handled. Returns how many it was called for; -EINVAL as above. */
+CREW_API int64_t crew_each(
+	const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg);
+
+/* ---- a connection -------------------------------------------------------------------------- */
+
+/* 12 bits of worker life, 20 bits of slot, 32 bits of use count; never 0 for a connection. */
+CREW_API uint64_t crew_id(const crew_conn *c);
+
+/* The connection with that id if it lives in this process and its on_close has not been called. */
+CREW_API crew_conn *crew_find(uint64_t id);
+
+/* The service's conn_size bytes, zeroed when the connection was accepted, aligned for any type.
+ * NULL when conn_size is 0. */
+CREW_API void *crew_data(crew_conn *c);
+
+CREW_API crew_worker *crew_worker_of(const crew_conn *c);
+CREW_API const crew_service *crew_service_of(const crew_conn *c);
+
+/* Framed bytes waiting for this connection, this turn's included. */
+CREW_API size_t crew_queued(const crew_conn *c);
+
+/* The peer's and our own address as text: "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:". Writes
+ * at most `size` bytes with the NUL, and returns the length it has in full, as snprintf does. */
+CREW_API size_t crew_remote(const crew_conn *c, char *text, size_t size);
+CREW_API size_t crew_local(const crew_conn *c, char *text, size_t size);
+
+/* Stop reading from the peer, and go on. Pauses do not nest. What had already arrived is delivered
+ * after crew_resume(). While paused a peer's close is noticed only by a send. */
+CREW_API int crew_pause(crew_conn *c);
+CREW_API int crew_resume(crew_conn *c);
+
+/* Let what arrives on `from` flow to `to` as messages, instead of to on_message, with
+ * back-pressure: reading from `from` pauses while `to` cannot keep up. When `from` ends, `to` is
+ * ended (crew_finish). Call it twice for both directions. `to` NULL takes the pipe away.
+ * -ENOTCONN, -EINVAL (from == to). */
+CREW_API int crew_pipe(crew_conn *from, crew_conn *to);
+
+/* Send nothing more: what is queued leaves, then the peer sees the end of the stream (FIN), while
+ * we go on reading until it ends too. For WebSocket the same as crew_close. */
+CREW_API int crew_finish(crew_conn *c);
+
+/* End a connection in good order: what is queued leaves, the protocol says goodbye (WebSocket:
+ * close 1000), the peer gets `linger_ms` to end its side, and then on_close is called. */
+CREW_API int crew_close(crew_conn *c);
+
+/* As crew_close; on a WebSocket with this close code (RFC 6455 section 7.4: 1000 to 4999 but for
+ * those that must not be sent) and reason (at most 123 bytes of UTF-8). -EINVAL otherwise. */
+CREW_API int crew_close_with(crew_conn *c, int code, crew_bytes reason);
+
+/* End a connection now: what is queued is lost (`aborted`), the peer sees a reset, and what the
+ * kernel held for it is freed at once. */
+CREW_API int crew_abort(crew_conn *c);
+
+/* In on_close, and once closing has begun: why. CREW_END_REASONS while it is open. */
+CREW_API crew_end_reason crew_close_reason(const crew_conn *c);
+
+/* ---- HTTP ---------------------------------------------------------------------------------- */
+
+typedef struct crew_header {
+	crew_bytes name;
+	crew_bytes value;
+} crew_header;
+
+/* One request (RFC 9112), complete and checked; all of it lent until on_request returns. */
+typedef struct crew_request {
+	crew_bytes method;
+	crew_bytes target; /* as it came */
+	crew_bytes path;   /* of the target, up to the `?`; not decoded */
+	crew_bytes query;  /* after the `?`; empty when there is none */
+	crew_bytes host;   /* of the Host field or the absolute target; empty with HTTP/1.0 */
+	crew_bytes body;   /* whole, chunks joined */
+	const crew_header *headers;
+	size_t header_count;
+	int version;       /* 10 or 11 */
+	bool keep_alive;
+} crew_request;
+
+/* The value of the first field of that name (case does not matter); no bytes when there is none. */
+CREW_API crew_bytes crew_request_header(const crew_request *request, const char *name);
+
+/* A whole response. Content-Length, Date and Connection are crew's to write. */
+typedef struct crew_response {
+	int status;          /* 0: 200 */
+	const char *type;    /* Content-Type; NULL: text/plain; charset=utf-8 when there is a body */
+	const crew_header *headers; /* more fields; may be NULL */
+	size_t header_count;
+	crew_bytes body;
+	bool close;          /* end the connection after it */
+} crew_response;
+
+/* Answer the request in hand: one message, counted like any. It may be called inside on_request or
+ * later (by id); the next request of that connection is read once this one is answered, so answers
+ * keep the order of the requests. A response to HEAD, 204 and 304 goes without its body.
+ * Errors as crew_send; -EINVAL also when no request waits for an answer, for a status outside
+ * 200..599, and for a field name or value with a byte that could split the response. */
+CREW_API int64_t crew_reply(crew_conn *c, const crew_response *response);
+
+/* ---- a protocol of your own ---------------------------------------------------------------- */
+
+/* A message on its way out: head, body and tail leave back to back. encode() may point `head` and
+ * `tail` into `room` or into crew_scratch(), and may replace `body`. */
+typedef struct crew_frame {
+	crew_bytes head;
+	crew_bytes body;
+	crew_bytes tail;
+	char room[32];
+} crew_frame;
+
+/* What a protocol does with the bytes of a stream; see examples/protocol.c. All functions run in
+ * the worker; they may close the connection, but must not send from cut, decode or encode. */
+struct crew_protocol {
+	const char *name;  /* also the scheme of `listen`: lower-case letters, digits */
+	size_t state_size; /* zeroed bytes for each connection: crew_protocol_state() */
+	/* The length of the first message in `in`, 0 when more bytes are needed to tell, or a negative
+	 * errno to end the connection (`protocol`). It may be longer than `in`; longer than max_message
+	 * ends the connection. Called again with more bytes, so remember in the state how far a
+	 * delimiter was looked for. Required. */
+	int64_t (*cut)(crew_conn *c, crew_bytes in);
+	/* Turn the bytes that cut measured into a message. NULL: the bytes are the body. A negative
+	 * errno ends the connection (`protocol`). */
+	int (*decode)(crew_conn *c, crew_bytes in, crew_msg *ret_msg);
+	/* Put a frame around frame->body. NULL: sent as it is. 0, -EMSGSIZE, -EINVAL, -ENOMEM. It must
+	 * depend on the body and kind alone: a shared message is encoded once for all receivers, with
+	 * `c` the first of them. */
+	int (*encode)(crew_conn *c, crew_kind kind, crew_frame *frame);
+	void (*on_open)(crew_conn *c);  /* before the service's on_open */
+	void (*on_close)(crew_conn *c); /* after the service's on_close */
+};
+
+CREW_API void *crew_protocol_state(crew_conn *c);
+
+/* `size` bytes for encode(), valid until the send that called it returns; NULL without memory. */
+CREW_API void *crew_scratch(crew_conn *c, size_t size);
+
+/* ---- loop ---------------------------------------------------------------------------------- */
+
+/* Timers: an id, never 0; -ENOMEM or -EINVAL (fn NULL). They belong to the worker and end with it.
+ * `every` counts from its own due time, so it does not drift; turns missed are not made up. */
+typedef void crew_timer_fn(crew_worker *w, void *arg);
+CREW_API int64_t crew_timer_after(crew_worker *w, uint64_t ms, crew_timer_fn *fn, void *arg);
+CREW_API int64_t crew_timer_every(crew_worker *w, uint64_t ms, crew_timer_fn *fn, void *arg);
+CREW_API int crew_timer_stop(int64_t timer); /* -ENOENT when it is done or was never */
+
+/* Watch a descriptor of the program's own: `fn` is called while it is ready (level-triggered).
+ * One watch for each descriptor: a second call changes it, `events` 0 ends it (do that before
+ * close()). 0, -EBADF, -EPERM (a plain file), -EINVAL, -ENOMEM. */
+#define CREW_READ  1u
+#define CREW_WRITE 2u
+typedef void crew_watch_fn(int fd, unsigned events, void *arg);
+CREW_API int crew_watch(int fd, unsigned events, crew_watch_fn *fn, void *arg);
+
+/* Call `fn(w, arg)` in the loop of `w`, soon, in the order of the posts of each thread. From any
+ * thread. 0, -ENOMEM, -EINVAL; -ESHUTDOWN when the worker no longer turns. */
+CREW_API int crew_post(crew_worker *w, void (*fn)(crew_worker *w, void *arg), void *arg);
+
+/* The loop's time: CLOCK_MONOTONIC in milliseconds, read once a turn. */
+CREW_API uint64_t crew_now_ms(void);
+
+/* ---- a worker ------------------------------------------------------------------------------ */
+
+CREW_API const crew_service *crew_worker_service(const crew_worker *w);
+CREW_API unsigned crew_worker_id(const crew_worker *w); /* 0 .. workers-1, stable across respawn */
+CREW_API unsigned crew_worker_generation(const crew_worker *w); /* 1, and one more each reload */
+CREW_API size_t crew_worker_connections(const crew_worker *w);
+
+/* Leave in good order, as at `stop`; the master starts a fresh worker. */
+CREW_API void crew_worker_recycle(crew_worker *w);
+
+/* The worker's counters by the names of `status` ("send_fail", "messages_queued", "close_peer",
+ * "fail_full"), or those of crew_app.counters. 0 for an unknown name. */
+CREW_API uint64_t crew_worker_counter(const crew_worker *w, const char *name);
+/* The same over all living workers of that service and what has been retired; a page that any
+ * worker serves can so tell of all. 0 for an unknown name. */
+CREW_API uint64_t crew_service_counter(const crew_service *service, const char *name);
+
+/* Add to the program's own counter `index` of crew_app.counters. An index out of range is ignored. */
+CREW_API void crew_count(crew_worker *w, unsigned index, int64_t n);
+
+/* A setting of section [app], from the file or --set; `fallback` when it is not there. The string
+ * lives as long as the process. Numbers take k, m, g. */
+CREW_API const char *crew_setting(const char *key, const char *fallback);
+CREW_API int64_t crew_setting_int(const char *key, int64_t fallback);
+
+/* One line to the log (see `[crew] log`), at most 4 KiB, with time, service and worker before it. */
+typedef enum crew_level { CREW_DEBUG, CREW_INFO, CREW_WARN, CREW_ERROR } crew_level;
+CREW_API void crew_log(crew_level level, const char *format, ...)
+#if defined(__GNUC__)
+	__attribute__((format(printf, 2, 3)))
+#endif
+	;
+
+/* ---- what a program consists of ------------------------------------------------------------ */
+
+/* What became of a worker, told to on_worker_exit in the master. */
+typedef struct crew_exit {
+	const crew_service *service;
+	unsigned id;
+	pid_t pid;
+	int status;        /* exit status; 0 when a signal ended it */
+	int signal;        /* 0 when it exited */
+	bool expected;     /* a stop, reload or recycle had told it to */
+	uint64_t lived_ms;
+} crew_exit;
+
+struct crew_service {
+	const char *name;   /* required: letters, digits, - and _; neither "crew" nor "app" */
+	const char *listen; /* SCHEME://HOST:PORT or SCHEME+unix://PATH; schemes tcp, text, frame, http,
+	                     * ws, and the name of `protocol`; unix:// is tcp+unix://. Host empty: every
+	                     * address; `[::1]` for IPv6. NULL: a service without a socket. RUNDIR/ at the
+	                     * start of a path stands for the run directory. */
+	const crew_protocol *protocol; /* your own; NULL: by the scheme */
+	size_t conn_size;   /* bytes of yours in each connection: crew_data() */
+
+	int workers;        /* 1; CREW_AUTO */
+	bool reuse_port;    /* a socket for each worker instead of one shared */
+	const char *user;   /* the workers' user; NULL: the master's */
+	const char *group;  /* NULL: the user's */
+
+	int64_t max_connections;        /* 0.9 x the descriptor limit, each worker */
+	int64_t max_connections_per_ip; /* off */
+	int64_t max_message;            /* 1 MiB: the longest message or request taken */
+	int64_t max_send_buffer;        /* 1 MiB: below it a message is taken whole, at it refused */
+	int64_t kernel_unsent_limit;    /* 128 KiB: TCP_NOTSENT_LOWAT */
+	int64_t send_timeout_ms;        /* off: end a peer that takes nothing for so long */
+	int64_t idle_timeout_ms;        /* off; HTTP: 60 s */
+	int64_t handshake_timeout_ms;   /* 10 s: WebSocket handshake, and each request's arrival */
+	int64_t heartbeat_ms;           /* WebSocket: 30 s: ping when nothing came for so long */
+	int64_t linger_ms;              /* 1 s: what a peer gets to end its side of a close */
+	int64_t drain_timeout_ms;       /* 30 s: `stop -g` and reload wait this long for connections */
+	int64_t stop_timeout_ms;        /* 2 s: `stop` gives queues this long to leave */
+
+	/* In the worker. on_worker_start runs before the first connection is accepted; a negative
+	 * return ends the worker as failed. on_worker_stop is the last call. on_reload tells a worker
+	 * that a reload replaces it. */
+	int (*on_worker_start)(crew_worker *w);
+	void (*on_worker_stop)(crew_worker *w);
+	void (*on_reload)(crew_worker *w);
+	/* In the master, after the obituary is written. */
+	void (*on_worker_exit)(const crew_exit *e);
+
+	void (*on_open)(crew_conn *c);                             /* handshake done */
+	void (*on_message)(crew_conn *c, crew_msg msg);
+	void (*on_request)(crew_conn *c, const crew_request *request); /* http, and plain HTTP on ws */
+	void (*on_end)(crew_conn *c);     /* the peer will send no more. Unset: crew_close when flushed */
+	void (*on_close)(crew_conn *c);   /* exactly once, last; crew_close_reason() */
+	void (*on_error)(crew_conn *c, const crew_loss *loss); /* messages were lost */
+	void (*on_full)(crew_conn *c);    /* the send queue reached max_send_buffer */
+	void (*on_drain)(crew_conn *c);   /* the send queue is empty again */
+};
+
+/* A counter of the program's own. */
+typedef struct crew_counter {
+	const char *name; /* lower-case letters, digits, _; not the name of a built-in one */
+	const char *unit;
+	const char *help; /* one sentence */
+} crew_counter;
+
+#define CREW_MAX_SERVICES 64
+#define CREW_MAX_COUNTERS 32
+
+struct crew_app {
+	const char *name;    /* NULL: the program file's name */
+	const char *version; /* the program's; NULL: "0" */
+	const char *config;  /* INI file to read when -c names none; NULL: none */
+	const crew_service *services[CREW_MAX_SERVICES + 1]; /* ends at the first NULL */
+	crew_counter counters[CREW_MAX_COUNTERS];            /* ends at the first NULL name */
+	/* Check settings of [app] before anything starts (`configtest`, start, reload). NULL: any key is
+	 * allowed. Return NULL when all is well, or a sentence that lives for ever. */
+	const char *(*on_config)(void);
+};
+
+/* Run the program: parse the command line, do what it says, return the exit status for main().
+ * main() runs in the master, in every worker and for every command: what comes before this call
+ * must be cheap and free of side effects. */
+#define crew_main(argc, argv, ...) \
+	crew_main_abi((argc), (argv), (__VA_ARGS__), CREW_ABI, sizeof(crew_app), sizeof(crew_service))
+CREW_API int crew_main_abi(
+	int argc, char **argv, const crew_app *app, int abi, size_t app_size, size_t service_size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

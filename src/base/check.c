@@ -1,0 +1,17 @@
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void crew__panic(const char *file, int line, const char *kind, const char *what)
+{
+	char text[512];
+	int n = snprintf(text, sizeof(text), "crew: panic: %s: %s (%s:%d)\n", kind, what, file, line);
+	if (n > 0) {
+		size_t length = crew__min((size_t)n, sizeof(text) - 1);
+		ssize_t ignored = write(STDERR_FILENO, text, length);
+		(void)ignored;
+	}
+	abort();
+}

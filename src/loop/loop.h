@@ -1,0 +1,99 @@
+/* loop.h - the event loop of one process: descriptors, timers, signals, posts, turns.
+ *
+ * A turn: wait for events; call the sources that are ready, each at most once; run timers that are
+ * due; run posts; then the turn's end (`on_turn_end` hooks: dirty connections are flushed, closed
+ * ones are destroyed). Time is read once a turn.
+ *
+ * A source may be removed, closed and forgotten by any callback of the turn, its own included, but
+ * its memory must stay until the turn's end: an event that was already fetched for a removed source
+ * is recognised by `fd < 0` and skipped.
+ *
+ * On fork: nothing is shared; a loop is made after exec. */
+#ifndef CREW_LOOP_LOOP_H
+#define CREW_LOOP_LOOP_H
+
+#include "base/base.h"
+#include "base/list.h"
+
+#include <sys/types.h>
+
+/* The same bits as CREW_READ and CREW_WRITE; HUP is always reported, ENDED (the peer sends no more)
+ * comes with READ. */
+#define CREW__READ  1u
+#define CREW__WRITE 2u
+#define CREW__HUP   4u
+#define CREW__ENDED 8u
+/* Wake only one of the processes that share this descriptor (EPOLLEXCLUSIVE where there is one). */
+#define CREW__SHARED 16u
+
+struct crew__loop;
+struct crew__source;
+struct crew__timer;
+
+/* Something with a descriptor. Embed it; `fd < 0` means removed. */
+typedef void crew__source_fn(struct crew__source *source, unsigned events);
+struct crew__source {
+	crew__source_fn *fn;
+	int fd;
+	unsigned events; /* what is watched; owned by the loop */
+};
+
+/* A timer in the loop's heap. Embed it zeroed; `place` is 0 when it is not running. */
+typedef void crew__timer_fn(struct crew__timer *timer);
+struct crew__timer {
+	crew__timer_fn *fn;
+	uint64_t due_ns;
+	uint32_t place;
+};
+
+/* A hook at the end of each turn: return true when there is still work, so that the next wait does
+ * not block. Embed it; hooks run in the order in which they were added. */
+struct crew__turn_hook {
+	struct crew__turn_hook *next;
+	bool (*fn)(struct crew__turn_hook *hook);
+};
+
+/* The engines. AUTO takes epoll where there is one. */
+enum crew__engine_kind { CREW__ENGINE_AUTO, CREW__ENGINE_EPOLL, CREW__ENGINE_POLL };
+
+int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop);
+void crew__loop_free(struct crew__loop *loop); /* NULL is allowed; sources are the caller's */
+const char *crew__loop_engine(const struct crew__loop *loop); /* "epoll", "poll" */
+
+/* Turn until crew__loop_stop. 0, or a negative errno of the engine. */
+int crew__loop_run(struct crew__loop *loop);
+/* One turn that waits at most `max_wait_ms` (-1: no limit). For tests and for --single. */
+int crew__loop_turn(struct crew__loop *loop, int max_wait_ms);
+void crew__loop_stop(struct crew__loop *loop);
+
+/* The turn's time. */
+uint64_t crew__loop_ns(const struct crew__loop *loop);
+/* Where the loop notes when the present turn began (ns), 0 while it waits; e.g. in shared memory.
+ * NULL: nowhere. Several may be added (--single has one for each worker). */
+int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns);
+
+/* Watch source->fd for `events`. 0 or a negative errno; -EPERM for plain files. */
+int crew__loop_add(struct crew__loop *loop, struct crew__source *source, unsigned events);
+/* Change what is watched (the source was added before). */
+int crew__loop_mod(struct crew__loop *loop, struct crew__source *source, unsigned events);
+/* Stop watching and set fd to -1; the caller closes the descriptor. Removed: nothing happens. */
+void crew__loop_remove(struct crew__loop *loop, struct crew__source *source);
+
+/* (Re)start a timer that fires once at `due_ns`; -ENOMEM. Stop: nothing when not running. */
+int crew__timer_start(struct crew__loop *loop, struct crew__timer *timer, uint64_t due_ns);
+void crew__timer_stop(struct crew__loop *loop, struct crew__timer *timer);
+
+void crew__loop_add_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
+void crew__loop_remove_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
+
+/* Call `fn(signo, arg)` in the loop when the process gets the signal (blocked and read by
+ * signalfd). One handler for each signal; calling again replaces it. */
+int crew__loop_signal(
+	struct crew__loop *loop, int signo, void (*fn)(int signo, void *arg), void *arg);
+/* Undo the signal mask in a child between fork and exec. */
+void crew__loop_unblock_signals(void);
+
+/* From any thread: call `fn(arg)` in the loop, in order. 0, -ENOMEM, -ESHUTDOWN. */
+int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg);
+
+#endif

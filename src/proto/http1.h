@@ -1,0 +1,84 @@
+/* http1.h - HTTP/1.x requests: bytes in, one request out (RFC 9112, RFC 9110).
+ *
+ * No sockets, no copies: the request is a set of views into the caller's bytes. Incremental in
+ * linear time: what arrived is scanned once for the head's end, the head is parsed when it is whole
+ * (or at once when it came whole), and a chunked body is decoded in place as it arrives. Strict:
+ * ambiguity is refused, never guessed. The full HTTP server is to be built on this parser, so
+ * nothing here knows what a reply is beyond the status that a bad request deserves. */
+#ifndef CREW_PROTO_HTTP1_H
+#define CREW_PROTO_HTTP1_H
+
+#include "base/base.h"
+
+enum {
+	CREW__HTTP_HEADERS_MAX = 100,      /* more fields: 431 */
+	CREW__HTTP_HEAD_MAX = 16 * 1024,   /* a longer head: 431 (414 when the request line alone is) */
+};
+
+/* One connection's parser between calls: small, because idle connections have it too. Zeroed is
+ * ready for the first request. */
+struct crew__http1 {
+	uint32_t scanned;    /* bytes of the present request already looked through for the head's end */
+	uint32_t head;       /* length of the head once it is known, else 0 */
+	uint32_t body;       /* Content-Length, or decoded bytes so far when chunked */
+	uint32_t chunk_in;   /* chunked: how far the coded body (after the head) has been read */
+	uint32_t chunk_left; /* chunked: bytes of the present chunk still to come */
+	uint8_t chunk_state;
+	uint8_t flags;
+};
+
+/* A complete request, or what is known of one: views into the bytes of that call. */
+struct crew__http1_request {
+	crew_request public; /* headers points to `table` */
+	crew_header table[CREW__HTTP_HEADERS_MAX];
+	bool upgrade_websocket; /* Connection has `upgrade`, Upgrade has `websocket` (RFC 6455 4.2.1) */
+	bool expect_continue;   /* RFC 9110 10.1.1 */
+	bool head_only;         /* HEAD */
+	bool chunked;
+	/* The WebSocket handshake's fields, empty when missing; `repeated` when one came twice. */
+	crew_bytes ws_key, ws_version, ws_protocol, ws_extensions;
+	bool ws_repeated;
+};
+
+enum crew__http1_result {
+	CREW__HTTP_MORE,    /* incomplete: call again with the same bytes and more behind them */
+	CREW__HTTP_HEAD,    /* the head is whole and good, the body is not: told once for each request
+	                     * whose body is still to come, so that 100-continue can be answered */
+	CREW__HTTP_REQUEST, /* complete; `ret_consumed` bytes are done with */
+	CREW__HTTP_BAD,     /* `ret_status` is the answer it deserves, then the connection ends */
+};
+
+/* `data` begins at the present request's first byte on every call (bytes may move between calls);
+ * a chunked body is decoded in place, so the bytes are written to. `max_message` bounds the body:
+ * beyond it 413, at the Content-Length or the chunk-size line, before the bytes come.
+ * Statuses: 400, 413, 414, 431, 501 (transfer coding other than chunked), 505. */
+enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
+	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
+
+/* The request that a CREW__HTTP_HEAD spoke of, or any partial: has any byte come? */
+bool crew__http1_idle(const struct crew__http1 *p);
+
+/* "OK", "Not Found"; "Unknown" for a status without a registered phrase. Never NULL. */
+const char *crew__http_phrase(int status);
+
+/* `name` is an RFC 9110 token; `value` has no CR, LF, NUL or other control byte but tab. */
+bool crew__http_token(crew_bytes name);
+bool crew__http_field_value(crew_bytes value);
+/* Case-insensitive comparison in ASCII. */
+bool crew__http_same(crew_bytes a, crew_bytes b);
+
+/* The IMF-fixdate (RFC 9110 5.6.7) of `unix_seconds`: 29 bytes and a NUL. */
+void crew__http_date(int64_t unix_seconds, char ret_text[30]);
+
+/* Write the head of a response into `room`: status line, Date, Content-Type, Content-Length,
+ * Connection (only where HTTP's default for `version` differs), the caller's fields. Returns its
+ * length, or -EMSGSIZE when `size` is too small, -EINVAL for what crew_reply() refuses. */
+struct crew__http_head {
+	const crew_response *response;
+	int version;     /* of the request: 10 or 11 */
+	bool keep_alive;
+	const char *date; /* 29 bytes, cached by the caller */
+};
+int crew__http_write_head(const struct crew__http_head *head, char *room, size_t size);
+
+#endif

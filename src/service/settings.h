@@ -1,0 +1,78 @@
+/* settings.h - what may be set, from where, and what is in force.
+ *
+ * One table names every key with its section, type, default, limits and help; the code's structs,
+ * then the INI file, then --set fill it, in that order. Whatever is wrong is told with its origin
+ * ("echo.ini:7", "--set") and the nearest known name, and nothing starts. A worker gets the settings
+ * of its generation from the master as text (crew__settings_write / crew__settings_parse), never
+ * from the file. */
+#ifndef CREW_SERVICE_SETTINGS_H
+#define CREW_SERVICE_SETTINGS_H
+
+#include "base/base.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+/* The settings of one service, all in force: no zero means "default" here. 0 is "off" where a
+ * feature can be off. */
+struct crew__service_settings {
+	const crew_service *service;
+	char *listen; /* NULL: no socket */
+	int64_t workers; /* resolved: >= 1 */
+	bool reuse_port;
+	char *user, *group; /* NULL: unchanged */
+	int64_t max_connections, max_connections_per_ip, max_message, max_send_buffer;
+	int64_t kernel_unsent_limit;
+	int64_t send_timeout_ms, idle_timeout_ms, handshake_timeout_ms, heartbeat_ms, linger_ms;
+	int64_t drain_timeout_ms, stop_timeout_ms;
+};
+
+struct crew__settings {
+	const crew_app *app;
+	unsigned services;
+	struct crew__service_settings service[CREW_MAX_SERVICES];
+	enum crew__engine_kind engine;
+	crew_level log_level;
+	char *log;     /* path; NULL: RUNDIR/NAME.log with -d, standard error in the foreground */
+	char *run_dir; /* always set, absolute */
+	int64_t control_mode; /* permissions of the control socket: octal, 0600 */
+	char *control_group;  /* NULL: unchanged */
+	char **app_keys, **app_values; /* section [app] */
+	size_t app_count;
+	char *name; /* the program's name */
+};
+
+/* Where the values come from. Pointers are borrowed. */
+struct crew__settings_source {
+	const crew_app *app;
+	const char *program;     /* argv[0], for the name */
+	const char *config;      /* file, or NULL; it must then exist */
+	const char *const *sets; /* "SECTION.KEY=VALUE" */
+	size_t set_count;
+	const char *run_dir;     /* --run-dir, or NULL */
+};
+
+/* Fill and check. 0, or -EINVAL/-ENOMEM/... with one line in `ret_error` that names origin, key,
+ * cause and what to do. Calls app->on_config last (with the settings in force for crew_setting). */
+int crew__settings_load(const struct crew__settings_source *source, struct crew__settings **ret_settings,
+	char *ret_error, size_t error_size);
+void crew__settings_free(struct crew__settings *settings);
+
+/* All in force as text ("section.key=value\n"), allocated; and back, for a worker. */
+char *crew__settings_write(const struct crew__settings *settings);
+int crew__settings_parse(const crew_app *app, const char *text, struct crew__settings **ret_settings,
+	char *ret_error, size_t error_size);
+
+/* The settings that crew_setting() reads in this process. */
+void crew__settings_use(const struct crew__settings *settings);
+
+/* "1m", "64k", "12", "off" → bytes or number. 0, -EINVAL, -ERANGE. */
+int crew__parse_number(const char *text, int64_t *ret_number);
+
+/* For help and the manual: every key with section, type, default and sentence, one line each. */
+struct crew__setting_row {
+	const char *section; /* "service", "crew" */
+	const char *key, *type, *fallback, *sentence;
+};
+const struct crew__setting_row *crew__settings_table(size_t *ret_count);
+
+#endif

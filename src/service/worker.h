@@ -1,0 +1,59 @@
+/* worker.h - one service in one process: its listeners, its connections, its callbacks.
+ *
+ * This is the one place where connection and protocol meet the program's callbacks. The process
+ * around it (proc/worker.c, or the single mode) gives it a loop, settings, listening sockets and
+ * memory for its numbers, and tells it to stop.
+ *
+ *   crew__worker_new ──▸ [starting] ──crew__worker_start──▸ [ready]
+ *        [ready] ──crew__worker_stop──▸ [draining] ──(no connection left, or time is up)──▸ done() */
+#ifndef CREW_SERVICE_WORKER_H
+#define CREW_SERVICE_WORKER_H
+
+#include "loop/loop.h"
+#include "service/settings.h"
+#include "stats/slab.h"
+
+struct crew__worker_plan {
+	struct crew__loop *loop;
+	const struct crew__service_settings *settings;
+	unsigned id, generation;
+	struct crew__stats stats;
+	const int *listen_fds; /* non-blocking listening sockets; taken over (closed by the worker) */
+	size_t listen_count;
+	const crew_counter *counters; /* crew_app.counters */
+	/* What crew_service_counter() asks: all living and retired of that service; may be NULL. */
+	uint64_t (*service_counter)(void *arg, const crew_service *service, const char *name);
+	/* crew_worker_recycle(): the process around asks for its own stop. May be NULL. */
+	void (*recycle)(void *arg, crew_worker *w);
+	void *arg;
+};
+
+/* Make it; listeners are not yet watched. 0, -ENOMEM. Takes listen_fds over in every case. */
+int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_worker);
+
+/* Call on_worker_start and begin to accept. The callback's negative return, or an errno. */
+int crew__worker_start(crew_worker *w);
+
+/* Begin to stop: no new connection is accepted, every connection is closed in good order once what
+ * it waits for is done (WebSocket close `close_code`, 1001 at stop, 1012 at reload; HTTP after the
+ * answer in hand). graceful: connections are waited for as long as they like to stay, at most
+ * `window_ms`; otherwise they are closed at once and their queues get `window_ms` to leave. When all
+ * are gone, or the window ends (then the rest is aborted: reason drain), on_worker_stop is called,
+ * the state is EXITED and `done(w, arg)` follows, from the loop. Calling again shortens only. */
+struct crew__worker_stop {
+	bool graceful;
+	uint64_t window_ms;
+	int close_code;
+	void (*done)(crew_worker *w, void *arg);
+	void *arg;
+};
+void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop);
+
+/* A reload replaces this worker: call on_reload. */
+void crew__worker_reloading(crew_worker *w);
+
+/* The settings may be freed and the loop ended after this. Connections that still live are aborted
+ * (reason drain). */
+void crew__worker_free(crew_worker *w);
+
+#endif

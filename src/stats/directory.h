@@ -1,0 +1,84 @@
+/* directory.h - the master's own segment: which lives there are, and what the dead have left.
+ *
+ * One memfd, written by the master alone under one sequence word, read by every command. `lives`
+ * says which descriptor of the master holds each living worker's segment, so that a command can find
+ * them in /proc/PID/fd when the master itself does not answer. A fold (a dead worker's counters into
+ * `retired`) and the removal of its life happen in one update, so totals never run backward. */
+#ifndef CREW_STATS_DIRECTORY_H
+#define CREW_STATS_DIRECTORY_H
+
+#include "stats/segment.h"
+
+#define CREW__DIRECTORY_MAGIC   "crew-directory"
+#define CREW__DIRECTORY_VERSION 1u
+
+enum { CREW__LIVES_MAX = 1024, CREW__EXITS_MAX = 256 };
+
+struct crew__life {
+	uint32_t life;       /* 1..4095, 0: free */
+	uint32_t service;    /* index in crew_app.services */
+	uint32_t id;
+	uint32_t generation;
+	int32_t pid;
+	int32_t fd;          /* the segment, in the master */
+	uint32_t state;      /* enum crew__worker_state as the master knows it: EXITED between deaths */
+	uint32_t reserved;
+};
+
+/* How workers ended: one row for each (service, status, signal). */
+struct crew__exit_row {
+	char service[CREW__NAME_MAX];
+	int32_t status;
+	int32_t signal; /* 0: none */
+	uint64_t count;
+};
+
+struct crew__directory_header {
+	char magic[16];
+	uint32_t version;
+	uint32_t header_size;
+	_Atomic uint32_t sequence;
+	int32_t pid;
+	uint64_t began_ns;
+	int64_t began_wall_s;
+	char app[CREW__NAME_MAX];
+	char app_version[CREW__NAME_MAX];
+	char mode[16];   /* "daemon", "foreground", "single" */
+	char engine[16];
+	uint32_t generation;
+	uint32_t services;
+	char service[CREW_MAX_SERVICES][CREW__NAME_MAX];
+	struct crew__slab retired[CREW_MAX_SERVICES]; /* by service */
+	struct crew__life lives[CREW__LIVES_MAX];
+	struct crew__exit_row exits[CREW__EXITS_MAX];
+	uint32_t exit_rows;
+	uint32_t retired_size; /* sizeof one crew__slab */
+};
+
+struct crew__directory {
+	int fd;
+	struct crew__directory_header *header;
+	bool writable;
+};
+
+int crew__directory_new(const char *app, const char *app_version, const char *mode,
+	const char *engine, const crew_service *const *services, struct crew__directory *ret_directory);
+int crew__directory_open(int take_fd, struct crew__directory *ret_directory);
+void crew__directory_fini(struct crew__directory *directory);
+int crew__directory_readonly_fd(const struct crew__directory *directory);
+
+/* A new life for (service, id): `ret_life` is its number, never one that lives. -ENOSPC. */
+int crew__directory_reserve(struct crew__directory *directory, uint32_t *ret_life);
+/* Enter it. */
+void crew__directory_enter(struct crew__directory *directory, const struct crew__life *life);
+/* The worker with that life is dead: bury, fold into `retired`, count the exit, remove the life. */
+void crew__directory_retire(struct crew__directory *directory, uint32_t life,
+	const struct crew__slab *counters, const char *service, int status, int signal);
+void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
+
+/* A consistent copy of the whole header (allocated by the caller, it is large). False when the
+ * master stood inside an update for `patience_us`: the copy is taken all the same. */
+bool crew__directory_read(const struct crew__directory *directory, unsigned patience_us,
+	struct crew__directory_header *ret_copy);
+
+#endif

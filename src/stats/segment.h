@@ -1,0 +1,127 @@
+/* segment.h - the memory in which a worker's numbers live: who makes it, what it says of itself.
+ *
+ * The master makes one segment for each worker life: a memfd, close-on-exec, mode 0600, its size
+ * sealed, sparse (an unused record costs nothing). It begins with a header that names every counter
+ * and its offset, so that programs of different versions read each other by name. The worker maps it
+ * read-write; the master and the commands read it, and believe nothing: every offset and count is
+ * checked against the size before it is used. */
+#ifndef CREW_STATS_SEGMENT_H
+#define CREW_STATS_SEGMENT_H
+
+#include "stats/slab.h"
+
+#include <sys/types.h>
+
+#define CREW__SEGMENT_MAGIC   "crew-life"
+#define CREW__SEGMENT_VERSION 1u
+#define CREW__NAME_MAX        64
+
+/* One counter's description. */
+struct crew__counter_entry {
+	char name[CREW__NAME_MAX]; /* the field's name in the table, or the program's name */
+	uint32_t offset;           /* from the segment's beginning; a uint64_t stands there */
+	uint8_t gauge;
+	uint8_t app;               /* the program's own */
+	uint8_t reserved[2];
+};
+
+struct crew__segment_header {
+	char magic[16];
+	uint32_t version;
+	uint32_t header_size;
+	uint64_t size;             /* of the whole segment */
+	uint64_t began_ns;         /* CLOCK_MONOTONIC */
+	int64_t began_wall_s;
+	char service[CREW__NAME_MAX];
+	char listen[256];          /* as `status` shows it */
+	uint32_t life;
+	uint32_t id;
+	uint32_t generation;
+	_Atomic int32_t pid;       /* written by the master after fork */
+	uint32_t counters, counters_offset; /* array of crew__counter_entry */
+	uint32_t slab_offset, slab_size;
+	uint32_t slots;
+	uint32_t record_size, cold_size;
+	uint32_t reserved;
+	uint64_t records_offset, cold_offset;
+	char last_words[512];      /* for the obituary; written by the worker */
+};
+
+/* What a new segment is for. */
+struct crew__segment_plan {
+	const char *service;
+	const char *listen;
+	uint32_t life, id, generation;
+	uint32_t slots;               /* at most 2^20 */
+	const crew_counter *counters; /* crew_app.counters */
+};
+
+/* A mapped segment. */
+struct crew__segment {
+	int fd;                              /* owned; -1 when there is none */
+	size_t size;
+	struct crew__segment_header *header; /* mapped; read-only for readers */
+	bool writable;
+};
+
+/* Make, fill the header, seal, map read-write. 0 or a negative errno. */
+int crew__segment_new(const struct crew__segment_plan *plan, struct crew__segment *ret_segment);
+
+/* Map a segment got from elsewhere and check all it says; takes `fd` over in every case. -EPROTO
+ * when it is no segment of ours or lies about itself. */
+int crew__segment_open(int take_fd, bool writable, struct crew__segment *ret_segment);
+
+/* Unmap and close; NULL members are allowed; idempotent. */
+void crew__segment_fini(struct crew__segment *segment);
+
+/* For the worker: where to write. -EPROTO unless it was laid out by this very version. */
+int crew__segment_stats(const struct crew__segment *segment, struct crew__stats *ret_stats);
+
+/* A descriptor of the same memory that can only be read (opened anew), close-on-exec. */
+int crew__segment_readonly_fd(const struct crew__segment *segment);
+
+/* A copy of one segment's numbers, taken under the sequence. */
+struct crew__snapshot {
+	char service[CREW__NAME_MAX];
+	char listen[256];
+	uint32_t life, id, generation;
+	pid_t pid;
+	uint64_t began_ns;
+	enum crew__worker_state state;
+	uint32_t callback;
+	uint64_t turn_began_ns;
+	uint64_t qps;
+	bool consistent;               /* false: the writer stood inside an update for long */
+	struct crew__slab counters;    /* the values; a counter the segment lacks is 0 */
+};
+
+/* Copy. Tries for at most `patience_us` to find the sequence even. Never fails: what does not hold
+ * is `consistent == false`. `now_ns` is used to work out qps for a worker that stands still. */
+void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, unsigned patience_us,
+	struct crew__snapshot *ret_snapshot);
+
+/* The connection records in use, as one allocation that the caller frees. `ret_count` may be 0 and
+ * then NULL is returned. Torn records (being opened or closed meanwhile) are left out. */
+struct crew__conn_snapshot {
+	struct crew__record hot;
+	struct crew__record_cold cold;
+};
+struct crew__conn_snapshot *crew__segment_connections(
+	const struct crew__segment *segment, size_t *ret_count);
+
+/* By name, from a slab: built-in by field ("fail_full") or by key ("full" is not one: keys inside
+ * a group are prefixed by the field's name), app counters by `counters`. False: unknown. */
+bool crew__slab_value(const struct crew__slab *slab, const crew_counter *counters, const char *name,
+	uint64_t *ret_value);
+
+/* dst += src, COUNTERs (and app counters) always, GAUGEs when `gauges`. */
+void crew__slab_add(struct crew__slab *dst, const struct crew__slab *src, bool gauges);
+
+/* Move what a dead worker left queued to `crash`: messages_queued to fail_crash and send_fail,
+ * connections to close_crash, gauges to 0. */
+void crew__slab_bury(struct crew__slab *slab);
+
+/* True when the laws of slab.h hold; otherwise names the first that does not in `ret_law`. */
+bool crew__slab_lawful(const struct crew__slab *slab, const char **ret_law);
+
+#endif
