@@ -1,0 +1,31 @@
+/* attach.h - from a command to the numbers of a running program.
+ *
+ * The master is asked over its control socket for read-only descriptors of its directory and of
+ * every life; the workers are asked nothing. When the master does not answer within 500 ms they are
+ * opened through /proc/PID/fd instead (the pid file names the directory's descriptor, the directory
+ * those of the lives), and `master_answers` is false. */
+#ifndef CREW_PROC_ATTACH_H
+#define CREW_PROC_ATTACH_H
+
+#include "stats/directory.h"
+
+struct crew__attached {
+	pid_t master;
+	bool master_answers;
+	struct crew__directory directory;
+	struct crew__directory_header *copy; /* a consistent copy; owned */
+	bool copy_consistent;
+	struct crew__segment *segments; /* one for each life in `copy` that could be opened */
+	size_t segment_count;
+};
+
+/* 0; -ESRCH when nothing runs in `run_dir`; else a negative errno. `ret_error` gets one line that
+ * says what and what to do. */
+int crew__attach(
+	const char *run_dir, struct crew__attached *ret_attached, char *ret_error, size_t error_size);
+/* Read the directory again, and map lives that are new; for `status -d`. */
+int crew__attach_refresh(
+	struct crew__attached *attached, const char *run_dir, char *ret_error, size_t error_size);
+void crew__attach_fini(struct crew__attached *attached);
+
+#endif

@@ -1,0 +1,27 @@
+/* run.h - what the commands that start and stop processes do. All return an exit status for main()
+ * (design: 0 done, 1 failed, 2 usage, 3 not running) and print one line when it is not 0. */
+#ifndef CREW_PROC_RUN_H
+#define CREW_PROC_RUN_H
+
+#include "service/settings.h"
+
+struct crew__run_options {
+	int argc;
+	char **argv;      /* main()'s, for exec and process titles */
+	bool daemon;      /* -d */
+	bool single;      /* --single */
+	bool graceful;    /* -g */
+	bool no_wait;     /* --no-wait (reload) */
+	bool quiet;       /* -q: no banner */
+};
+
+int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options);
+int crew__run_stop(struct crew__settings *settings, const struct crew__run_options *options);
+int crew__run_restart(struct crew__settings *settings, const struct crew__run_options *options);
+int crew__run_reload(struct crew__settings *settings, const struct crew__run_options *options);
+
+/* When this process was started by a master: true, and `ret_status` is what main() must return once
+ * the worker has ended. Called first thing by crew_main. */
+bool crew__run_worker(const crew_app *app, int argc, char **argv, int *ret_status);
+
+#endif
