@@ -123,8 +123,8 @@ typedef struct crew_msg {
 	crew_kind kind; /* CREW_TEXT or CREW_BINARY; raw streams are binary */
 } crew_msg;
 
-/* What on_error tells: `messages` messages of `bytes` bytes together (as the program offered them,
- * before framing) were lost for one reason since on_error last told of that reason. */
+/* What on_error tells: `messages` messages were lost for one reason since on_error last told of that
+ * reason; `bytes` of them, framed, never left. */
 typedef struct crew_loss {
 	crew_reason reason;
 	uint64_t messages;

@@ -1,0 +1,152 @@
+/* conn.h - one peer: its socket, its send queue, its end.
+ *
+ * Not here: what bytes mean (proto/, service/), where numbers are shown (stats/).
+ * On fork: nothing; connections are made only in workers, after exec.
+ *
+ *                 crew__conn_opened        crew__conn_close         queue empty, parted
+ *   [accepted] ─▸ HANDSHAKE ─────────▸ OPEN ──────────▸ CLOSING ───────────▸ LINGER
+ *                     │                 │                  │                    │ peer's end, or time
+ *                     └─────────────────┴── crew__conn_abort / a broken socket ─┴──▸ CLOSED
+ *   CLOSED ──(turn's end: losses told, on_closed)──▸ [freed]
+ *
+ *   HANDSHAKE, OPEN  both directions live
+ *   CLOSING          nothing new is offered (-ENOTCONN); what is queued leaves; input is thrown away,
+ *                    unless the protocol waits for the peer's goodbye
+ *   LINGER           our side is shut down; input is thrown away until the peer's end
+ *   CLOSED           the descriptor is closed; the memory stays until the turn's end
+ *
+ * Invariants, between turns, of a connection that is not CLOSED:
+ *  - record->bytes_queued and messages_queued are the sums over its queue;
+ *  - the queue is empty, or we are watching for writability (WRITING), or it is on the agenda;
+ *  - its source watches READ exactly when it may read, WRITE exactly when WRITING. */
+#ifndef CREW_NET_CONN_H
+#define CREW_NET_CONN_H
+
+#include "base/buf.h"
+#include "net/net.h"
+
+#define CREW__CONN_MAGIC 0x43726577u
+
+enum {
+	/* Why we do not read. */
+	CREW__C_PAUSED = 1u << 0,     /* the program paused it */
+	CREW__C_HELD = 1u << 1,       /* its own queue is over half full */
+	CREW__C_WAITING = 1u << 2,    /* the protocol waits for the program (an HTTP answer) */
+	CREW__C_PIPE_FULL = 1u << 3,  /* what it flows into cannot keep up */
+	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL,
+	CREW__C_PEER_ENDED = 1u << 4, /* its end of stream has been read */
+	/* Writing. */
+	CREW__C_WRITING = 1u << 5,    /* the kernel is full: we watch for writability */
+	CREW__C_BACKLOG = 1u << 6,    /* the kernel was full since the queue was last empty */
+	CREW__C_FULL = 1u << 7,       /* at max_send_buffer since it was last below */
+	CREW__C_FINISHING = 1u << 8,  /* shut our side down once the queue is empty */
+	CREW__C_FINISHED = 1u << 9,   /* it is shut down */
+	/* Ending. */
+	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
+	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
+	/* The agenda. */
+	CREW__C_DIRTY = 1u << 16,     /* flush it, and see whether closing can go on */
+	CREW__C_FEED = 1u << 17,      /* deliver the input that was kept */
+	CREW__C_TELL_FULL = 1u << 18,
+	CREW__C_TELL_DRAIN = 1u << 19,
+	CREW__C_TELL_LOSS = 1u << 20,
+	CREW__C_DOOMED = 1u << 21,    /* CLOSED: tell and free */
+	CREW__C_AGENDA = 0x3fu << 16,
+};
+
+struct crew_conn {
+	struct crew__source source;
+	uint32_t magic;
+	int fd;                         /* -1 when CLOSED */
+	struct crew__net *net;
+	struct crew__record *record;    /* state, end, counters: the only copy */
+	struct crew__queue queue;
+	struct crew__buf in;            /* unfinished input, kept for the next read */
+	struct crew__wheel_entry wheel;
+	crew_conn *next_agenda;
+	crew_conn *pipe_to, *pipe_from;
+	uint32_t slot;
+	uint32_t flags;
+	uint32_t since;                 /* hundredths: when CLOSING or LINGER began */
+	uint32_t asked_turn;            /* the turn in which a full kernel was last asked */
+	uint32_t told_turn;             /* the turn of `told` */
+	uint16_t told;                  /* reasons told in that turn: one bit each */
+	bool on_agenda;
+	_Alignas(16) char ext[];        /* of the layer above */
+};
+
+/* How the bytes of a message may be kept when they must wait. */
+enum crew__hold { CREW__HOLD_COPY, CREW__HOLD_REFER };
+
+/* One message, framed. head and tail are always copied when they must wait. */
+struct crew__out {
+	crew_bytes head, body, tail;
+	enum crew__hold hold;
+	crew__release_fn *release; /* REFER: runs when the body is no longer needed; after an accepted
+	                            * send only */
+	void *arg;
+};
+
+/* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted. */
+int64_t crew__conn_send(crew_conn *c, const struct crew__out *out);
+
+/* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.
+ * 0, -ENOTCONN when CLOSED or shut down, -ENOMEM. */
+int crew__conn_control(crew_conn *c, crew_bytes bytes);
+
+/* A message was offered to nobody (NULL connection, stale id) or to one that is closing. */
+void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes);
+/* Arguments that can never be sent. */
+void crew__net_count_invalid(struct crew__net *net);
+
+void crew__conn_opened(crew_conn *c);
+/* End in good order. Later calls change nothing. */
+void crew__conn_close(crew_conn *c, crew_end_reason reason);
+/* The peer's goodbye has come, or is no longer waited for. */
+void crew__conn_parted(crew_conn *c);
+/* Reset; what was queued is lost, `aborted` or as the reason says. */
+void crew__conn_abort(crew_conn *c, crew_end_reason reason);
+int crew__conn_finish(crew_conn *c);
+
+/* Stop and go on reading, for one of the reasons in CREW__C_STOPPED. */
+void crew__conn_stop_reading(crew_conn *c, uint32_t why);
+void crew__conn_go_on_reading(crew_conn *c, uint32_t why);
+
+int crew__conn_pipe(crew_conn *from, crew_conn *to);
+
+/* Look at the deadlines at `due` or sooner. */
+void crew__conn_deadline(crew_conn *c, uint32_t due);
+
+/* Now, in hundredths since the life began. */
+uint32_t crew__net_now(const struct crew__net *net);
+
+/* May input be delivered? Looks at the queue as well: over half full holds the connection. */
+bool crew__conn_ready_slow(crew_conn *c);
+static inline bool crew__conn_ready(crew_conn *c)
+{
+	if (crew__unlikely(c->record->bytes_queued * 2 > c->net->limits.max_send_buffer))
+		return crew__conn_ready_slow(c);
+	return crew__likely(c->record->state <= CREW__CONN_OPEN && !(c->flags & CREW__C_STOPPED));
+}
+
+/* Bytes of the peer's stream that its kernel has not acknowledged yet; negative errno (or -ENOTSUP
+ * where there is no such figure). */
+int64_t crew__conn_unacked(const crew_conn *c);
+
+/* Assert the invariants above. For tests. */
+void crew__conn_check(const crew_conn *c);
+
+/* Below: between the files of this module. */
+crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot);
+void crew__conn_flush(crew_conn *c);
+void crew__conn_agenda(crew_conn *c, uint32_t what);
+void crew__conn_broken(crew_conn *c, crew_end_reason reason);
+void crew__conn_advance(crew_conn *c);
+void crew__conn_watch(crew_conn *c);
+void crew__conn_tell(crew_conn *c);
+void crew__conn_feed(crew_conn *c);
+void crew__conn_free(crew_conn *c);
+void crew__net_flush_cork(struct crew__net *net);
+uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_t now);
+
+#endif

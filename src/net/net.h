@@ -1,0 +1,131 @@
+/* net.h - all connections of one worker: their slots, what they share, and when they are looked at.
+ *
+ * What connections share is what an idle one need not own: one read buffer, one cork buffer, the
+ * wheel of deadlines, and the agenda: the list of connections that want something done at the turn's
+ * end (flush, feed, tell the program, be destroyed).
+ *
+ * The layer above hands down a table of functions (crew__conn_ops); nothing here knows protocols or
+ * the program's callbacks.
+ *
+ * Invariants, between turns:
+ *  - the cork is empty and has no owner;
+ *  - a connection is on the agenda exactly when it has one of the agenda flags;
+ *  - slots[i] is set exactly when records[i].id is not 0. */
+#ifndef CREW_NET_NET_H
+#define CREW_NET_NET_H
+
+#include "loop/loop.h"
+#include "loop/wheel.h"
+#include "net/queue.h"
+#include "stats/slab.h"
+
+struct crew__net;
+struct crew__ip_table;
+
+enum {
+	CREW__READ_MOST = 64 * 1024,   /* bytes one read takes: also a connection's share of a turn */
+	CREW__CORK_MOST = 64 * 1024,
+	CREW__CORK_ENDS = 4096,
+	CREW__DIRECT_LEAST = 4 * 1024, /* a message of this size is not copied into the cork */
+};
+
+/* What may be told of a connection once its present callback has returned. */
+enum crew__notice { CREW__NOTICE_FULL, CREW__NOTICE_DRAIN };
+
+struct crew__conn_ops {
+	/* A connection was accepted. It must become open or handshaking by crew__conn_opened() /
+	 * staying in CREW__CONN_HANDSHAKE. */
+	void (*on_accepted)(crew_conn *c);
+	/* Bytes, writable by the callee. Returns how many are done with; the rest comes again, in front
+	 * of what arrives next, or after crew__conn_resume. Stops early when !crew__conn_ready(c). */
+	size_t (*on_data)(crew_conn *c, char *data, size_t len);
+	/* The peer will send no more. */
+	void (*on_end)(crew_conn *c);
+	/* The connection is to be closed in good order: say goodbye by crew__conn_control. True when
+	 * the peer's own goodbye is to be waited for (crew__conn_parted). */
+	bool (*on_closing)(crew_conn *c);
+	void (*on_notice)(crew_conn *c, enum crew__notice notice);
+	void (*on_loss)(crew_conn *c, const crew_loss *loss);
+	/* The last call. The connection's memory is freed after it. */
+	void (*on_closed)(crew_conn *c);
+	/* The protocol's own deadlines: act on those that have come, return the next, or
+	 * CREW__WHEEL_OUT. Times are hundredths, as in records. */
+	uint32_t (*on_deadline)(crew_conn *c, uint32_t now);
+};
+
+/* Limits in force; 0 is "off" where a feature can be off. */
+struct crew__limits {
+	size_t max_connections, max_connections_per_ip, max_send_buffer;
+	size_t held_most; /* bytes of unfinished input kept for a connection */
+	int kernel_unsent_limit;
+	uint32_t send_timeout, idle_timeout, linger, closing_timeout; /* hundredths of a second */
+};
+
+struct crew__net_plan {
+	struct crew__loop *loop;
+	const struct crew__conn_ops *ops;
+	void *owner;             /* the layer above: crew__net_owner(c) */
+	struct crew__limits limits;
+	size_t ext_size;         /* bytes behind each connection for the layer above, zeroed */
+	struct crew__stats stats;
+	uint8_t protocol, transport; /* for records */
+};
+
+/* What losses are still to be told, by slot; in memory that costs nothing until it is touched. */
+struct crew__untold {
+	uint64_t bytes[CREW_LOST_REASONS];
+	uint32_t messages[CREW_LOST_REASONS];
+};
+
+struct crew__net {
+	struct crew__loop *loop;
+	const struct crew__conn_ops *ops;
+	void *owner;
+	struct crew__limits limits;
+	size_t ext_size;
+	struct crew__stats stats;
+	uint8_t protocol, transport;
+
+	crew_conn **slots;       /* stats.slots of them */
+	uint32_t *free_slots;    /* a stack: last in, first out, so that the table stays dense */
+	uint32_t free_count;
+	uint32_t slots_high;     /* slots at and above were never used */
+	uint32_t *uses;          /* how often a slot was used: the low part of ids */
+	struct crew__untold *untold;
+
+	crew_conn *current;      /* whose own event is being handled: the cork's owner */
+	struct {
+		char *data;
+		uint32_t *ends;  /* offsets of the message ends in data */
+		uint32_t len;
+		uint32_t messages;
+	} cork;
+	char *read_buffer;
+	struct crew__piece_pool pieces;
+
+	crew_conn *agenda, **agenda_tail;
+	struct crew__turn_hook hook;
+	struct crew__wheel *wheel;
+	uint32_t turn;           /* counts, to ask the kernel once a turn */
+	struct crew__ip_table *ips; /* NULL unless max_connections_per_ip */
+};
+
+/* 0, -ENOMEM, or an errno of the loop. */
+int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan);
+/* Abort what still lives (reason `drain`), tell of it, free all. */
+void crew__net_fini(struct crew__net *net);
+
+/* A freshly accepted socket becomes a connection. Takes fd over in every case. The peer's address
+ * may be NULL. -EMFILE when no slot is free, -ENOMEM, or an errno of the loop; refusals are counted
+ * by the caller (listener.c). */
+int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
+	const struct crew__record_address *local);
+
+/* The connection in a slot, NULL when it is free or its on_closed has been called. */
+crew_conn *crew__net_find(const struct crew__net *net, uint64_t id);
+
+/* Assert the invariants above and those of every connection (conn.h); and that the slab's gauges are
+ * the sums over the records. For tests. */
+void crew__net_check(const struct crew__net *net);
+
+#endif
