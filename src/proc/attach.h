@@ -19,13 +19,15 @@ struct crew__attached {
 	size_t segment_count;
 };
 
-/* 0; -ESRCH when nothing runs in `run_dir`; else a negative errno. `ret_error` gets one line that
- * says what and what to do. */
-int crew__attach(
-	const char *run_dir, struct crew__attached *ret_attached, char *ret_error, size_t error_size);
-/* Read the directory again, and map lives that are new; for `status -d`. */
-int crew__attach_refresh(
-	struct crew__attached *attached, const char *run_dir, char *ret_error, size_t error_size);
+/* `name` is the program's (settings->name): the files in the run directory are called after it.
+ * 0; -ESRCH when it does not run there; else a negative errno. `ret_error` gets one line that says
+ * what and what to do. */
+int crew__attach(const char *run_dir, const char *name, struct crew__attached *ret_attached,
+	char *ret_error, size_t error_size);
+/* Read the directory again, and map lives that are new; for `status -d`. On failure what was
+ * attached stays as it was. */
+int crew__attach_refresh(struct crew__attached *attached, const char *run_dir, const char *name,
+	char *ret_error, size_t error_size);
 void crew__attach_fini(struct crew__attached *attached);
 
 #endif
