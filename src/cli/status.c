@@ -1,0 +1,438 @@
+/* status.c - one pass over the directory, the lives and /proc. Not here: how it is shown. */
+#include "cli/status.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "cli/screen.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	BUSY_MS = 500,        /* a turn that lasts longer is told of */
+	PASSES = 4,           /* how often the numbers are read while workers come and go */
+	PATIENCE_US = 2000,   /* for one writer that stands inside an update */
+	PATIENCE_ALL_MS = 50, /* for all of them together */
+};
+
+static const char *const state_names[CREW__SHOWN_STATES] = {
+	[CREW__SHOWN_STARTING] = "starting",
+	[CREW__SHOWN_READY] = "ready",
+	[CREW__SHOWN_BUSY] = "busy",
+	[CREW__SHOWN_DRAINING] = "draining",
+	[CREW__SHOWN_EXITED] = "exited",
+};
+
+const char *crew__shown_state_name(enum crew__shown_state state)
+{
+	crew__must((unsigned)state < CREW__SHOWN_STATES);
+	return state_names[state];
+}
+
+/* ---- /proc --------------------------------------------------------------------------------- */
+
+struct process {
+	bool gone;    /* not there, or a zombie */
+	bool stopped; /* by a signal or a debugger */
+	uint64_t memory_bytes;
+};
+
+static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, text, size - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
+static uint64_t resident_bytes(pid_t pid)
+{
+	char text[256];
+	uint64_t size, resident, bytes;
+	long page = sysconf(_SC_PAGESIZE);
+	if (!read_proc(pid, "statm", text, sizeof(text)) ||
+		sscanf(text, "%" SCNu64 " %" SCNu64, &size, &resident) != 2)
+		return 0;
+	return __builtin_mul_overflow(resident, (uint64_t)page, &bytes) ? 0 : bytes;
+}
+
+/* The letter after the name in parentheses, which may hold any byte; 0: unknown. */
+static char process_state(pid_t pid)
+{
+	char text[512];
+	if (!read_proc(pid, "stat", text, sizeof(text)))
+		return 0;
+	const char *end = strrchr(text, ')');
+	return end && end[1] == ' ' ? end[2] : 0;
+}
+
+/* Where /proc hides other users' processes the kernel still says whether they exist. */
+static struct process look_at(pid_t pid)
+{
+	if (pid <= 0)
+		return (struct process){ .gone = true };
+	char state = process_state(pid);
+	return (struct process){
+		.gone = state == 'Z' || state == 'X' ||
+			(!state && kill(pid, 0) != 0 && errno == ESRCH),
+		.stopped = state == 'T' || state == 't',
+		.memory_bytes = resident_bytes(pid),
+	};
+}
+
+/* ---- a row --------------------------------------------------------------------------------- */
+
+/* What is known while one pass is made. */
+struct pass {
+	const struct crew__status_source *source;
+	const struct crew__directory_header *directory; /* the copy */
+	struct crew__status *status;
+	uint64_t began_ns; /* of the pass */
+};
+
+static const struct crew__segment *segment_of(const struct pass *pass, uint32_t life)
+{
+	const struct crew__attached *attached = pass->source->attached;
+	for (size_t i = 0; i < attached->segment_count; i++) {
+		const struct crew__segment *segment = &attached->segments[i];
+		if (segment->header && segment->header->life == life)
+			return segment;
+	}
+	return NULL;
+}
+
+/* The program's counters by name: a reload may have brought a program that orders them anew. */
+static void take_app_counters(const struct pass *pass, const struct crew__segment *segment,
+	const struct crew__slab *from, struct crew__slab *to)
+{
+	const struct crew__segment_header *header = segment->header;
+	const struct crew__counter_entry *entries = (const void *)((const char *)header +
+								   header->counters_offset);
+	memset(to->app, 0, sizeof(to->app));
+	size_t place = 0;
+	for (uint32_t i = 0; i < header->counters && place < CREW_MAX_COUNTERS; i++) {
+		if (!entries[i].app)
+			continue;
+		for (size_t k = 0; k < CREW_MAX_COUNTERS && pass->source->app->counters[k].name;
+			k++)
+			if (!strncmp(entries[i].name, pass->source->app->counters[k].name,
+				    CREW__NAME_MAX))
+				to->app[k] = from->app[place];
+		place++;
+	}
+}
+
+static unsigned patience_us(const struct pass *pass)
+{
+	uint64_t spent = crew__clock_ns() - pass->began_ns;
+	return spent < PATIENCE_ALL_MS * CREW__NS_PER_MS ? PATIENCE_US : 0;
+}
+
+static enum crew__shown_state shown_state(uint32_t by_master, uint32_t by_worker)
+{
+	static const enum crew__shown_state shown[] = {
+		[CREW__STARTING] = CREW__SHOWN_STARTING,
+		[CREW__READY] = CREW__SHOWN_READY,
+		[CREW__DRAINING] = CREW__SHOWN_DRAINING,
+		[CREW__EXITED] = CREW__SHOWN_EXITED,
+	};
+	uint32_t later = by_worker > by_master ? by_worker : by_master; /* states only go on */
+	return shown[later < crew__lengthof(shown) ? later : CREW__EXITED];
+}
+
+static void take_busy(
+	struct crew__status_row *row, const struct crew__snapshot *snapshot, uint64_t now_ns)
+{
+	if (row->state == CREW__SHOWN_EXITED || !snapshot->turn_began_ns ||
+		snapshot->turn_began_ns > now_ns)
+		return;
+	uint64_t ms = (now_ns - snapshot->turn_began_ns) / CREW__NS_PER_MS;
+	if (ms <= BUSY_MS)
+		return;
+	row->state = CREW__SHOWN_BUSY;
+	row->busy_ms = ms;
+	if (snapshot->callback != CREW__CB_NONE && snapshot->callback < CREW__CALLBACKS)
+		row->busy_in = crew__callback_name((enum crew__callback)snapshot->callback);
+}
+
+/* A process that has ended and that the master has not folded yet. */
+static void take_death(struct crew__status_row *row)
+{
+	row->state = CREW__SHOWN_EXITED;
+	row->qps = 0;
+	row->busy_ms = 0;
+	row->busy_in = NULL;
+	crew__slab_bury(&row->counters);
+}
+
+static void take_segment(const struct pass *pass, const struct crew__segment *segment,
+	const struct crew__life *life, struct crew__status_row *row)
+{
+	struct crew__snapshot snapshot;
+	uint64_t now_ns = pass->source->now_ns;
+	crew__segment_read(segment, now_ns, patience_us(pass), &snapshot);
+	row->counters = snapshot.counters;
+	take_app_counters(pass, segment, &snapshot.counters, &row->counters);
+	row->qps = snapshot.qps;
+	row->state = shown_state(life->state, (uint32_t)snapshot.state);
+	crew__screen_clean(row->service, sizeof(row->service), snapshot.service, CREW__NAME_MAX);
+	crew__screen_clean(
+		row->listen, sizeof(row->listen), snapshot.listen, sizeof(snapshot.listen));
+	take_busy(row, &snapshot, now_ns);
+	if (!snapshot.consistent)
+		pass->status->consistent = false;
+}
+
+static void take_life(
+	const struct pass *pass, const struct crew__life *life, struct crew__status_row *row)
+{
+	const struct crew__segment *segment = segment_of(pass, life->life);
+	*row = (struct crew__status_row){
+		.life = life->life, .id = life->id, .generation = life->generation, .pid = life->pid
+	};
+	row->state = shown_state(life->state, 0);
+	if (life->service < CREW_MAX_SERVICES)
+		crew__screen_clean(row->service, sizeof(row->service),
+			pass->directory->service[life->service], CREW__NAME_MAX);
+	if (segment)
+		take_segment(pass, segment, life, row);
+	struct process process = look_at(life->pid);
+	row->stopped = process.stopped;
+	row->memory_bytes = process.memory_bytes;
+	if (process.gone)
+		take_death(row);
+	if (!segment && life->state != CREW__EXITED) {
+		pass->status->missing++;
+		pass->status->consistent = false;
+	}
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static int compare_rows(const void *left, const void *right)
+{
+	const struct crew__status_row *a = left, *b = right;
+	int order = strcmp(a->service, b->service);
+	if (order)
+		return order;
+	if (a->generation != b->generation)
+		return a->generation < b->generation ? -1 : 1;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static int take_rows(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	size_t count = 0;
+	for (size_t i = 0; i < CREW__LIVES_MAX; i++)
+		count += pass->directory->lives[i].life != 0;
+	status->rows = calloc(count + 1, sizeof(*status->rows));
+	if (!status->rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < CREW__LIVES_MAX; i++)
+		if (pass->directory->lives[i].life)
+			take_life(pass, &pass->directory->lives[i],
+				&status->rows[status->row_count++]);
+	qsort(status->rows, status->row_count, sizeof(*status->rows), compare_rows);
+	return 0;
+}
+
+/* Where a worker between two lives will listen: as its service's other workers, or as set. */
+static void fill_listen(const struct pass *pass, struct crew__status_row *row)
+{
+	const struct crew__settings *settings = pass->source->settings;
+	for (size_t i = 0; i < pass->status->row_count; i++) {
+		const struct crew__status_row *other = &pass->status->rows[i];
+		if (other->listen[0] && !strcmp(other->service, row->service)) {
+			memmove(row->listen, other->listen, sizeof(row->listen));
+			return;
+		}
+	}
+	for (unsigned i = 0; settings && i < settings->services; i++)
+		if (settings->service[i].listen &&
+			!strcmp(settings->service[i].service->name, row->service))
+			snprintf(row->listen, sizeof(row->listen), "%s",
+				settings->service[i].listen);
+}
+
+static int take_exits(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	size_t count = crew__min(pass->directory->exit_rows, CREW__EXITS_MAX);
+	status->exits = calloc(count + 1, sizeof(*status->exits));
+	if (!status->exits)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const struct crew__exit_row *from = &pass->directory->exits[i];
+		struct crew__status_exit *to = &status->exits[status->exit_count++];
+		crew__screen_clean(to->service, sizeof(to->service), from->service, CREW__NAME_MAX);
+		to->status = from->status;
+		to->signal = from->signal;
+		to->count = from->count;
+	}
+	return 0;
+}
+
+static void take_master(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	const struct crew__directory_header *from = pass->directory;
+	uint64_t now_ns = pass->source->now_ns;
+	crew__screen_clean(status->app, sizeof(status->app), from->app, sizeof(from->app));
+	crew__screen_clean(status->version, sizeof(status->version), from->app_version,
+		sizeof(from->app_version));
+	crew__screen_clean(status->mode, sizeof(status->mode), from->mode, sizeof(from->mode));
+	crew__screen_clean(
+		status->engine, sizeof(status->engine), from->engine, sizeof(from->engine));
+	status->master = pass->source->attached->master;
+	status->master_answers = pass->source->attached->master_answers;
+	status->master_stopped = look_at(status->master).stopped;
+	if (now_ns > from->began_ns)
+		status->uptime_s = (double)(now_ns - from->began_ns) / (double)CREW__NS_PER_S;
+	status->span_s = status->uptime_s;
+	status->began_wall_s = from->began_wall_s;
+	status->generation = from->generation;
+	status->services = (unsigned)crew__min(from->services, CREW_MAX_SERVICES);
+	if (getloadavg(status->load, 3) < 3)
+		memset(status->load, 0, sizeof(status->load));
+}
+
+/* In --single all rows are one process: its memory is there once. */
+static bool is_counted_already(const struct crew__status *status, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (status->rows[i].pid == status->rows[index].pid)
+			return true;
+	return false;
+}
+
+static void add_totals(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	for (unsigned i = 0; i < status->services; i++)
+		crew__slab_add(&status->retired, &pass->directory->retired[i], false);
+	crew__slab_add(&status->totals, &status->retired, false);
+	for (size_t i = 0; i < status->row_count; i++) {
+		const struct crew__status_row *row = &status->rows[i];
+		crew__slab_add(&status->totals, &row->counters, true);
+		status->workers += row->state != CREW__SHOWN_EXITED;
+		status->total_qps += row->qps;
+		if (!is_counted_already(status, i))
+			status->total_memory_bytes += row->memory_bytes;
+	}
+}
+
+int crew__status_new(const struct crew__status_source *source, struct crew__status **ret_status)
+{
+	struct crew__status *status = calloc(1, sizeof(*status));
+	struct pass pass = {
+		.source = source,
+		.directory = source->attached->copy,
+		.status = status,
+		.began_ns = crew__clock_ns(),
+	};
+	if (!status)
+		return -ENOMEM;
+	status->consistent = source->attached->copy_consistent;
+	status->counters = source->app->counters;
+	status->taken_ns = source->now_ns;
+	take_master(&pass);
+	int error = take_rows(&pass);
+	if (!error)
+		error = take_exits(&pass);
+	if (error) {
+		crew__status_free(status);
+		return error;
+	}
+	for (size_t i = 0; i < status->row_count; i++)
+		if (!status->rows[i].listen[0])
+			fill_listen(&pass, &status->rows[i]);
+	add_totals(&pass);
+	*ret_status = status;
+	return 0;
+}
+
+void crew__status_free(struct crew__status *status)
+{
+	if (!status)
+		return;
+	free(status->rows);
+	free(status->exits);
+	free(status);
+}
+
+/* Nobody was born or died between the copy of the directory and now. */
+static bool is_settled(const struct crew__attached *attached, const struct crew__status *status)
+{
+	uint32_t sequence = atomic_load_explicit(
+		&attached->directory.header->sequence, memory_order_acquire);
+	return !status->missing && sequence == attached->copy->sequence;
+}
+
+int crew__status_take(const struct crew__status_source *source, struct crew__status **ret_status,
+	char *ret_error, size_t error_size)
+{
+	struct crew__status_source now = *source;
+	struct crew__status *status;
+	for (int pass = 1;; pass++) {
+		int error = crew__status_new(&now, &status);
+		if (error) {
+			snprintf(ret_error, error_size, "no memory for the status");
+			return error;
+		}
+		if (pass == PASSES || is_settled(source->attached, status))
+			break;
+		crew__status_free(status);
+		error = crew__attach_refresh(
+			source->attached, source->run_dir, source->name, ret_error, error_size);
+		if (error)
+			return error;
+		now.now_ns = crew__clock_ns();
+	}
+	*ret_status = status;
+	return 0;
+}
+
+/* ---- from screen to screen ----------------------------------------------------------------- */
+
+static const struct crew__status_row *same_life(
+	const struct crew__status *status, const struct crew__status_row *row)
+{
+	for (size_t i = 0; i < status->row_count; i++) {
+		const struct crew__status_row *other = &status->rows[i];
+		if (other->life == row->life && other->generation == row->generation &&
+			other->pid == row->pid)
+			return other;
+	}
+	return NULL;
+}
+
+void crew__status_since(struct crew__status *status, const struct crew__status *before)
+{
+	if (before->master != status->master || before->taken_ns >= status->taken_ns ||
+		before->uptime_s > status->uptime_s)
+		return; /* started anew in between */
+	status->span_s = (double)(status->taken_ns - before->taken_ns) / (double)CREW__NS_PER_S;
+	status->before = before->totals;
+	status->total_qps = 0;
+	for (size_t i = 0; i < status->row_count; i++) {
+		struct crew__status_row *row = &status->rows[i];
+		const struct crew__status_row *last = same_life(before, row);
+		uint64_t had = last ? last->counters.total_request : 0;
+		uint64_t has = row->counters.total_request;
+		row->qps = has > had ? (uint64_t)((double)(has - had) / status->span_s + 0.5) : 0;
+		status->total_qps += row->qps;
+	}
+}
