@@ -1,0 +1,62 @@
+#!/bin/bash
+# checks.sh - single checks, each a command: tests/checks.sh NAME ARGUMENT; status 0: passed.
+set -eu
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+strict=(-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude)
+
+# A public header compiles by itself, in strict C17 ...
+header_c() {
+	for compiler in gcc clang; do
+		$compiler -std=c17 "${strict[@]}" -Wno-pragma-once-outside-header -x c "$1"
+	done
+}
+
+# ... and as C++17.
+header_cxx() {
+	for compiler in g++ clang++; do
+		$compiler -std=c++17 "${strict[@]}" -Wno-pragma-once-outside-header -x c++ "$1"
+	done
+}
+
+# What `install` puts down is enough for a stranger, by pkg-config and by find_package.
+package() {
+	local build=$PWD/$1 place
+	place=$(mktemp -d)
+	# shellcheck disable=SC2064 # the name of now is meant
+	trap "rm -rf '$place'" EXIT
+	cmake --install "$build" --prefix "$place/usr"
+	cp examples/hello.c "$place/"
+	cd "$place"
+
+	# The file names the prefix it was configured for; a tree of another place is told of here.
+	export PKG_CONFIG_PATH
+	PKG_CONFIG_PATH=$(dirname "$(find usr -name crew.pc)")
+	# shellcheck disable=SC2046 # several words are meant
+	gcc -o by-pkg-config hello.c $(pkg-config --define-variable=prefix="$place/usr" --cflags --libs --static crew)
+	./by-pkg-config version
+
+	cat >CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(stranger C)
+find_package(crew REQUIRED)
+add_executable(by-cmake hello.c)
+target_link_libraries(by-cmake PRIVATE crew::crew)
+END
+	cmake -G Ninja -B out -D CMAKE_PREFIX_PATH="$place/usr" .
+	cmake --build out
+	out/by-cmake version
+}
+
+# Which checks run is said in .clang-tidy.
+clang_tidy() {
+	run-clang-tidy -quiet -p "$1" "$PWD/(src|examples)/.*\.c$"
+}
+
+cppcheck() {
+	command cppcheck --project="$1/compile_commands.json" --cppcheck-build-dir="$(mktemp -d)" \
+		--file-filter="$PWD/src/*" --file-filter="$PWD/examples/*" \
+		--enable=warning,portability --inline-suppr --quiet --error-exitcode=1 -j2
+}
+
+"$@"

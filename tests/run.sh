@@ -1,0 +1,172 @@
+#!/bin/bash
+# run.sh - what `./dev test` runs: every test and check, one part after the other.
+#
+#   tests/run.sh [PART...]     all parts, or these
+#
+# Each line says how long something took and what came of it; the last one sums up, in the form
+# `N passed, N failed, N skipped`, the tests of all programs and the checks. Logs: build/test-logs.
+set -u
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+
+parts=(build layers headers unit scenarios package lint asan)
+logs=build/test-logs
+passed=0 failed=0 skipped=0
+
+count() {
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
+}
+
+since() {
+	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
+}
+
+# line NAME BEGAN RESULT
+line() {
+	printf '  %-34s %6s s   %s\n' "$1" "$(since "$2")" "$3"
+}
+
+# check NAME COMMAND...: passed when the command's status is 0.
+check() {
+	local name=$1 began=$EPOCHREALTIME log=$logs/${1//[^a-z0-9]/-}.log
+	shift
+	if timeout 1200 "$@" >"$log" 2>&1; then
+		count 1 0
+		line "$name" "$began" ok
+	else
+		count 0 1
+		line "$name" "$began" "FAILED, see $log"
+		tail -n 40 "$log"
+	fi
+}
+
+# What a part needs built; told only when it fails, as building is a part of its own.
+ready() {
+	local log=$logs/ready-$1.log
+	./dev build "$1" >"$log" 2>&1 && return
+	count 0 1
+	echo "  the $1 build FAILED, see $log"
+	tail -n 40 "$log"
+	return 1
+}
+
+build_dir() {
+	[ "$1" = release ] && echo build || echo "build-$1"
+}
+
+# ---- unit tests -------------------------------------------------------------------------------
+
+# "[  PASSED  ] 12 test(s)." -> 12; a program may run several groups.
+cmocka_sum() {
+	awk -v word="$1" '$2 == word && $4 ~ /^[0-9]+$/ { n += $4 } END { print n + 0 }' "$2"
+}
+
+# unit_test PRESET NAME
+unit_test() {
+	local log=$logs/$1-$2.log began=$EPOCHREALTIME status good bad left
+	timeout 300 "$(build_dir "$1")/tests/$2" >"$log" 2>&1
+	status=$?
+	good=$(cmocka_sum PASSED "$log")
+	bad=$(cmocka_sum FAILED "$log")
+	left=$(cmocka_sum SKIPPED "$log")
+	# One that crashed, hung or ran nothing is a failure of its own.
+	if [ $((good + bad + left)) -eq 0 ] || { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; }; then
+		bad=$((bad + 1))
+	fi
+	count "$good" "$bad" "$left"
+	[ "$bad" -eq 0 ] && return
+	line "$2" "$began" "FAILED ($bad tests, status $status), see $log"
+	grep -vE '^\[ +(RUN|OK) +\]' "$log" | tail -n 40
+}
+
+unit_tests() {
+	local source began=$EPOCHREALTIME programs=0 before=$passed
+	for source in tests/unit/test_*.c; do
+		unit_test "$1" "$(basename "$source" .c)"
+		programs=$((programs + 1))
+	done
+	line "unit tests ($1)" "$began" "$((passed - before)) passed in $programs programs"
+}
+
+# ---- scenario tests ---------------------------------------------------------------------------
+
+# "3 passed, 1 failed in 2s", "passed" -> 3
+number_before() {
+	grep -oE "[0-9]+ $1" <<<"$2" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# scenarios PRESET ENGINES PATIENCE
+scenarios() {
+	local log=$logs/scenarios-$1.log began=$EPOCHREALTIME status summary bad
+	CREW_BUILD_DIR=$(build_dir "$1") CREW_ENGINES=$2 CREW_TEST_PATIENCE=$3 \
+		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e \
+		>"$log" 2>&1
+	status=$?
+	summary=$(tail -n 1 "$log")
+	bad=$(($(number_before failed "$summary") + $(number_before 'errors?' "$summary")))
+	[ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
+	count "$(number_before passed "$summary")" "$bad" "$(number_before skipped "$summary")"
+	line "scenarios ($1: $2)" "$began" "$summary"
+	[ "$bad" -eq 0 ] || tail -n 60 "$log"
+}
+
+# ---- the parts --------------------------------------------------------------------------------
+
+part_build() {
+	check "gcc, no warning" ./dev build release
+	check "clang, no warning" ./dev build clang
+}
+
+part_layers() {
+	check "includes point down" tests/layers.py
+	check "that check can fail" tests/layers.py --self-test
+}
+
+part_headers() {
+	local header
+	for header in include/crew/*.h; do
+		check "$(basename "$header") as C17" tests/checks.sh header_c "$header"
+		check "$(basename "$header") as C++17" tests/checks.sh header_cxx "$header"
+	done
+}
+
+part_unit() {
+	ready release && unit_tests release
+}
+
+part_scenarios() {
+	ready release && scenarios release epoll,poll 1
+}
+
+part_package() {
+	ready release && check "install and use" tests/checks.sh package build
+}
+
+part_lint() {
+	ready release || return
+	check "clang-tidy" tests/checks.sh clang_tidy build
+	check "cppcheck" tests/checks.sh cppcheck build
+}
+
+part_asan() {
+	export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+	ready asan && unit_tests asan && scenarios asan epoll 3
+}
+
+began=$EPOCHREALTIME
+for part; do
+	if [[ " ${parts[*]} " != *" $part "* ]]; then
+		echo "test: no part '$part'; there are: ${parts[*]}" >&2
+		exit 2
+	fi
+done
+[ $# -gt 0 ] || set -- "${parts[@]}"
+mkdir -p $logs
+for part; do
+	echo "$part"
+	"part_$part"
+done
+echo "all in $(since "$began") s"
+summary="$passed passed, $failed failed"
+[ $skipped -gt 0 ] && summary+=", $skipped skipped"
+echo "$summary"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
