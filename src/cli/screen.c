@@ -239,7 +239,7 @@ static void print_cell(const struct crew__screen *screen, const char *text, size
 	if (column->right)
 		print_blanks(screen->out, blanks);
 	if (text_width > width) {
-		fwrite(text, 1, bytes_of(text, width - 2), screen->out);
+		fwrite(text, 1, bytes_of(text, width > 2 ? width - 2 : 0), screen->out);
 		fputs("..", screen->out);
 	} else {
 		crew__screen_text(screen, colour, text);
@@ -254,7 +254,7 @@ static void print_title(
 	for (size_t i = 0; i < table->column_count; i++) {
 		const char *title = table->columns[i].title;
 		print_cell(screen, title, width_of(title), CREW__BOLD, &table->columns[i],
-			crew__max(widths[i], 2), i + 1 == table->column_count);
+			widths[i], i + 1 == table->column_count);
 	}
 	fputc('\n', screen->out);
 }
