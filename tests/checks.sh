@@ -8,14 +8,14 @@ strict=(-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude)
 # A public header compiles by itself, in strict C17 ...
 header_c() {
 	for compiler in gcc clang; do
-		$compiler -std=c17 "${strict[@]}" -Wno-pragma-once-outside-header -x c "$1"
+		$compiler -std=c17 "${strict[@]}" -x c "$1"
 	done
 }
 
 # ... and as C++17.
 header_cxx() {
 	for compiler in g++ clang++; do
-		$compiler -std=c++17 "${strict[@]}" -Wno-pragma-once-outside-header -x c++ "$1"
+		$compiler -std=c++17 "${strict[@]}" -x c++ "$1"
 	done
 }
 
@@ -26,21 +26,23 @@ package() {
 	# shellcheck disable=SC2064 # the name of now is meant
 	trap "rm -rf '$place'" EXIT
 	cmake --install "$build" --prefix "$place/usr"
-	cp examples/hello.c "$place/"
+	# The program that the README shows is the one that is built.
+	sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' >"$place/program.c"
 	cd "$place"
 
 	# The file names the prefix it was configured for; a tree of another place is told of here.
 	export PKG_CONFIG_PATH
 	PKG_CONFIG_PATH=$(dirname "$(find usr -name crew.pc)")
 	# shellcheck disable=SC2046 # several words are meant
-	gcc -o by-pkg-config hello.c $(pkg-config --define-variable=prefix="$place/usr" --cflags --libs --static crew)
+	gcc -o by-pkg-config program.c \
+		$(pkg-config --define-variable=prefix="$place/usr" --cflags --libs crew)
 	./by-pkg-config version
 
 	cat >CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.25)
 project(stranger C)
 find_package(crew REQUIRED)
-add_executable(by-cmake hello.c)
+add_executable(by-cmake program.c)
 target_link_libraries(by-cmake PRIVATE crew::crew)
 END
 	cmake -G Ninja -B out -D CMAKE_PREFIX_PATH="$place/usr" .
