@@ -27,6 +27,7 @@ package() {
 	trap "rm -rf '$place'" EXIT
 	cmake --install "$build" --prefix "$place/usr"
 	# The program that the README shows is the one that is built.
+	# shellcheck disable=SC2016 # these are no expressions
 	sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' >"$place/program.c"
 	cd "$place"
 
