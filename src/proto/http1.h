@@ -23,6 +23,7 @@ struct crew__http1 {
 	uint32_t body;       /* Content-Length, or decoded bytes so far when chunked */
 	uint32_t chunk_in;   /* chunked: how far the coded body (after the head) has been read */
 	uint32_t chunk_left; /* chunked: bytes of the present chunk still to come */
+	uint16_t chunk_line; /* chunked: length so far of the size line, or of all trailers */
 	uint8_t chunk_state;
 	uint8_t flags;
 };
@@ -31,11 +32,13 @@ struct crew__http1 {
 struct crew__http1_request {
 	crew_request public; /* headers points to `table` */
 	crew_header table[CREW__HTTP_HEADERS_MAX];
-	bool upgrade_websocket; /* Connection has `upgrade`, Upgrade has `websocket` (RFC 6455 4.2.1) */
+	bool upgrade_websocket; /* HTTP/1.1, Connection has `upgrade`, Upgrade has `websocket` (RFC 6455
+	                         * 4.2.1), and no body; whether it is a GET is not looked at */
 	bool expect_continue;   /* RFC 9110 10.1.1 */
 	bool head_only;         /* HEAD */
 	bool chunked;
-	/* The WebSocket handshake's fields, empty when missing; `repeated` when one came twice. */
+	/* The WebSocket handshake's fields, empty when missing. `repeated` when the key or the version
+	 * came twice, which is an error; of the other two, which may, this is the first. */
 	crew_bytes ws_key, ws_version, ws_protocol, ws_extensions;
 	bool ws_repeated;
 };
@@ -51,11 +54,18 @@ enum crew__http1_result {
 /* `data` begins at the present request's first byte on every call (bytes may move between calls);
  * a chunked body is decoded in place, so the bytes are written to. `max_message` bounds the body:
  * beyond it 413, at the Content-Length or the chunk-size line, before the bytes come.
+ * `ret_consumed` is set with CREW__HTTP_REQUEST, `ret_status` with CREW__HTTP_BAD, `request` with
+ * CREW__HTTP_REQUEST and, without the body, CREW__HTTP_HEAD.
  * Statuses: 400, 413, 414, 431, 501 (transfer coding other than chunked), 505. */
 enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
 	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
 
-/* The request that a CREW__HTTP_HEAD spoke of, or any partial: has any byte come? */
+/* After CREW__HTTP_MORE or CREW__HTTP_HEAD: how many of the `len` bytes are still needed. A caller
+ * may drop those behind, and must then append what comes next there. What a chunked body's coding
+ * took is given back so: a body of many small chunks costs its own length and not six times that. */
+size_t crew__http1_squeeze(struct crew__http1 *p, size_t len);
+
+/* No byte of a request has come (but perhaps an empty line before one). */
 bool crew__http1_idle(const struct crew__http1 *p);
 
 /* "OK", "Not Found"; "Unknown" for a status without a registered phrase. Never NULL. */

@@ -26,7 +26,8 @@ struct crew__ws {
 };
 
 enum crew__ws_kind {
-	CREW__WS_MORE,    /* nothing yet; `consumed` bytes were taken, the rest must come again */
+	CREW__WS_MORE,    /* nothing yet; feed the rest again: at once when bytes were taken and some
+	                   * are left, else with more behind them */
 	CREW__WS_MESSAGE, /* body, text or binary; lent until the next call */
 	CREW__WS_PING,    /* body: answer with it */
 	CREW__WS_PONG,
@@ -49,6 +50,10 @@ void crew__ws_fini(struct crew__ws *ws);
 /* Take from `data` (written to: unmasked in place), at most up to the end of one frame. Returns the
  * number of bytes taken. After BAD or CLOSE nothing more may be fed. */
 size_t crew__ws_feed(struct crew__ws *ws, char *data, size_t len, struct crew__ws_event *ret_event);
+
+/* The message that was lent last is done with: give the memory that it was gathered in back now and
+ * not only at the next feed, which may be far away. Without effect while one is unfinished. */
+void crew__ws_done(struct crew__ws *ws);
 
 /* The bytes gathered for an unfinished message, for `recv_queue`. */
 size_t crew__ws_held(const struct crew__ws *ws);

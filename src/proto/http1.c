@@ -1,0 +1,163 @@
+/* http1.c - from bytes to a request: when to parse the head, what frames the body, when it is done.
+ *
+ * A head that came whole is parsed at once and looked at once. One that came in pieces is only
+ * searched for its end, from where the last search stopped, and parsed when something is decided:
+ * the end, a bare LF, a limit, or the first line's end (so that nonsense is refused before its
+ * sender thinks of an empty line). That is at most four parses however many pieces there are.
+ *
+ *   scanned == 0 ─▸ searching (head == 0) ─▸ head > 0, waiting for the body ─▸ request, all zero
+ *
+ * The views of a request are good for one call, so a head whose body came later is parsed again.
+ * Not here: the grammar of the head (http1_head.c) and of chunks (http1_chunked.c). */
+#include "proto/http1.h"
+
+#include "base/check.h"
+#include "proto/http1_parts.h"
+
+#include <string.h>
+
+enum {
+	CHUNKED = 1,  /* the body's framing */
+	SEARCHED = 2, /* the head in pieces has been parsed once since its first line ended */
+};
+
+/* So that offsets and lengths fit 32 bits, with room for the coding of chunks. */
+#define BODY_MAX ((size_t)INT32_MAX)
+
+/* What has come is at most the empty line that is forgiven before a request. */
+static bool nothing_yet(const char *data, size_t len)
+{
+	return len == 0 || (len <= 2 && memcmp(data, "\r\n", len) == 0);
+}
+
+/* Look through what is new for a reason to parse. */
+static bool is_decided(struct crew__http1 *p, const char *data, size_t len)
+{
+	bool searched = (p->flags & SEARCHED) != 0;
+	const char *end = data + len;
+	const char *lf = data + p->scanned;
+	while (lf < end && (lf = memchr(lf, '\n', (size_t)(end - lf))) != NULL) {
+		size_t at = (size_t)(lf - data);
+		bool bare = at == 0 || lf[-1] != '\r';
+		if (bare || !searched || (at >= 2 && lf[-2] == '\n')) {
+			p->flags |= SEARCHED;
+			return true;
+		}
+		lf++;
+	}
+	p->scanned = (uint32_t)len;
+	if (!searched && len > CREW__HTTP_LINE_MAX) {
+		p->flags |= SEARCHED;
+		return true;
+	}
+	return len > CREW__HTTP_HEAD_MAX;
+}
+
+/* The head is whole: what will its body be? 0 or a status. */
+static int frame_body(
+	struct crew__http1 *p, size_t head, const struct crew__http1_framing *framing, size_t max)
+{
+	if (framing->length > max)
+		return 413;
+	p->head = (uint32_t)head;
+	p->body = (uint32_t)framing->length;
+	p->chunk_in = 0;
+	p->chunk_left = 0;
+	p->chunk_line = 0;
+	p->chunk_state = 0;
+	p->flags = framing->has_coding ? CHUNKED : 0;
+	return 0;
+}
+
+/* 1: the head is whole; 0: not yet; or a status, negative. */
+static int take_head(struct crew__http1 *p, const char *data, size_t len, size_t max,
+	struct crew__http1_request *r)
+{
+	if (p->scanned != 0) {
+		if (!is_decided(p, data, len))
+			return 0;
+	} else if (nothing_yet(data, len)) {
+		return 0;
+	}
+	struct crew__http1_framing framing;
+	int head = crew__http1_head(data, len, r, &framing);
+	if (head < 0)
+		return head;
+	if (head == 0) {
+		p->scanned = (uint32_t)len;
+		return 0;
+	}
+	int status = frame_body(p, (size_t)head, &framing, max);
+	return status != 0 ? -status : 1;
+}
+
+/* As take_head, of the body. */
+static int take_body(struct crew__http1 *p, char *data, size_t len, size_t max)
+{
+	size_t there = len - p->head;
+	if (crew__likely(!(p->flags & CHUNKED)))
+		return there >= p->body;
+	if (there > BODY_MAX)
+		return -413;
+	return crew__http1_chunked(p, data + p->head, there, max);
+}
+
+/* The views of a request whose head was parsed in an earlier call. */
+static void parse_again(
+	const struct crew__http1 *p, const char *data, struct crew__http1_request *r)
+{
+	struct crew__http1_framing framing;
+	int head = crew__http1_head(data, p->head, r, &framing);
+	crew__must(head == (int)p->head);
+}
+
+static enum crew__http1_result complete(struct crew__http1 *p, const char *data,
+	struct crew__http1_request *r, size_t *ret_consumed)
+{
+	r->public.body = (crew_bytes){ data + p->head, p->body };
+	*ret_consumed = p->head + (p->flags & CHUNKED ? p->chunk_in : p->body);
+	*p = (struct crew__http1){ 0 };
+	return CREW__HTTP_REQUEST;
+}
+
+static enum crew__http1_result refuse(int status, int *ret_status)
+{
+	*ret_status = -status;
+	return CREW__HTTP_BAD;
+}
+
+enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
+	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed,
+	int *ret_status)
+{
+	size_t max = crew__min(max_message, BODY_MAX);
+	bool fresh = p->head == 0;
+	if (fresh) {
+		int head = take_head(p, data, len, max, request);
+		if (head < 0)
+			return refuse(head, ret_status);
+		if (head == 0)
+			return CREW__HTTP_MORE;
+	}
+	int body = take_body(p, data, len, max);
+	if (body < 0)
+		return refuse(body, ret_status);
+	if (body == 0)
+		return fresh ? CREW__HTTP_HEAD : CREW__HTTP_MORE;
+	if (!fresh)
+		parse_again(p, data, request);
+	return complete(p, data, request, ret_consumed);
+}
+
+size_t crew__http1_squeeze(struct crew__http1 *p, size_t len)
+{
+	if (!(p->flags & CHUNKED))
+		return len;
+	p->chunk_in = p->body;
+	return (size_t)p->head + p->body;
+}
+
+bool crew__http1_idle(const struct crew__http1 *p)
+{
+	return p->scanned == 0 && p->head == 0;
+}

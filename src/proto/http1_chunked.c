@@ -1,0 +1,211 @@
+/* http1_chunked.c - the chunked coding (RFC 9112 7.1), decoded where it lies.
+ *
+ * Each byte is looked at once, however they come: the state says what the next one may be.
+ *
+ *   SIZE ─▸ [BLANK ─▸] [EXTENSION ─▸] SIZE_LF ─▸ DATA ─▸ DATA_CR ─▸ DATA_LF ─▸ SIZE ...
+ *                                        └─ size 0 ─▸ LINE ─▸ NAME ─▸ VALUE ─▸ VALUE_LF ─▸ LINE ...
+ *                                                       └─▸ LAST_LF ─▸ done
+ *
+ * Extensions and trailers are checked for their characters, bounded and dropped: nothing of them
+ * reaches a program. The limit of a body is applied where a size is announced. */
+#include "proto/http1_parts.h"
+
+#include <string.h>
+
+enum state {
+	SIZE,      /* hexadecimal digits; chunk_line counts them */
+	BLANK,     /* space before a semicolon */
+	EXTENSION, /* from a semicolon to the line's end */
+	SIZE_LF,
+	DATA,
+	DATA_CR,
+	DATA_LF,
+	LINE, /* at the start of a trailer, or of the empty line at the end */
+	NAME,
+	VALUE,
+	VALUE_LF,
+	LAST_LF,
+};
+
+static int digit(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int go(struct crew__http1 *p, enum state next)
+{
+	p->chunk_state = (uint8_t)next;
+	return 0;
+}
+
+static int expect(struct crew__http1 *p, char c, char wanted, enum state next)
+{
+	return c == wanted ? go(p, next) : 400;
+}
+
+/* Behind the digits: here the size is known, and refused before any of its bytes is taken. */
+static int end_size(struct crew__http1 *p, char c, size_t max_message)
+{
+	if (p->chunk_line == 0)
+		return 400;
+	if ((uint64_t)p->body + p->chunk_left > max_message)
+		return 413;
+	switch (c) {
+	case '\r':
+		return go(p, SIZE_LF);
+	case ';':
+		return go(p, EXTENSION);
+	case ' ':
+	case '\t':
+		return go(p, BLANK);
+	default:
+		return 400;
+	}
+}
+
+static int on_size(struct crew__http1 *p, char c, size_t max_message)
+{
+	int value = digit((unsigned char)c);
+	if (value < 0)
+		return end_size(p, c, max_message);
+	if (p->chunk_left > UINT32_MAX >> 4)
+		return 413;
+	p->chunk_left = p->chunk_left << 4 | (uint32_t)value;
+	return 0;
+}
+
+static int on_blank(struct crew__http1 *p, char c)
+{
+	if (c == ';')
+		return go(p, EXTENSION);
+	return c == ' ' || c == '\t' ? 0 : 400;
+}
+
+static int on_extension(struct crew__http1 *p, char c)
+{
+	if (c == '\r')
+		return go(p, SIZE_LF);
+	return crew__http_is(c, CREW__HTTP_VALUE) ? 0 : 400;
+}
+
+static int on_size_lf(struct crew__http1 *p, char c)
+{
+	p->chunk_line = 0;
+	return expect(p, c, '\n', p->chunk_left > 0 ? DATA : LINE);
+}
+
+static int on_line(struct crew__http1 *p, char c)
+{
+	if (c == '\r')
+		return go(p, LAST_LF);
+	return crew__http_is(c, CREW__HTTP_TOKEN) ? go(p, NAME) : 400;
+}
+
+static int on_name(struct crew__http1 *p, char c)
+{
+	if (c == ':')
+		return go(p, VALUE);
+	return crew__http_is(c, CREW__HTTP_TOKEN) ? 0 : 400;
+}
+
+static int on_value(struct crew__http1 *p, char c)
+{
+	if (c == '\r')
+		return go(p, VALUE_LF);
+	return crew__http_is(c, CREW__HTTP_VALUE) ? 0 : 400;
+}
+
+/* One byte of a size line. */
+static int on_size_byte(struct crew__http1 *p, char c, size_t max_message)
+{
+	if (p->chunk_line == CREW__HTTP_CHUNK_LINE_MAX)
+		return 400;
+	int status = 0;
+	switch ((enum state)p->chunk_state) {
+	case SIZE:
+		status = on_size(p, c, max_message);
+		break;
+	case BLANK:
+		status = on_blank(p, c);
+		break;
+	default:
+		status = on_extension(p, c);
+		break;
+	}
+	p->chunk_line++;
+	return status;
+}
+
+/* One byte of the trailers. */
+static int on_trailer_byte(struct crew__http1 *p, char c)
+{
+	if (p->chunk_line == CREW__HTTP_TRAILER_MAX)
+		return 431;
+	p->chunk_line++;
+	switch ((enum state)p->chunk_state) {
+	case LINE:
+		return on_line(p, c);
+	case NAME:
+		return on_name(p, c);
+	case VALUE:
+		return on_value(p, c);
+	default:
+		return expect(p, c, '\n', LINE);
+	}
+}
+
+/* One byte of the coding. 0 or a status. */
+static int on_byte(struct crew__http1 *p, char c, size_t max_message)
+{
+	switch ((enum state)p->chunk_state) {
+	case SIZE:
+	case BLANK:
+	case EXTENSION:
+		return on_size_byte(p, c, max_message);
+	case SIZE_LF:
+		return on_size_lf(p, c);
+	case DATA_CR:
+		return expect(p, c, '\r', DATA_LF);
+	case DATA_LF:
+		return expect(p, c, '\n', SIZE);
+	default:
+		return on_trailer_byte(p, c);
+	}
+}
+
+/* Close the gap that the coding before these bytes left. Returns how many were taken. */
+static size_t take_data(struct crew__http1 *p, char *body, const char *from, size_t there)
+{
+	size_t n = crew__min(there, p->chunk_left);
+	if (from != body + p->body)
+		memmove(body + p->body, from, n);
+	p->body += (uint32_t)n;
+	p->chunk_left -= (uint32_t)n;
+	if (p->chunk_left == 0)
+		p->chunk_state = DATA_CR;
+	return n;
+}
+
+int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t max_message)
+{
+	size_t at = p->chunk_in;
+	while (at < len) {
+		if (p->chunk_state == DATA) {
+			at += take_data(p, body, body + at, len - at);
+			continue;
+		}
+		char c = body[at++];
+		if (p->chunk_state == LAST_LF) {
+			p->chunk_in = (uint32_t)at;
+			return c == '\n' ? 1 : -400;
+		}
+		int status = on_byte(p, c, max_message);
+		if (status != 0)
+			return -status;
+	}
+	p->chunk_in = (uint32_t)at;
+	return 0;
+}

@@ -1,0 +1,246 @@
+/* http1_reply.c - the other direction: status phrases, the date, the head of a response.
+ *
+ * Nothing leaves that could be read as two: names and values are checked, and the fields that frame
+ * a message are crew's alone to write. Not here: bodies, and when a connection ends. */
+#include "proto/http1.h"
+
+#include "proto/http1_parts.h"
+
+#include <string.h>
+#include <time.h>
+
+/* RFC 9110 15 and the registry of statuses. */
+static const char *const phrases[] = {
+	[100] = "Continue",
+	[101] = "Switching Protocols",
+	[200] = "OK",
+	[201] = "Created",
+	[202] = "Accepted",
+	[203] = "Non-Authoritative Information",
+	[204] = "No Content",
+	[205] = "Reset Content",
+	[206] = "Partial Content",
+	[300] = "Multiple Choices",
+	[301] = "Moved Permanently",
+	[302] = "Found",
+	[303] = "See Other",
+	[304] = "Not Modified",
+	[307] = "Temporary Redirect",
+	[308] = "Permanent Redirect",
+	[400] = "Bad Request",
+	[401] = "Unauthorized",
+	[402] = "Payment Required",
+	[403] = "Forbidden",
+	[404] = "Not Found",
+	[405] = "Method Not Allowed",
+	[406] = "Not Acceptable",
+	[407] = "Proxy Authentication Required",
+	[408] = "Request Timeout",
+	[409] = "Conflict",
+	[410] = "Gone",
+	[411] = "Length Required",
+	[412] = "Precondition Failed",
+	[413] = "Content Too Large",
+	[414] = "URI Too Long",
+	[415] = "Unsupported Media Type",
+	[416] = "Range Not Satisfiable",
+	[417] = "Expectation Failed",
+	[421] = "Misdirected Request",
+	[422] = "Unprocessable Content",
+	[425] = "Too Early",
+	[426] = "Upgrade Required",
+	[428] = "Precondition Required",
+	[429] = "Too Many Requests",
+	[431] = "Request Header Fields Too Large",
+	[451] = "Unavailable For Legal Reasons",
+	[500] = "Internal Server Error",
+	[501] = "Not Implemented",
+	[502] = "Bad Gateway",
+	[503] = "Service Unavailable",
+	[504] = "Gateway Timeout",
+	[505] = "HTTP Version Not Supported",
+	[506] = "Variant Also Negotiates",
+	[507] = "Insufficient Storage",
+	[508] = "Loop Detected",
+	[511] = "Network Authentication Required",
+};
+
+const char *crew__http_phrase(int status)
+{
+	if (status < 0 || (size_t)status >= crew__lengthof(phrases) || !phrases[status])
+		return "Unknown";
+	return phrases[status];
+}
+
+static void put_two(char *to, int value)
+{
+	to[0] = (char)('0' + value / 10);
+	to[1] = (char)('0' + value % 10);
+}
+
+void crew__http_date(int64_t unix_seconds, char ret_text[30])
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char form[30] = "Sun, 00 Jan 0000 00:00:00 GMT";
+	const int64_t last = INT64_C(253402300799); /* the year has four digits */
+	time_t seconds = (time_t)(unix_seconds < 0 ? 0 : unix_seconds > last ? last : unix_seconds);
+	struct tm t;
+	gmtime_r(&seconds, &t);
+
+	memcpy(ret_text, form, sizeof(form));
+	memcpy(ret_text, days + 3 * t.tm_wday, 3);
+	put_two(ret_text + 5, t.tm_mday);
+	memcpy(ret_text + 8, months + 3 * t.tm_mon, 3);
+	put_two(ret_text + 12, (t.tm_year + 1900) / 100);
+	put_two(ret_text + 14, t.tm_year % 100);
+	put_two(ret_text + 17, t.tm_hour);
+	put_two(ret_text + 20, t.tm_min);
+	put_two(ret_text + 23, t.tm_sec);
+}
+
+/* Where the head is being written; `at` stays within `end`, and `full` tells that it did not fit.
+ */
+struct room {
+	char *at;
+	char *end;
+	bool full;
+};
+
+static inline void put(struct room *room, const char *text, size_t len)
+{
+	if (crew__unlikely((size_t)(room->end - room->at) < len)) {
+		room->full = true;
+		return;
+	}
+	memcpy(room->at, text, len);
+	room->at += len;
+}
+
+#define PUT(room, literal) put((room), "" literal, sizeof(literal) - 1)
+
+static void put_number(struct room *room, size_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value != 0);
+	put(room, digits + at, sizeof(digits) - at);
+}
+
+/* What the program's own fields make of ours. */
+struct own_fields {
+	bool type;
+	bool upgrade;
+};
+
+#define IS(text, word) crew__http_is_word((text), (word), sizeof(word) - 1)
+
+static bool is_ours(crew_bytes name)
+{
+	return IS(name, "content-length") || IS(name, "transfer-encoding") ||
+	       IS(name, "connection") || IS(name, "date");
+}
+
+static bool check_fields(const crew_response *r, struct own_fields *ret_own)
+{
+	*ret_own = (struct own_fields){ 0 };
+	if (!r->headers && r->header_count > 0)
+		return false;
+	for (size_t i = 0; i < r->header_count; i++) {
+		const crew_header *h = &r->headers[i];
+		if (!h->value.data && h->value.len > 0)
+			return false;
+		if (!h->name.data || !crew__http_token(h->name) || is_ours(h->name))
+			return false;
+		if (!crew__http_field_value(h->value))
+			return false;
+		ret_own->type = ret_own->type || IS(h->name, "content-type");
+		ret_own->upgrade = ret_own->upgrade || IS(h->name, "upgrade");
+	}
+	return true;
+}
+
+static void put_status(struct room *room, int status)
+{
+	if (crew__likely(status == 200)) {
+		PUT(room, "HTTP/1.1 200 OK\r\nDate: ");
+		return;
+	}
+	PUT(room, "HTTP/1.1 ");
+	put_number(room, (size_t)status);
+	PUT(room, " ");
+	const char *phrase = crew__http_phrase(status);
+	put(room, phrase, strlen(phrase));
+	PUT(room, "\r\nDate: ");
+}
+
+/* RFC 9110 8.6: none with 204; with 304 it would have to be that of the 200 it stands for. */
+static void put_content(struct room *room, const crew_response *r, const char *type)
+{
+	if (type) {
+		PUT(room, "\r\nContent-Type: ");
+		put(room, type, strlen(type));
+	}
+	PUT(room, "\r\nContent-Length: ");
+	put_number(room, r->body.len);
+}
+
+/* RFC 9112 9.3: 1.1 stays unless told, 1.0 goes unless told. RFC 9110 7.8: with an Upgrade field
+ * the option of that name. */
+static void put_connection(struct room *room, bool keep, int version, bool upgrade)
+{
+	const bool close = !keep && version != 10;
+	const bool stay = keep && version == 10;
+	if (crew__likely(!close && !stay && !upgrade))
+		return;
+	PUT(room, "\r\nConnection: ");
+	if (close)
+		PUT(room, "close");
+	else if (stay)
+		PUT(room, "keep-alive");
+	if (upgrade && (close || stay))
+		PUT(room, ", ");
+	if (upgrade)
+		PUT(room, "upgrade");
+}
+
+static void put_fields(struct room *room, const crew_response *r)
+{
+	for (size_t i = 0; i < r->header_count; i++) {
+		const crew_header *h = &r->headers[i];
+		PUT(room, "\r\n");
+		put(room, h->name.data, h->name.len);
+		PUT(room, ": ");
+		if (h->value.len > 0)
+			put(room, h->value.data, h->value.len);
+	}
+}
+
+int crew__http_write_head(const struct crew__http_head *head, char *room_start, size_t size)
+{
+	const crew_response *r = head->response;
+	int status = r->status == 0 ? 200 : r->status;
+	struct own_fields own;
+	if (status < 200 || status > 599 || (!r->body.data && r->body.len > 0))
+		return -EINVAL;
+	if (!check_fields(r, &own))
+		return -EINVAL;
+	const char *type = r->type;
+	if (type && (own.type || !crew__http_field_value((crew_bytes){ type, strlen(type) })))
+		return -EINVAL;
+	if (!type && !own.type && r->body.len > 0)
+		type = "text/plain; charset=utf-8";
+
+	struct room room = { room_start, room_start + crew__min(size, INT32_MAX), false };
+	put_status(&room, status);
+	put(&room, head->date, 29);
+	if (status != 204 && status != 304)
+		put_content(&room, r, type);
+	put_connection(&room, head->keep_alive && !r->close, head->version, own.upgrade);
+	put_fields(&room, r);
+	PUT(&room, "\r\n\r\n");
+	return room.full ? -EMSGSIZE : (int)(room.at - room_start);
+}

@@ -1,0 +1,294 @@
+/* ws.c - taking WebSocket frames apart, the server's side.
+ *
+ * The two kinds of frame are read differently. A control frame is short and is taken whole or not
+ * at all. A data frame that is all there and is a message by itself is unmasked where it lies and
+ * lent; any other is taken piece by piece into `message`, so memory follows what has come and never
+ * what a header announces.
+ *
+ *               first frame, not the last, or not all there
+ *   opcode == 0 ────────────────────────────────────────────▸ opcode 1 or 2
+ *        ▴                                                        │ pieces, continuations
+ *        └──────────────── the last frame's last byte ────────────┘
+ *
+ * Propositions that hold between two calls:
+ *   in_frame implies opcode != 0; left > 0 implies in_frame
+ *   message.len + left <= message.max
+ *   utf8 != CREW__UTF8_START implies opcode == CREW__WS_OP_TEXT
+ *   opcode == 0 and message.data != NULL: that message is lent, until the next call */
+#include "proto/ws.h"
+
+#include "proto/utf8.h"
+#include "proto/ws_mask.h"
+
+enum {
+	BYTE0_FIN = 0x80,
+	BYTE0_RSV = 0x70,
+	BYTE1_MASK = 0x80,
+	OP_CONTINUE = 0,
+	OP_CONTROL = 8, /* this bit tells control frames */
+	MASK_SIZE = 4,
+	CLOSE_NO_CODE = 1005,
+	BAD_PROTOCOL = 1002,
+	BAD_TEXT = 1007,
+	BAD_SIZE = 1009,
+	BAD_MEMORY = 1011,
+};
+
+struct header {
+	uint64_t len; /* of the payload */
+	size_t size;  /* of the header, mask included */
+	unsigned opcode;
+	bool fin;
+};
+
+static bool bad(struct crew__ws_event *e, uint16_t code, const char *what)
+{
+	*e = (struct crew__ws_event){ .kind = CREW__WS_BAD, .code = code, .what = what };
+	return false;
+}
+
+/* The first byte, which can be judged before the second has come. */
+static bool read_first(
+	const struct crew__ws *ws, unsigned byte, struct header *h, struct crew__ws_event *e)
+{
+	h->fin = (byte & BYTE0_FIN) != 0;
+	h->opcode = byte & 0x0F;
+	if (crew__unlikely(byte & BYTE0_RSV))
+		return bad(e, BAD_PROTOCOL, "a reserved bit is set");
+	switch (h->opcode) {
+	case CREW__WS_OP_TEXT:
+	case CREW__WS_OP_BINARY:
+		if (crew__unlikely(ws->opcode != 0))
+			return bad(e, BAD_PROTOCOL, "a new message inside a fragmented one");
+		return true;
+	case OP_CONTINUE:
+		if (crew__unlikely(ws->opcode == 0))
+			return bad(e, BAD_PROTOCOL, "a continuation of nothing");
+		return true;
+	case CREW__WS_OP_CLOSE:
+	case CREW__WS_OP_PING:
+	case CREW__WS_OP_PONG:
+		if (crew__unlikely(!h->fin))
+			return bad(e, BAD_PROTOCOL, "a control frame is fragmented");
+		return true;
+	default:
+		return bad(e, BAD_PROTOCOL, "a reserved opcode");
+	}
+}
+
+static bool read_second(unsigned byte, struct header *h, struct crew__ws_event *e)
+{
+	h->len = byte & 0x7F;
+	if (crew__unlikely(!(byte & BYTE1_MASK)))
+		return bad(e, BAD_PROTOCOL, "a frame is not masked");
+	if (crew__unlikely((h->opcode & OP_CONTROL) && h->len > CREW__WS_CONTROL_MAX))
+		return bad(e, BAD_PROTOCOL, "a control frame is longer than 125 bytes");
+	h->size = 2 + MASK_SIZE;
+	if (h->len > 125)
+		h->size += h->len == 126 ? 2 : 8;
+	return true;
+}
+
+/* The length behind 126 and 127. RFC 6455 5.2 wants it in the fewest bytes. */
+static bool read_long(const unsigned char *bytes, struct header *h, struct crew__ws_event *e)
+{
+	bool is_short = h->len == 126;
+	uint64_t len = 0;
+	for (unsigned i = 0; i < (is_short ? 2u : 8u); i++)
+		len = len << 8 | bytes[i];
+	if (len >> 63)
+		return bad(e, BAD_PROTOCOL, "the highest bit of a length is set");
+	if (len < (is_short ? 126u : 65536u))
+		return bad(e, BAD_PROTOCOL, "a length in more bytes than it needs");
+	h->len = len;
+	return true;
+}
+
+/* Each byte is judged as soon as it is there. False: bad, or more is needed (e->kind tells). The
+ * limit stands last: it is compared without a sum, so no announced length can overflow it. */
+static inline bool read_header(const struct crew__ws *ws, const unsigned char *bytes, size_t len,
+	struct header *h, struct crew__ws_event *e)
+{
+	if (!read_first(ws, bytes[0], h, e))
+		return false;
+	if (len < 2 || !read_second(bytes[1], h, e))
+		return false;
+	if (h->len > 125 && (len < h->size - MASK_SIZE || !read_long(bytes + 2, h, e)))
+		return false;
+	if (crew__unlikely(!(h->opcode & OP_CONTROL) && h->len > ws->message.max - ws->message.len))
+		return bad(e, BAD_SIZE, "a message is longer than max_message");
+	return len >= h->size;
+}
+
+/* Unmask a piece of text in place and validate it. */
+static bool unmask_text(uint32_t *utf8, char *data, size_t len, uint32_t key)
+{
+	size_t ascii = 0;
+	if (crew__likely(*utf8 == CREW__UTF8_START)) {
+		ascii = crew__ws_unmask_ascii(data, len, key);
+		if (crew__likely(ascii == len))
+			return true;
+	}
+	crew__ws_unmask(data + ascii, len - ascii, key);
+	return crew__utf8_feed(utf8, data + ascii, len - ascii);
+}
+
+static bool unmask_payload(struct crew__ws *ws, unsigned opcode, char *data, size_t len,
+	uint32_t key, struct crew__ws_event *e)
+{
+	if (opcode != CREW__WS_OP_TEXT) {
+		crew__ws_unmask(data, len, key);
+		return true;
+	}
+	if (crew__likely(unmask_text(&ws->utf8, data, len, key)))
+		return true;
+	return bad(e, BAD_TEXT, "a text is not valid UTF-8");
+}
+
+static bool tell_message(
+	struct crew__ws *ws, unsigned opcode, crew_bytes body, struct crew__ws_event *e)
+{
+	ws->opcode = 0;
+	if (crew__unlikely(ws->utf8 != CREW__UTF8_START))
+		return bad(e, BAD_TEXT, "a text ends inside a character");
+	e->kind = CREW__WS_MESSAGE;
+	e->text = opcode == CREW__WS_OP_TEXT;
+	e->body = body;
+	return true;
+}
+
+/* Take what is there of the present frame into `message`. Returns the bytes taken. */
+static size_t take_piece(struct crew__ws *ws, char *data, size_t len, struct crew__ws_event *e)
+{
+	size_t n = len < ws->left ? len : (size_t)ws->left;
+	if (n > 0) {
+		uint32_t key = crew__ws_key(ws->mask, ws->mask_at);
+		if (!unmask_payload(ws, ws->opcode, data, n, key, e))
+			return n;
+		if (crew__buf_append(&ws->message, data, n) < 0) {
+			bad(e, BAD_MEMORY, "no memory for a message");
+			return n;
+		}
+		ws->mask_at = (uint8_t)((ws->mask_at + n) & 3);
+		ws->left -= n;
+	}
+	if (ws->left > 0)
+		return n;
+	ws->in_frame = false;
+	if (ws->fin)
+		tell_message(ws, ws->opcode, (crew_bytes){ ws->message.data, ws->message.len }, e);
+	return n;
+}
+
+/* A data frame that is to be gathered: the first of several, a continuation, or not all there. */
+static size_t begin_frame(struct crew__ws *ws, const struct header *h, char *data, size_t len,
+	struct crew__ws_event *e)
+{
+	if (h->opcode != OP_CONTINUE)
+		ws->opcode = (uint8_t)h->opcode;
+	memcpy(ws->mask, data + h->size - MASK_SIZE, MASK_SIZE);
+	ws->mask_at = 0;
+	ws->left = h->len;
+	ws->fin = h->fin;
+	ws->in_frame = true;
+	return h->size + take_piece(ws, data + h->size, len - h->size, e);
+}
+
+/* A message in one frame, all there: lent from where it lies. */
+static size_t take_whole(
+	struct crew__ws *ws, const struct header *h, char *data, struct crew__ws_event *e)
+{
+	char *payload = data + h->size;
+	size_t n = (size_t)h->len;
+	uint32_t key;
+	memcpy(&key, payload - MASK_SIZE, sizeof(key));
+	if (crew__likely(unmask_payload(ws, h->opcode, payload, n, key, e)))
+		tell_message(ws, h->opcode, (crew_bytes){ payload, n }, e);
+	return h->size + n;
+}
+
+static void tell_close(crew_bytes payload, struct crew__ws_event *e)
+{
+	e->kind = CREW__WS_CLOSE;
+	e->code = CLOSE_NO_CODE;
+	if (payload.len == 0)
+		return;
+	if (payload.len == 1) {
+		bad(e, BAD_PROTOCOL, "a close frame has half a code");
+		return;
+	}
+	const unsigned char *bytes = (const unsigned char *)payload.data;
+	unsigned code = (unsigned)bytes[0] << 8 | bytes[1];
+	crew_bytes reason = { payload.data + 2, payload.len - 2 };
+	if (!crew__ws_code_valid(code))
+		bad(e, BAD_PROTOCOL, "a close code that must not be sent");
+	else if (!crew__utf8_valid(reason))
+		bad(e, BAD_TEXT, "a close reason is not valid UTF-8");
+	else {
+		e->code = (uint16_t)code;
+		e->body = reason;
+	}
+}
+
+/* A control frame is taken only when it is all there. */
+static size_t take_control(const struct header *h, char *data, size_t len, struct crew__ws_event *e)
+{
+	size_t n = (size_t)h->len;
+	if (len - h->size < n)
+		return 0;
+	char *payload = data + h->size;
+	uint32_t key;
+	memcpy(&key, payload - MASK_SIZE, sizeof(key));
+	crew__ws_unmask(payload, n, key);
+	crew_bytes body = { payload, n };
+	if (h->opcode == CREW__WS_OP_CLOSE) {
+		tell_close(body, e);
+	} else {
+		e->kind = h->opcode == CREW__WS_OP_PING ? CREW__WS_PING : CREW__WS_PONG;
+		e->body = body;
+	}
+	return h->size + n;
+}
+
+void crew__ws_init(struct crew__ws *ws, size_t max_message)
+{
+	*ws = (struct crew__ws){ 0 };
+	crew__buf_init(&ws->message, crew__min(max_message, INT32_MAX));
+}
+
+void crew__ws_fini(struct crew__ws *ws)
+{
+	crew__buf_release(&ws->message);
+}
+
+void crew__ws_done(struct crew__ws *ws)
+{
+	if (ws->opcode == 0)
+		crew__buf_release(&ws->message);
+}
+
+size_t crew__ws_feed(struct crew__ws *ws, char *data, size_t len, struct crew__ws_event *ret_event)
+{
+	struct crew__ws_event *e = ret_event;
+	*e = (struct crew__ws_event){ .kind = CREW__WS_MORE };
+	if (crew__unlikely(ws->message.data != NULL))
+		crew__ws_done(ws);
+	if (crew__unlikely(len == 0))
+		return 0;
+	if (ws->in_frame)
+		return take_piece(ws, data, len, e);
+
+	struct header h;
+	if (!read_header(ws, (const unsigned char *)data, len, &h, e))
+		return 0;
+	if (h.opcode & OP_CONTROL)
+		return take_control(&h, data, len, e);
+	if (crew__likely(h.fin && h.opcode != OP_CONTINUE && len - h.size >= h.len))
+		return take_whole(ws, &h, data, e);
+	return begin_frame(ws, &h, data, len, e);
+}
+
+size_t crew__ws_held(const struct crew__ws *ws)
+{
+	return ws->opcode != 0 ? ws->message.len : 0;
+}
