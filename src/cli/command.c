@@ -1,4 +1,4 @@
-/* command.c - the table of commands and options, and the parser that walks it.
+/* command.c - the parser that walks the table of commands.
  *
  * Options may stand before or after the command, so a line is read in two passes: the first finds
  * the command, knowing of each option only whether a value follows it (the same for all commands
@@ -6,104 +6,12 @@
  * options as that command understands them. */
 #include "cli/command.h"
 
-#include "base/check.h"
 #include "base/nearest.h"
+#include "cli/command_table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-	OPTIONS_MAX = 8,
-	FORM_MAX = 40
-};
-
-enum option_kind {
-	FLAG,
-	VALUE,
-	LIST
-};
-
-struct option {
-	char letter;       /* 0: none */
-	const char *name;  /* without its dashes; NULL: none */
-	const char *value; /* what help calls its value; NULL: a flag */
-	enum option_kind kind;
-	size_t member; /* of struct crew__command_line */
-	const char *sentence;
-};
-
-struct command {
-	const char *name;
-	const char *sentence;
-	struct option options[OPTIONS_MAX]; /* ends at the first without letter and name */
-};
-
-#define MEMBER(name) offsetof(struct crew__command_line, name)
-
-static const struct option common[] = {
-	{ 'c', "config", "FILE", VALUE, MEMBER(config), "read settings from this INI file" },
-	{ 0, "set", "SECTION.KEY=VALUE", LIST, MEMBER(sets),
-		"set one value, after the file; may be given many times" },
-	{ 0, "run-dir", "DIR", VALUE, MEMBER(run_dir),
-		"where pid file, control socket and log are; two instances differ by it" },
-	{ 'q', "quiet", NULL, FLAG, MEMBER(quiet),
-		"no banner and no word of success; errors and what was asked for only" },
-	{ 'h', "help", NULL, FLAG, MEMBER(help), "say what a command does" },
-	{ 0, "version", NULL, FLAG, MEMBER(version), "print the versions" },
-};
-
-#define OPTION_GRACEFUL(what)                                       \
-	{                                                           \
-		'g', "graceful", NULL, FLAG, MEMBER(graceful), what \
-	}
-#define OPTION_DAEMON                                                     \
-	{                                                                 \
-		'd', "daemon", NULL, FLAG, MEMBER(daemon),                \
-			"go to the background once every worker is ready" \
-	}
-#define OPTION_JSON                                               \
-	{                                                         \
-		0, "json", NULL, FLAG, MEMBER(json), "print JSON" \
-	}
-
-static const struct command commands[CREW__COMMANDS] = {
-	[CREW__COMMAND_NONE] = { .name = "" },
-	[CREW__COMMAND_START] = { "start",
-		"start the master and its workers, in the foreground unless told otherwise",
-		{ OPTION_DAEMON,
-			{ 0, "single", NULL, FLAG, MEMBER(single),
-				"everything in one process and one loop, for a debugger" } } },
-	[CREW__COMMAND_STOP] = { "stop",
-		"stop: send queues get stop_timeout_ms to leave, then connections end",
-		{ OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
-	[CREW__COMMAND_RESTART] = { "restart",
-		"stop if it runs, then start anew, the master included",
-		{ OPTION_DAEMON,
-			OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
-	[CREW__COMMAND_RELOAD] = { "reload",
-		"check the program and its settings anew, then replace the workers by new ones",
-		{ OPTION_GRACEFUL("old workers wait for their connections, up to drain_timeout_ms"),
-			{ 0, "no-wait", NULL, FLAG, MEMBER(no_wait),
-				"return once the master has been told, not when it is done" } } },
-	[CREW__COMMAND_STATUS] = { "status",
-		"show the processes, their counters, and why sends failed; asks no worker",
-		{ { 'd', NULL, NULL, FLAG, MEMBER(watch),
-			  "again each second, until interrupted; with --json a document a line" },
-			OPTION_JSON } },
-	[CREW__COMMAND_CONNECTIONS] = { "connections",
-		"list the open connections with their queues and losses; asks no worker",
-		{ OPTION_JSON,
-			{ 0, "sort", "KEY", VALUE, MEMBER(sort),
-				"order by a key of --json: numbers from the largest, text by letters" } } },
-	[CREW__COMMAND_CONFIGTEST] = { "configtest", "check every setting and start nothing",
-		{ { 0 } } },
-	[CREW__COMMAND_VERSION] = { "version", "print the program's version and that of crew",
-		{ { 0 } } },
-	[CREW__COMMAND_HELP] = { "help",
-		"say what a command does (help COMMAND), or what can be set (help settings)",
-		{ { 0 } } },
-};
 
 /* ---- words --------------------------------------------------------------------------------- */
 
@@ -119,29 +27,7 @@ static int fail(char *error, size_t size, const char *format, ...)
 	return -EINVAL;
 }
 
-const char *crew__command_name(enum crew__command command)
-{
-	crew__must((unsigned)command < CREW__COMMANDS);
-	return commands[command].name;
-}
-
-enum crew__command crew__command_find(const char *name)
-{
-	for (enum crew__command i = CREW__COMMAND_START; i < CREW__COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return i;
-	return CREW__COMMAND_NONE;
-}
-
-static const struct option *option_of(const struct command *command, size_t index)
-{
-	if (index >= OPTIONS_MAX)
-		return NULL;
-	const struct option *option = &command->options[index];
-	return option->letter || option->name ? option : NULL;
-}
-
-static bool is_option(const struct option *option, char letter, const char *name, size_t len)
+static bool is_option(const struct crew__option *option, char letter, const char *name, size_t len)
 {
 	if (letter)
 		return option->letter == letter;
@@ -149,25 +35,25 @@ static bool is_option(const struct option *option, char letter, const char *name
 }
 
 /* By letter, or when that is 0 by the `len` bytes of `name`; common ones and the command's. */
-static const struct option *find_option(
-	const struct command *command, char letter, const char *name, size_t len)
+static const struct crew__option *find_option(
+	const struct crew__command_entry *command, char letter, const char *name, size_t len)
 {
-	for (size_t i = 0; i < crew__lengthof(common); i++)
-		if (is_option(&common[i], letter, name, len))
-			return &common[i];
-	const struct option *option;
-	for (size_t i = 0; (option = option_of(command, i)); i++)
+	for (size_t i = 0; i < CREW__COMMON_OPTIONS; i++)
+		if (is_option(&crew__common_options[i], letter, name, len))
+			return &crew__common_options[i];
+	const struct crew__option *option;
+	for (size_t i = 0; (option = crew__command_option(command, i)); i++)
 		if (is_option(option, letter, name, len))
 			return option;
 	return NULL;
 }
 
 /* As any command understands it. */
-static const struct option *find_anywhere(char letter, const char *name, size_t len)
+static const struct crew__option *find_anywhere(char letter, const char *name, size_t len)
 {
-	const struct option *option = NULL;
+	const struct crew__option *option = NULL;
 	for (size_t i = CREW__COMMAND_START; !option && i < CREW__COMMANDS; i++)
-		option = find_option(&commands[i], letter, name, len);
+		option = find_option(&crew__command_table[i], letter, name, len);
 	return option;
 }
 
@@ -175,11 +61,11 @@ static const struct option *find_anywhere(char letter, const char *name, size_t 
 
 /* One option as it stands in argv. A cluster of letters ("-dg") gives one after the other. */
 struct token {
-	char letter;         /* 0: a long one */
-	const char *name;    /* long: its beginning */
-	size_t len;          /* long: its length */
-	const char *value;   /* attached, or the next argument; NULL: none */
-	char form[FORM_MAX]; /* as it was typed, for messages */
+	char letter;               /* 0: a long one */
+	const char *name;          /* long: its beginning */
+	size_t len;                /* long: its length */
+	const char *value;         /* attached, or the next argument; NULL: none */
+	char form[CREW__FORM_MAX]; /* as it was typed, for messages */
 };
 
 struct reader {
@@ -200,8 +86,8 @@ enum item {
 
 static bool takes_value(const struct token *token)
 {
-	const struct option *option = find_anywhere(token->letter, token->name, token->len);
-	return option && option->kind != FLAG;
+	const struct crew__option *option = find_anywhere(token->letter, token->name, token->len);
+	return option && option->kind != CREW__OPTION_FLAG;
 }
 
 static int next_argument_as_value(struct reader *r, struct token *token)
@@ -215,7 +101,7 @@ static int next_argument_as_value(struct reader *r, struct token *token)
 static int read_letter(struct reader *r, struct token *ret_token)
 {
 	*ret_token = (struct token){ .letter = *r->cluster++ };
-	snprintf(ret_token->form, FORM_MAX, "-%c", ret_token->letter);
+	snprintf(ret_token->form, CREW__FORM_MAX, "-%c", ret_token->letter);
 	if (!takes_value(ret_token)) {
 		if (!*r->cluster)
 			r->cluster = NULL;
@@ -235,7 +121,8 @@ static int read_long(struct reader *r, const char *text, struct token *ret_token
 {
 	size_t len = strcspn(text, "=");
 	*ret_token = (struct token){ .name = text, .len = len };
-	snprintf(ret_token->form, FORM_MAX, "--%.*s", (int)crew__min(len, FORM_MAX), text);
+	snprintf(ret_token->form, CREW__FORM_MAX, "--%.*s", (int)crew__min(len, CREW__FORM_MAX),
+		text);
 	if (text[len] == '=') {
 		ret_token->value = text + len + 1;
 		return OPTION;
@@ -282,8 +169,8 @@ static int unknown_command(const char *word, const char *program, char *error, s
 	const char *meant = NULL;
 	size_t best = SIZE_MAX;
 	for (size_t i = CREW__COMMAND_START; i < CREW__COMMANDS; i++)
-		if (crew__nearer(word, commands[i].name, &best))
-			meant = commands[i].name;
+		if (crew__nearer(word, crew__command_table[i].name, &best))
+			meant = crew__command_table[i].name;
 	if (meant)
 		return fail(error, size, "unknown command '%s'; did you mean '%s'? Try '%s help'.",
 			word, meant, program);
@@ -291,25 +178,25 @@ static int unknown_command(const char *word, const char *program, char *error, s
 }
 
 static void consider(
-	const struct option *option, const char *word, size_t *best, const char **meant)
+	const struct crew__option *option, const char *word, size_t *best, const char **meant)
 {
 	if (option->name && crew__nearer(word, option->name, best))
 		*meant = option->name;
 }
 
-static const char *nearest_option(const struct command *command, const char *word)
+static const char *nearest_option(const struct crew__command_entry *command, const char *word)
 {
 	const char *meant = NULL;
 	size_t best = SIZE_MAX;
-	const struct option *option;
-	for (size_t i = 0; i < crew__lengthof(common); i++)
-		consider(&common[i], word, &best, &meant);
-	for (size_t i = 0; (option = option_of(command, i)); i++)
+	const struct crew__option *option;
+	for (size_t i = 0; i < CREW__COMMON_OPTIONS; i++)
+		consider(&crew__common_options[i], word, &best, &meant);
+	for (size_t i = 0; (option = crew__command_option(command, i)); i++)
 		consider(option, word, &best, &meant);
 	return meant;
 }
 
-static int unknown_option(const struct command *command, const struct token *token,
+static int unknown_option(const struct crew__command_entry *command, const struct token *token,
 	const char *program, char *error, size_t size)
 {
 	const char *space = *command->name ? " " : "";
@@ -342,17 +229,17 @@ static bool is_assignment(const char *text)
 	return len > 0 && key[len] == '=';
 }
 
-static int take(struct crew__command_line *line, const struct option *option,
+static int take(struct crew__command_line *line, const struct crew__option *option,
 	const struct token *token, char *error, size_t size)
 {
 	char *member = (char *)line + option->member;
-	if (option->kind == FLAG) {
+	if (option->kind == CREW__OPTION_FLAG) {
 		if (token->value)
 			return fail(error, size, "option '%s' takes no value", token->form);
 		*(bool *)(void *)member = true;
 		return 0;
 	}
-	if (option->kind == VALUE) {
+	if (option->kind == CREW__OPTION_VALUE) {
 		if (!*token->value)
 			return fail(error, size, "option '%s' needs a value", token->form);
 		*(const char **)(void *)member = token->value;
@@ -403,16 +290,17 @@ static int take_all(
 	struct crew__command_line *line, int argc, char **argv, char *error, size_t size)
 {
 	struct reader r = reader_of(argc, argv, error, size);
-	const struct command *command = &commands[line->command];
+	const struct crew__command_entry *command = &crew__command_table[line->command];
 	struct token token;
 	const char *word;
 	bool command_seen = false;
 	int item;
 	while ((item = read_item(&r, &token, &word)) > END) {
 		int result = 0;
-		const struct option *option = item == OPTION ? find_option(command, token.letter,
-								       token.name, token.len)
-							     : NULL;
+		const struct crew__option *option = item == OPTION
+							    ? find_option(command, token.letter,
+								      token.name, token.len)
+							    : NULL;
 		if (option)
 			result = take(line, option, &token, error, size);
 		else if (item == OPTION)
@@ -455,62 +343,4 @@ void crew__command_line_fini(struct crew__command_line *line)
 	free(line->sets);
 	line->sets = NULL;
 	line->set_count = 0;
-}
-
-/* ---- help ---------------------------------------------------------------------------------- */
-
-static void print_option(FILE *out, const struct option *option)
-{
-	char form[FORM_MAX];
-	char letter[3] = "";
-	if (option->letter)
-		snprintf(letter, sizeof(letter), "-%c", option->letter);
-	snprintf(form, sizeof(form), "%s%s%s%s%s%s", letter, letter[0] && option->name ? ", " : "",
-		option->name ? "--" : "", option->name ? option->name : "",
-		option->value ? " " : "", option->value ? option->value : "");
-	fprintf(out, "  %-26s %s\n", form, option->sentence);
-}
-
-static void print_common(FILE *out)
-{
-	fputs("options of every command:\n", out);
-	for (size_t i = 0; i < crew__lengthof(common); i++)
-		print_option(out, &common[i]);
-}
-
-void crew__command_help_all(FILE *out, const char *program)
-{
-	fprintf(out, "usage: %s COMMAND [OPTIONS]\n\ncommands:\n", program);
-	for (size_t i = CREW__COMMAND_START; i < CREW__COMMANDS; i++)
-		fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].sentence);
-	fputc('\n', out);
-	print_common(out);
-	fprintf(out,
-		"\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not running\n"
-		"'%s help COMMAND' tells a command's own options, '%s help settings' what can be set.\n",
-		program, program);
-}
-
-void crew__command_help_one(FILE *out, const char *program, enum crew__command command)
-{
-	crew__must(command > CREW__COMMAND_NONE && command < CREW__COMMANDS);
-	const struct command *about = &commands[command];
-	const struct option *option;
-	fprintf(out, "usage: %s %s", program, about->name);
-	if (command == CREW__COMMAND_HELP)
-		fputs(" [COMMAND | settings]", out);
-	for (size_t i = 0; (option = option_of(about, i)); i++)
-		if (option->letter)
-			fprintf(out, " [-%c]", option->letter);
-		else
-			fprintf(out, " [--%s%s%s]", option->name, option->value ? " " : "",
-				option->value ? option->value : "");
-	fprintf(out, "\n\n%s\n\n", about->sentence);
-	if (option_of(about, 0))
-		fprintf(out, "options of '%s':\n", about->name);
-	for (size_t i = 0; (option = option_of(about, i)); i++)
-		print_option(out, option);
-	if (option_of(about, 0))
-		fputc('\n', out);
-	print_common(out);
 }

@@ -1,7 +1,7 @@
 /* command.h - what can be typed: commands, their options, and what each of them means.
  *
- * One table in command.c says it all; parsing, `help`, `help COMMAND` and every message about a
- * mistyped word are made from it. Nothing is done here: main.c does what a parsed line says. */
+ * One table in command_table.c says it all; parsing, `help`, `help COMMAND` and every message about
+ * a mistyped word are made from it. Nothing is done here: main.c does what a parsed line says. */
 #ifndef CREW_CLI_COMMAND_H
 #define CREW_CLI_COMMAND_H
 

@@ -97,7 +97,7 @@ void crew__screen_rule(const struct crew__screen *screen, const char *title)
 
 void crew__screen_fold(const struct crew__screen *screen, unsigned indent, const char *text)
 {
-	size_t width = page_width(screen) - indent, column = 0;
+	size_t width = screen->width ? screen->width - indent : SIZE_MAX, column = 0;
 	while (*text) {
 		size_t word = strcspn(text, " ");
 		if (column > 0 && column + 1 + word > width) {

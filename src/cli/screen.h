@@ -35,7 +35,7 @@ void crew__screen_rule(const struct crew__screen *screen, const char *title);
 void crew__screen_clear(const struct crew__screen *screen);
 void crew__screen_text(
 	const struct crew__screen *screen, enum crew__colour colour, const char *text);
-/* A paragraph, indented, folded at the width (at 100 where there is none). */
+/* A paragraph, indented, folded at the terminal's width; one line where there is none. */
 void crew__screen_fold(const struct crew__screen *screen, unsigned indent, const char *text);
 
 struct crew__column {

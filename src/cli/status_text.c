@@ -327,7 +327,8 @@ static int print_why(const struct crew__status *status, const struct crew__scree
 	int error = print_losses(losses, count, screen);
 	for (size_t i = 0; i < count && !error; i++) {
 		char text[1024];
-		snprintf(text, sizeof(text), "%s: %s", losses[i].counter->name, losses[i].advice);
+		snprintf(text, sizeof(text), "what to do about %s: %s", losses[i].counter->name,
+			losses[i].advice);
 		crew__screen_fold(screen, 2, text);
 	}
 	return error;

@@ -150,8 +150,8 @@ static void rules_and_paragraphs(void **state)
 			   "\033[H\033[2J\033[3J");
 	open_page(&page, 0, false);
 	crew__screen_clear(&page.screen); /* no terminal, nothing to clear */
-	crew__screen_fold(&page.screen, 0, "one");
-	expect_page(&page, "one\n");
+	crew__screen_fold(&page.screen, 1, "one two three four five six seven eight nine ten");
+	expect_page(&page, " one two three four five six seven eight nine ten\n");
 }
 
 static void a_pipe_is_no_terminal(void **state)

@@ -1,0 +1,155 @@
+/* command_table.c - every command with its options, and `help`, which is this table printed. */
+#include "cli/command_table.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+#define MEMBER(name) offsetof(struct crew__command_line, name)
+
+const struct crew__option crew__common_options[CREW__COMMON_OPTIONS] = {
+	{ 'c', "config", "FILE", CREW__OPTION_VALUE, MEMBER(config),
+		"read settings from this INI file" },
+	{ 0, "set", "SECTION.KEY=VALUE", CREW__OPTION_LIST, MEMBER(sets),
+		"set one value, after the file; may be given many times" },
+	{ 0, "run-dir", "DIR", CREW__OPTION_VALUE, MEMBER(run_dir),
+		"where pid file, control socket and log are; two instances differ by it" },
+	{ 'q', "quiet", NULL, CREW__OPTION_FLAG, MEMBER(quiet),
+		"no banner and no word of success; errors and what was asked for only" },
+	{ 'h', "help", NULL, CREW__OPTION_FLAG, MEMBER(help), "say what a command does" },
+	{ 0, "version", NULL, CREW__OPTION_FLAG, MEMBER(version), "print the versions" },
+};
+
+#define OPTION_GRACEFUL(what)                                                    \
+	{                                                                        \
+		'g', "graceful", NULL, CREW__OPTION_FLAG, MEMBER(graceful), what \
+	}
+#define OPTION_DAEMON                                                     \
+	{                                                                 \
+		'd', "daemon", NULL, CREW__OPTION_FLAG, MEMBER(daemon),   \
+			"go to the background once every worker is ready" \
+	}
+#define OPTION_JSON                                                            \
+	{                                                                      \
+		0, "json", NULL, CREW__OPTION_FLAG, MEMBER(json), "print JSON" \
+	}
+
+const struct crew__command_entry crew__command_table[CREW__COMMANDS] = {
+	[CREW__COMMAND_NONE] = { .name = "" },
+	[CREW__COMMAND_START] = { "start",
+		"start the master and its workers, in the foreground unless told otherwise",
+		{ OPTION_DAEMON,
+			{ 0, "single", NULL, CREW__OPTION_FLAG, MEMBER(single),
+				"everything in one process and one loop, for a debugger" } } },
+	[CREW__COMMAND_STOP] = { "stop",
+		"stop: send queues get stop_timeout_ms to leave, then connections end",
+		{ OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
+	[CREW__COMMAND_RESTART] = { "restart",
+		"stop if it runs, then start anew, the master included",
+		{ OPTION_DAEMON,
+			OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
+	[CREW__COMMAND_RELOAD] = { "reload",
+		"check the program and its settings anew, then replace the workers by new ones",
+		{ OPTION_GRACEFUL("old workers wait for their connections, up to drain_timeout_ms"),
+			{ 0, "no-wait", NULL, CREW__OPTION_FLAG, MEMBER(no_wait),
+				"return once the master has been told, not when it is done" } } },
+	[CREW__COMMAND_STATUS] = { "status",
+		"show the processes, their counters, and why sends failed; asks no worker",
+		{ { 'd', NULL, NULL, CREW__OPTION_FLAG, MEMBER(watch),
+			  "again each second, until interrupted; with --json a document a line" },
+			OPTION_JSON } },
+	[CREW__COMMAND_CONNECTIONS] = { "connections",
+		"list the open connections with their queues and losses; asks no worker",
+		{ OPTION_JSON,
+			{ 0, "sort", "KEY", CREW__OPTION_VALUE, MEMBER(sort),
+				"order by a key of --json: numbers from the largest, text by letters" } } },
+	[CREW__COMMAND_CONFIGTEST] = { "configtest", "check every setting and start nothing",
+		{ { 0 } } },
+	[CREW__COMMAND_VERSION] = { "version", "print the program's version and that of crew",
+		{ { 0 } } },
+	[CREW__COMMAND_HELP] = { "help",
+		"say what a command does (help COMMAND), or what can be set (help settings)",
+		{ { 0 } } },
+};
+
+const char *crew__command_name(enum crew__command command)
+{
+	crew__must((unsigned)command < CREW__COMMANDS);
+	return crew__command_table[command].name;
+}
+
+enum crew__command crew__command_find(const char *name)
+{
+	for (enum crew__command i = CREW__COMMAND_START; i < CREW__COMMANDS; i++)
+		if (strcmp(crew__command_table[i].name, name) == 0)
+			return i;
+	return CREW__COMMAND_NONE;
+}
+
+const struct crew__option *crew__command_option(
+	const struct crew__command_entry *command, size_t index)
+{
+	if (index >= CREW__OPTIONS_MAX)
+		return NULL;
+	const struct crew__option *option = &command->options[index];
+	return option->letter || option->name ? option : NULL;
+}
+
+/* ---- help ---------------------------------------------------------------------------------- */
+
+static void print_option(FILE *out, const struct crew__option *option)
+{
+	char form[CREW__FORM_MAX];
+	char letter[3] = "";
+	if (option->letter)
+		snprintf(letter, sizeof(letter), "-%c", option->letter);
+	snprintf(form, sizeof(form), "%s%s%s%s%s%s", letter, letter[0] && option->name ? ", " : "",
+		option->name ? "--" : "", option->name ? option->name : "",
+		option->value ? " " : "", option->value ? option->value : "");
+	fprintf(out, "  %-26s %s\n", form, option->sentence);
+}
+
+static void print_common(FILE *out)
+{
+	fputs("options of every command:\n", out);
+	for (size_t i = 0; i < CREW__COMMON_OPTIONS; i++)
+		print_option(out, &crew__common_options[i]);
+}
+
+void crew__command_help_all(FILE *out, const char *program)
+{
+	fprintf(out, "usage: %s COMMAND [OPTIONS]\n\ncommands:\n", program);
+	for (size_t i = CREW__COMMAND_START; i < CREW__COMMANDS; i++)
+		fprintf(out, "  %-12s %s\n", crew__command_table[i].name,
+			crew__command_table[i].sentence);
+	fputc('\n', out);
+	print_common(out);
+	fprintf(out,
+		"\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not running\n"
+		"'%s help COMMAND' tells a command's own options, '%s help settings' what can be set.\n",
+		program, program);
+}
+
+void crew__command_help_one(FILE *out, const char *program, enum crew__command command)
+{
+	crew__must(command > CREW__COMMAND_NONE && command < CREW__COMMANDS);
+	const struct crew__command_entry *about = &crew__command_table[command];
+	const struct crew__option *option;
+	fprintf(out, "usage: %s %s", program, about->name);
+	if (command == CREW__COMMAND_HELP)
+		fputs(" [COMMAND | settings]", out);
+	for (size_t i = 0; (option = crew__command_option(about, i)); i++)
+		if (option->letter)
+			fprintf(out, " [-%c]", option->letter);
+		else
+			fprintf(out, " [--%s%s%s]", option->name, option->value ? " " : "",
+				option->value ? option->value : "");
+	fprintf(out, "\n\n%s\n\n", about->sentence);
+	if (crew__command_option(about, 0))
+		fprintf(out, "options of '%s':\n", about->name);
+	for (size_t i = 0; (option = crew__command_option(about, i)); i++)
+		print_option(out, option);
+	if (crew__command_option(about, 0))
+		fputc('\n', out);
+	print_common(out);
+}
