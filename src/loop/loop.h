@@ -30,12 +30,12 @@ struct crew__loop;
 struct crew__source;
 struct crew__timer;
 
-/* Something with a descriptor. Embed it; `fd < 0` means removed. */
+/* Something with a descriptor. Embed it zeroed; `fd < 0` means removed. */
 typedef void crew__source_fn(struct crew__source *source, unsigned events);
 struct crew__source {
 	crew__source_fn *fn;
 	int fd;
-	unsigned events; /* what is watched; owned by the loop */
+	unsigned events; /* what is watched while fd >= 0; owned by the loop */
 };
 
 /* A timer in the loop's heap. Embed it zeroed; `place` is 0 when it is not running. */
@@ -54,7 +54,11 @@ struct crew__turn_hook {
 };
 
 /* The engines. AUTO takes epoll where there is one. */
-enum crew__engine_kind { CREW__ENGINE_AUTO, CREW__ENGINE_EPOLL, CREW__ENGINE_POLL };
+enum crew__engine_kind {
+	CREW__ENGINE_AUTO,
+	CREW__ENGINE_EPOLL,
+	CREW__ENGINE_POLL
+};
 
 int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop);
 void crew__loop_free(struct crew__loop *loop); /* NULL is allowed; sources are the caller's */
@@ -69,7 +73,8 @@ void crew__loop_stop(struct crew__loop *loop);
 /* The turn's time. */
 uint64_t crew__loop_ns(const struct crew__loop *loop);
 /* Where the loop notes when the present turn began (ns), 0 while it waits; e.g. in shared memory.
- * NULL: nowhere. Several may be added (--single has one for each worker). */
+ * NULL: nowhere. Several may be added (--single has one for each worker); -ENOBUFS beyond
+ * CREW_MAX_SERVICES. */
 int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns);
 
 /* Watch source->fd for `events`. 0 or a negative errno; -EPERM for plain files. */
@@ -79,7 +84,9 @@ int crew__loop_mod(struct crew__loop *loop, struct crew__source *source, unsigne
 /* Stop watching and set fd to -1; the caller closes the descriptor. Removed: nothing happens. */
 void crew__loop_remove(struct crew__loop *loop, struct crew__source *source);
 
-/* (Re)start a timer that fires once at `due_ns`; -ENOMEM. Stop: nothing when not running. */
+/* (Re)start a timer that fires once, when the turn's time is `due_ns` or later; timers of one time
+ * fire in the order of their starts. One that is started by a timer's callback waits for the next
+ * turn. -ENOMEM, never for a timer that runs. Stop: nothing when not running. */
 int crew__timer_start(struct crew__loop *loop, struct crew__timer *timer, uint64_t due_ns);
 void crew__timer_stop(struct crew__loop *loop, struct crew__timer *timer);
 
@@ -87,13 +94,16 @@ void crew__loop_add_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
 void crew__loop_remove_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
 
 /* Call `fn(signo, arg)` in the loop when the process gets the signal (blocked and read by
- * signalfd). One handler for each signal; calling again replaces it. */
+ * signalfd). One handler for each signal; calling again replaces it. Call it before any thread is
+ * made: threads inherit the mask. It stays blocked when the loop is freed. 0, -EINVAL (fn NULL, a
+ * signal that cannot be caught), or an errno. */
 int crew__loop_signal(
 	struct crew__loop *loop, int signo, void (*fn)(int signo, void *arg), void *arg);
 /* Undo the signal mask in a child between fork and exec. */
 void crew__loop_unblock_signals(void);
 
-/* From any thread: call `fn(arg)` in the loop, in order. 0, -ENOMEM, -ESHUTDOWN. */
+/* From any thread: call `fn(arg)` in the loop, in order. 0, -ENOMEM, -ESHUTDOWN once crew__loop_run
+ * has returned; what was queued by then is never called. */
 int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -6,7 +6,8 @@
  * come the owner is asked: it answers with the next time to look, or with CREW__WHEEL_OUT. Activity
  * merely changes what the owner will answer.
  *
- * The wheel runs one loop timer, and only while it has entries. */
+ * An entry's time lies within 2^31 hundredths (248 days) of the present. The wheel has one timer in
+ * the loop, which wakes it once for each bucket that holds entries, and not at all without any. */
 #ifndef CREW_LOOP_WHEEL_H
 #define CREW_LOOP_WHEEL_H
 

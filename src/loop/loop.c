@@ -1,0 +1,207 @@
+/* loop.c - the turn: wait, call what is ready, timers, posts, hooks.
+ *
+ * Not here: how the kernel is asked (engine_*.c), what is due (timers.c), who else calls (posts.c,
+ * signals.c). A turn reads the clock once, right after the wait; whatever happens in the turn
+ * happens at that time, and the next wait is computed from it, so a timer is late by what the turn
+ * took. */
+#include "loop/parts.h"
+
+#include "base/check.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static void note(struct crew__loop *loop, uint64_t began_ns)
+{
+	for (uint32_t i = 0; i < loop->note_count; i++)
+		atomic_store_explicit(loop->notes[i], began_ns, memory_order_relaxed);
+}
+
+/* How long the next wait may last: 0 not at all, -1 as long as it likes. */
+static int64_t patience(const struct crew__loop *loop, int64_t most_ns)
+{
+	if (loop->again)
+		return 0;
+	uint64_t due_ns = crew__timers_next(&loop->timers);
+	if (due_ns == CREW__NEVER)
+		return most_ns;
+	if (due_ns <= loop->now_ns)
+		return 0;
+	uint64_t left_ns = due_ns - loop->now_ns;
+	uint64_t limit_ns = most_ns >= 0 ? (uint64_t)most_ns : INT64_MAX;
+	return (int64_t)(left_ns < limit_ns ? left_ns : limit_ns);
+}
+
+static void run_hooks(struct crew__loop *loop)
+{
+	struct crew__turn_hook *hook = loop->hooks;
+	while (hook) {
+		loop->next_hook = hook->next; /* the hook may be gone when it returns */
+		if (hook->fn(hook))
+			loop->again = true;
+		hook = loop->next_hook;
+	}
+}
+
+static int turn(struct crew__loop *loop, int64_t most_ns)
+{
+	const struct crew__engine_ops *ops = loop->engine->ops;
+	int64_t wait_ns = patience(loop, most_ns);
+	if (wait_ns != 0)
+		note(loop, 0);
+	int error = ops->wait(loop->engine, wait_ns);
+	loop->now_ns = crew__clock_ns();
+	note(loop, loop->now_ns);
+	if (crew__unlikely(error))
+		return error;
+
+	loop->again = false;
+	loop->turning = true;
+	ops->dispatch(loop->engine);
+	if (crew__timers_next(&loop->timers) <= loop->now_ns)
+		crew__timers_run(&loop->timers, loop->now_ns);
+	if (crew__unlikely(loop->posts.arrived))
+		crew__posts_run(&loop->posts);
+	run_hooks(loop);
+	loop->turning = false;
+	return 0;
+}
+
+int crew__loop_turn(struct crew__loop *loop, int max_wait_ms)
+{
+	crew__must(!loop->turning);
+	loop->now_ns = crew__clock_ns(); /* much may have happened since the last turn */
+	return turn(loop, max_wait_ms < 0 ? -1 : max_wait_ms * (int64_t)CREW__NS_PER_MS);
+}
+
+int crew__loop_run(struct crew__loop *loop)
+{
+	int error = 0;
+	crew__must(!loop->turning);
+	loop->now_ns = crew__clock_ns();
+	crew__posts_shut(&loop->posts, false);
+	while (!loop->stopping && !error)
+		error = turn(loop, -1);
+	loop->stopping = false;
+	note(loop, 0);
+	crew__posts_shut(&loop->posts, true);
+	return error;
+}
+
+void crew__loop_stop(struct crew__loop *loop)
+{
+	loop->stopping = true;
+}
+
+static int open_engine(enum crew__engine_kind kind, struct crew__engine **ret_engine)
+{
+	if (kind == CREW__ENGINE_POLL)
+		return crew__engine_poll.open(ret_engine);
+	int error = crew__engine_epoll.open(ret_engine);
+	if (error == -ENOSYS && kind == CREW__ENGINE_AUTO)
+		error = crew__engine_poll.open(ret_engine);
+	return error;
+}
+
+int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop)
+{
+	struct crew__loop *loop = calloc(1, sizeof(*loop));
+	if (!loop)
+		return -ENOMEM;
+	int error = open_engine(kind, &loop->engine);
+	if (error)
+		goto free_loop;
+	error = crew__posts_init(&loop->posts, loop);
+	if (error)
+		goto close_engine;
+	crew__signals_init(&loop->signals);
+	loop->now_ns = crew__clock_ns();
+	*ret_loop = loop;
+	return 0;
+
+close_engine:
+	loop->engine->ops->close(loop->engine);
+free_loop:
+	free(loop);
+	return error;
+}
+
+void crew__loop_free(struct crew__loop *loop)
+{
+	if (!loop)
+		return;
+	crew__must(!loop->turning);
+	crew__signals_fini(&loop->signals, loop);
+	crew__posts_fini(&loop->posts, loop);
+	crew__timers_fini(&loop->timers);
+	loop->engine->ops->close(loop->engine);
+	free(loop);
+}
+
+const char *crew__loop_engine(const struct crew__loop *loop)
+{
+	return loop->engine->ops->name;
+}
+
+uint64_t crew__loop_ns(const struct crew__loop *loop)
+{
+	return loop->now_ns;
+}
+
+int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns)
+{
+	if (!turn_began_ns) {
+		loop->note_count = 0;
+		return 0;
+	}
+	if (loop->note_count == crew__lengthof(loop->notes))
+		return -ENOBUFS;
+	loop->notes[loop->note_count++] = turn_began_ns;
+	return 0;
+}
+
+int crew__loop_add(struct crew__loop *loop, struct crew__source *source, unsigned events)
+{
+	if (source->fd < 0)
+		return -EBADF;
+	return loop->engine->ops->add(loop->engine, source, events);
+}
+
+int crew__loop_mod(struct crew__loop *loop, struct crew__source *source, unsigned events)
+{
+	if (source->fd < 0)
+		return -EBADF;
+	if (source->events == events)
+		return 0;
+	return loop->engine->ops->mod(loop->engine, source, events);
+}
+
+void crew__loop_remove(struct crew__loop *loop, struct crew__source *source)
+{
+	if (source->fd < 0)
+		return;
+	loop->engine->ops->remove(loop->engine, source);
+	source->fd = -1;
+}
+
+void crew__loop_add_hook(struct crew__loop *loop, struct crew__turn_hook *hook)
+{
+	struct crew__turn_hook **end = &loop->hooks;
+	while (*end)
+		end = &(*end)->next;
+	hook->next = NULL;
+	*end = hook;
+}
+
+void crew__loop_remove_hook(struct crew__loop *loop, struct crew__turn_hook *hook)
+{
+	struct crew__turn_hook **place = &loop->hooks;
+	while (*place && *place != hook)
+		place = &(*place)->next;
+	if (!*place)
+		return;
+	*place = hook->next;
+	if (loop->next_hook == hook)
+		loop->next_hook = hook->next;
+	hook->next = NULL;
+}
