@@ -7,12 +7,12 @@
 
 struct crew__run_options {
 	int argc;
-	char **argv;      /* main()'s, for exec and process titles */
-	bool daemon;      /* -d */
-	bool single;      /* --single */
-	bool graceful;    /* -g */
-	bool no_wait;     /* --no-wait (reload) */
-	bool quiet;       /* -q: no banner */
+	char **argv;   /* main()'s, for exec and process titles */
+	bool daemon;   /* -d */
+	bool single;   /* --single */
+	bool graceful; /* -g */
+	bool no_wait;  /* --no-wait (reload) */
+	bool quiet;    /* -q: no banner */
 	/* Where the settings came from, for a reload to read them again; it copies what it needs.
 	 * NULL: a reload keeps the settings in force. */
 	const struct crew__settings_source *source;

@@ -1,0 +1,118 @@
+/* child.h - one worker process as its master sees it: started, ready, told to stop, dead.
+ *
+ * A child is one life. The place it fills, (service, id), is the master's business (slot.h): so is
+ * whether another one is started after it.
+ *
+ *                      READY                  crew__child_stop, LEAVING, lost socket
+ *   crew__child_start ──────▸ [starting] ──▸ [ready] ──────────▸ [stopping] ──▸ crew__child_reap
+ *                                  │ deadline: SIGKILL                │ deadline: SIGKILL
+ *                                  └──────────────────────────────────┴──▸ crew__child_reap
+ *
+ *   starting  the deadline runs; on_worker_start has not returned
+ *   ready     no deadline
+ *   stopping  the deadline runs; `expected` tells whether anybody wanted it to end
+ * A child that is merely stopped (SIGSTOP) is in whatever state it was, and meets its deadline. */
+#ifndef CREW_PROC_CHILD_H
+#define CREW_PROC_CHILD_H
+
+#include "proc/generation.h"
+#include "proc/listeners.h"
+#include "proc/registry.h"
+#include "proc/wire.h"
+
+enum {
+	CREW__START_DEADLINE_MS = 10000, /* for on_worker_start */
+	CREW__KILL_GRACE_MS = 2000,      /* after its window: on_worker_stop, exit handlers */
+};
+
+enum crew__child_state {
+	CREW__CHILD_STARTING,
+	CREW__CHILD_READY,
+	CREW__CHILD_STOPPING
+};
+
+struct crew__child;
+
+/* What all children of a master share, and what they tell it. */
+struct crew__family {
+	struct crew__loop *loop;
+	const struct crew__launch *launch;
+	struct crew__registry *registry;
+	const struct crew__listeners *listeners;
+	const int *log_fd;
+	struct crew__node children; /* the living */
+	struct crew__node graves;   /* the dead, freed at the turn's end */
+	struct crew__turn_hook hook;
+	void (*on_ready)(void *arg, struct crew__child *child);
+	void *arg;
+};
+
+struct crew__child {
+	struct crew__node node;
+	struct crew__family *family;
+	struct crew__generation *generation;
+	struct crew__entry *entry;
+	unsigned service, id;
+	pid_t pid;
+	enum crew__child_state state;
+	bool expected; /* it was told to end, or asked to */
+	bool was_ready;
+	bool overdue; /* its deadline passed, and we killed it */
+	bool dead;    /* waited for: its pid may be another process now */
+	uint64_t began_ns;
+	struct crew__source wire;
+	struct crew__timer deadline;
+	uint64_t deadline_ns;
+	/* What it has yet to be told; a packet that does not fit now is sent when there is room, so
+	 * a child that does not read costs no memory. */
+	bool owes_stop, owes_reloading, owes_log;
+	bool wants_room; /* the last packet did not fit */
+	struct crew__stop_order stop;
+	uint32_t
+		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
+	char failure[512];             /* what it said of itself, "" when nothing */
+};
+
+/* How a child ended. */
+struct crew__death {
+	int status, signal; /* as in crew_exit */
+	bool dumped_core;
+	uint64_t lived_ms;
+	struct crew__snapshot last; /* its numbers */
+	char last_words[512];
+};
+
+void crew__family_init(struct crew__family *family);
+/* Frees graves; no child may live. */
+void crew__family_fini(struct crew__family *family);
+
+/* Start a worker process of that generation. -ENOSPC (too many lives), -EAGAIN (too many
+ * processes), another errno. */
+int crew__child_start(struct crew__family *family, struct crew__generation *generation,
+	unsigned service, unsigned id, struct crew__child **ret_child);
+
+/* Tell it to stop, and kill it if it is not gone `grace_ms` after the window. Again: shortens only.
+ */
+void crew__child_stop(
+	struct crew__child *child, const struct crew__stop_order *order, uint64_t grace_ms);
+/* End it at once. */
+void crew__child_kill(struct crew__child *child);
+/* Tell it that a reload replaces it, or that the log is another file now. */
+void crew__child_reloading(struct crew__child *child);
+void crew__child_reopen_log(struct crew__child *child);
+/* Lives have come or gone: bring it up to date. */
+void crew__child_sync(struct crew__child *child);
+/* Give it a sibling's listener to accept from as well. */
+int crew__child_adopt(struct crew__child *child, int listen_fd);
+
+/* The process is dead and waited for. Reads what it still said, folds its numbers, and lays it in
+ * its grave: the child may be looked at until the turn's end. */
+void crew__child_reap(struct crew__child *child, int wait_status, struct crew__death *ret_death);
+
+const struct crew__service_settings *crew__child_settings(const struct crew__child *child);
+
+/* In the forked process: become the worker. Does not return. (spawn.c) */
+_Noreturn void crew__spawn_exec(
+	const struct crew__launch *launch, const struct crew__generation *generation, int wire_fd);
+
+#endif

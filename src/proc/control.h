@@ -1,0 +1,32 @@
+/* control.h - the control socket, answered by the master (or the single process) in its loop.
+ *
+ * Whoever may connect (control_mode, control_group) may look: they get read-only descriptors. To
+ * act, stop and reload, a command must run as root or as the user of this process. */
+#ifndef CREW_PROC_CONTROL_H
+#define CREW_PROC_CONTROL_H
+
+#include "proc/registry.h"
+
+struct crew__control;
+
+/* What the owner does when asked. 0 and within what time it will be over, or a negative errno with
+ * a sentence. A reload's end is told by crew__control_reloaded. */
+struct crew__control_plan {
+	struct crew__loop *loop;
+	const struct crew__settings *settings;
+	const struct crew__registry *registry;
+	int (*stop)(void *arg, bool graceful, uint64_t *ret_bound_ms);
+	int (*reload)(void *arg, bool graceful, uint64_t *ret_bound_ms, char *ret_error,
+		size_t error_size);
+	void *arg;
+};
+
+int crew__control_new(const struct crew__control_plan *plan, struct crew__control **ret_control,
+	char *ret_error, size_t error_size);
+/* Closes all, and removes the socket. NULL is allowed. */
+void crew__control_free(struct crew__control *control);
+
+/* Tell those who wait for the reload how it ended. */
+void crew__control_reloaded(struct crew__control *control, int exit_status, const char *sentence);
+
+#endif

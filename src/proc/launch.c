@@ -1,0 +1,164 @@
+/* launch.c - remembering how the program was started. */
+#include "proc/launch.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *make_absolute(const char *path)
+{
+	if (path[0] == '/')
+		return strdup(path);
+	char *cwd = getcwd(NULL, 0), *absolute;
+	if (!cwd)
+		return NULL;
+	if (asprintf(&absolute, "%s/%s", cwd, path) < 0)
+		absolute = NULL;
+	free(cwd);
+	return absolute;
+}
+
+static bool is_this_program(const char *path)
+{
+	struct stat named, running;
+	return stat(path, &named) == 0 && stat("/proc/self/exe", &running) == 0 &&
+	       named.st_dev == running.st_dev && named.st_ino == running.st_ino;
+}
+
+/* The path given to exec keeps links that an installer turns; /proc/self/exe has them resolved. The
+ * former is not always there (fexecve), so it must prove to be this very program. */
+static char *find_program(void)
+{
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	char *path = executed ? make_absolute(executed) : NULL;
+	if (path && is_this_program(path))
+		return path;
+	free(path);
+	char resolved[4096];
+	ssize_t length = readlink("/proc/self/exe", resolved, sizeof(resolved));
+	if (length <= 0 || (size_t)length == sizeof(resolved))
+		return NULL;
+	return strndup(resolved, (size_t)length);
+}
+
+static void free_strings(char **strings)
+{
+	for (size_t i = 0; strings && strings[i]; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+/* A copy of `count` strings with room for `more` and a NULL. */
+static char **copy_strings(const char *const *strings, size_t count, size_t more)
+{
+	char **copies = calloc(count + more + 1, sizeof(char *));
+	for (size_t i = 0; copies && i < count; i++) {
+		copies[i] = strdup(strings[i]);
+		if (!copies[i]) {
+			free_strings(copies);
+			return NULL;
+		}
+	}
+	return copies;
+}
+
+static size_t count_strings(char *const *strings)
+{
+	size_t count = 0;
+	while (strings[count])
+		count++;
+	return count;
+}
+
+static int copy_string(const char *string, char **ret_copy)
+{
+	*ret_copy = string ? strdup(string) : NULL;
+	return string && !*ret_copy ? -ENOMEM : 0;
+}
+
+static int copy_source(struct crew__launch *launch, const struct crew__settings_source *source)
+{
+	struct crew__settings_source *copy = &launch->source;
+	char *program, *config, *run_dir;
+	int status = copy_string(source->program, &program);
+	copy->program = program;
+	config = source->config ? make_absolute(source->config) : NULL;
+	copy->config = config;
+	int more = copy_string(source->run_dir, &run_dir);
+	copy->run_dir = run_dir;
+	copy->app = source->app;
+	copy->sets = (const char *const *)copy_strings(source->sets, source->set_count, 0);
+	copy->set_count = source->set_count;
+	launch->has_source = true;
+	if (status < 0 || more < 0 || !copy->sets || (source->config && !config))
+		return -ENOMEM;
+	return 0;
+}
+
+int crew__launch_init(struct crew__launch *launch, int argc, char **argv,
+	const struct crew__settings_source *source)
+{
+	*launch = (struct crew__launch){ .cwd_fd = -1 };
+	const char *const *strings = (const char *const *)environ;
+	launch->path = find_program();
+	launch->argv = copy_strings((const char *const *)argv, (size_t)argc, 0);
+	launch->variable = count_strings(environ);
+	launch->environment = copy_strings(strings, launch->variable, 1);
+	launch->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int status = launch->path ? 0 : -ENOENT;
+	if (!launch->argv || !launch->environment)
+		status = -ENOMEM;
+	if (status == 0 && source)
+		status = copy_source(launch, source);
+	if (status < 0)
+		crew__launch_fini(launch);
+	return status;
+}
+
+void crew__launch_fini(struct crew__launch *launch)
+{
+	free(launch->path);
+	free_strings(launch->argv);
+	free_strings(launch->environment);
+	if (launch->cwd_fd >= 0)
+		close(launch->cwd_fd);
+	if (launch->has_source) {
+		free((char *)(uintptr_t)launch->source.program);
+		free((char *)(uintptr_t)launch->source.config);
+		free((char *)(uintptr_t)launch->source.run_dir);
+		free_strings((char **)(uintptr_t)launch->source.sets);
+	}
+	*launch = (struct crew__launch){ .cwd_fd = -1 };
+}
+
+static int check_program(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+		return -EACCES;
+	/* A half-copied file is refused here rather than by the exec of the first worker. */
+	char magic[4];
+	if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, "\177ELF", 4) != 0)
+		return -ENOEXEC;
+	return 0;
+}
+
+int crew__launch_open_program(const struct crew__launch *launch, char *ret_error, size_t error_size)
+{
+	int fd = open(launch->path, O_RDONLY | O_CLOEXEC);
+	int status = fd < 0 ? -errno : check_program(fd);
+	if (status == 0)
+		return fd;
+	snprintf(ret_error, error_size,
+		"cannot execute %s: %s; install the program there with its execute bit set",
+		launch->path, strerror(-status));
+	if (fd >= 0)
+		close(fd);
+	return status;
+}

@@ -1,0 +1,422 @@
+/* master.c - the supervisor: signals, deaths, the way from start to stop. */
+#include "proc/master.h"
+
+#include "proc/obituary.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	CLOSE_GOING_AWAY = 1001,
+	STOP_NOW_GRACE_MS = 500,
+	BOUND_SLACK_MS = 3000
+};
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static uint64_t stop_window_ms(
+	const struct crew__service_settings *settings, enum crew__stop_level level)
+{
+	if (level == CREW__STOP_NOW)
+		return 0;
+	return (uint64_t)(level == CREW__STOP_GRACEFUL ? settings->drain_timeout_ms
+						       : settings->stop_timeout_ms);
+}
+
+uint64_t crew__stop_bound_ms(const struct crew__settings *settings, bool graceful)
+{
+	enum crew__stop_level level = graceful ? CREW__STOP_GRACEFUL : CREW__STOP_PLAIN;
+	uint64_t longest = 0;
+	for (unsigned i = 0; i < settings->services; i++)
+		longest = crew__max(longest, stop_window_ms(&settings->service[i], level));
+	return longest + CREW__KILL_GRACE_MS + BOUND_SLACK_MS;
+}
+
+static void stop_child(struct crew__child *child, enum crew__stop_level level)
+{
+	const struct crew__stop_order order = {
+		.graceful = level == CREW__STOP_GRACEFUL,
+		.window_ms = stop_window_ms(crew__child_settings(child), level),
+		.close_code = CLOSE_GOING_AWAY,
+	};
+	crew__child_stop(
+		child, &order, level == CREW__STOP_NOW ? STOP_NOW_GRACE_MS : CREW__KILL_GRACE_MS);
+}
+
+static void leave_when_alone(struct crew__master *master)
+{
+	if (master->state == CREW__MASTER_STOPPING && crew__list_empty(&master->family.children))
+		crew__loop_stop(master->loop);
+}
+
+void crew__master_stop(struct crew__master *master, enum crew__stop_level level)
+{
+	static const char *const how[] = {
+		[CREW__STOP_GRACEFUL] = "stopping; connections may end by themselves",
+		[CREW__STOP_PLAIN] = "stopping; queues are flushed",
+		[CREW__STOP_NOW] = "stopping at once",
+	};
+	if (master->state == CREW__MASTER_STOPPING && level <= master->stop_level)
+		return;
+	crew__log(CREW_INFO, "%s", how[level]);
+	crew__reload_cancel(master, "the program was stopped before the reload was done");
+	master->state = CREW__MASTER_STOPPING;
+	master->stop_level = level;
+	for (unsigned i = 0; i < master->slot_count; i++)
+		crew__slot_stop_waiting(&master->slots[i]);
+	struct crew__node *head = &master->family.children;
+	for (struct crew__node *n = head->next, *after; n != head; n = after) {
+		after = n->next;
+		stop_child(crew__container_of(n, struct crew__child, node), level);
+	}
+	leave_when_alone(master);
+}
+
+/* ---- births and deaths --------------------------------------------------------------------- */
+
+void crew__master_sync(struct crew__master *master)
+{
+	struct crew__node *head = &master->family.children;
+	for (struct crew__node *n = head->next, *after; n != head; n = after) {
+		after = n->next;
+		crew__child_sync(crew__container_of(n, struct crew__child, node));
+	}
+}
+
+static bool all_ready(const struct crew__master *master)
+{
+	for (unsigned i = 0; i < master->slot_count; i++)
+		if (!master->slots[i].child || !master->slots[i].child->was_ready)
+			return false;
+	return true;
+}
+
+static void on_ready(void *arg, struct crew__child *child)
+{
+	struct crew__master *master = arg;
+	struct crew__slot *slot = crew__slot_of(master, child);
+	crew__log(CREW_INFO, "%s#%u (pid %d, generation %u) is ready",
+		crew__child_settings(child)->service->name, child->id, (int)child->pid,
+		child->generation->number);
+	if (child == slot->next)
+		crew__reload_ready(master);
+	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
+		master->state = CREW__MASTER_RUNNING;
+		master->on_started(master->arg);
+	}
+}
+
+static void fail_start(
+	struct crew__master *master, const struct crew__child *child, const char *why)
+{
+	snprintf(master->failure, sizeof(master->failure), "service %s, worker %u %s",
+		crew__child_settings(child)->service->name, child->id, why);
+	master->exit_status = 1;
+	crew__master_stop(master, CREW__STOP_NOW);
+}
+
+/* What it said is the reason; without a word, how it ended. */
+static void explain(
+	const struct crew__child *child, const struct crew__death *death, char *text, size_t size)
+{
+	char how[96];
+	if (child->failure[0]) {
+		snprintf(text, size, "failed to start: %s", child->failure);
+		return;
+	}
+	crew__death_text(death, how, sizeof(how));
+	snprintf(text, size, "%s before it was %s", how, child->was_ready ? "used" : "ready");
+}
+
+static void on_death(struct crew__master *master, struct crew__child *child, int wait_status)
+{
+	struct crew__slot *slot = crew__slot_of(master, child);
+	struct crew__death death;
+	char next[160] = "its place is taken already", why[700];
+	crew__child_reap(child, wait_status, &death);
+	explain(child, &death, why, sizeof(why));
+	bool was_current = child == slot->child, was_next = child == slot->next;
+	bool first_failed = was_current && !child->was_ready &&
+			    master->state == CREW__MASTER_STARTING;
+	if (was_current)
+		slot->child = NULL;
+	if (was_next)
+		slot->next = NULL;
+	if (master->state == CREW__MASTER_STOPPING)
+		snprintf(next, sizeof(next), "nothing follows, the program stops");
+	else if (first_failed)
+		snprintf(next, sizeof(next), "the start is given up");
+	else if (was_next)
+		snprintf(next, sizeof(next), "the reload is given up");
+	else if (was_current)
+		crew__slot_vacate(slot, child, death.lived_ms, next, sizeof(next));
+	crew__obituary(child, &death, next);
+
+	if (first_failed)
+		fail_start(master, child, why);
+	else if (was_next && master->state == CREW__MASTER_RELOADING)
+		crew__reload_lost(master, child, why);
+	crew__reload_buried(master);
+}
+
+static struct crew__child *find_child(struct crew__master *master, pid_t pid)
+{
+	struct crew__node *head = &master->family.children;
+	for (struct crew__node *n = head->next; n != head; n = n->next) {
+		struct crew__child *child = crew__container_of(n, struct crew__child, node);
+		if (child->pid == pid)
+			return child;
+	}
+	return NULL;
+}
+
+/* Signals merge, so all dead are waited for; as pid 1 strangers are among them. A child that is
+ * only stopped is not reported without WUNTRACED, and is not dead. */
+static void reap(int signo, void *arg)
+{
+	struct crew__master *master = arg;
+	(void)signo;
+	int status;
+	pid_t pid;
+	bool changed = false;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct crew__child *child = find_child(master, pid);
+		if (!child)
+			continue;
+		on_death(master, child, status);
+		changed = true;
+	}
+	if (changed)
+		crew__master_sync(master);
+	leave_when_alone(master);
+}
+
+/* ---- signals ------------------------------------------------------------------------------- */
+
+static void on_terminate(int signo, void *arg)
+{
+	struct crew__master *master = arg;
+	enum crew__stop_level level = CREW__STOP_PLAIN;
+	crew__log(CREW_INFO, "got SIG%s", sigabbrev_np(signo));
+	if (master->state == CREW__MASTER_STOPPING && master->stop_level >= CREW__STOP_PLAIN)
+		level = CREW__STOP_NOW;
+	crew__master_stop(master, level);
+}
+
+static void on_quit(int signo, void *arg)
+{
+	(void)signo;
+	crew__master_stop(arg, CREW__STOP_GRACEFUL);
+}
+
+static void on_hangup(int signo, void *arg)
+{
+	struct crew__master *master = arg;
+	(void)signo;
+	/* A terminal that is gone takes what runs in its foreground with it. */
+	if (master->has_terminal && !isatty(STDIN_FILENO)) {
+		crew__log(CREW_INFO, "the terminal is gone");
+		crew__master_stop(master, CREW__STOP_PLAIN);
+		return;
+	}
+	uint64_t bound_ms;
+	char error[1024];
+	if (crew__master_reload(master, false, &bound_ms, error, sizeof(error)) == -EBUSY)
+		crew__log(CREW_WARN, "SIGHUP does nothing: %s", error);
+}
+
+static void on_reopen(int signo, void *arg)
+{
+	struct crew__master *master = arg;
+	(void)signo;
+	crew_level level = master->generation->settings->log_level;
+	if (crew__log_file_reopen(&master->log, level, "master") < 0)
+		return;
+	crew__log(CREW_INFO, "log reopened");
+	struct crew__node *head = &master->family.children;
+	for (struct crew__node *n = head->next, *after; n != head; n = after) {
+		after = n->next;
+		crew__child_reopen_log(crew__container_of(n, struct crew__child, node));
+	}
+}
+
+static int watch_signals(struct crew__master *master)
+{
+	static const struct {
+		int signo;
+		void (*fn)(int signo, void *arg);
+	} table[] = {
+		{ SIGCHLD, reap },
+		{ SIGTERM, on_terminate },
+		{ SIGINT, on_terminate },
+		{ SIGQUIT, on_quit },
+		{ SIGHUP, on_hangup },
+		{ SIGUSR1, on_reopen },
+	};
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < crew__lengthof(table); i++) {
+		int status = crew__loop_signal(master->loop, table[i].signo, table[i].fn, master);
+		if (status < 0)
+			return status;
+	}
+	return 0;
+}
+
+/* ---- what commands ask for ----------------------------------------------------------------- */
+
+static int stop_for_command(void *arg, bool graceful, uint64_t *ret_bound_ms)
+{
+	struct crew__master *master = arg;
+	crew__master_stop(master, graceful ? CREW__STOP_GRACEFUL : CREW__STOP_PLAIN);
+	graceful = master->stop_level == CREW__STOP_GRACEFUL;
+	*ret_bound_ms = crew__stop_bound_ms(master->generation->settings, graceful);
+	return 0;
+}
+
+static int reload_for_command(
+	void *arg, bool graceful, uint64_t *ret_bound_ms, char *ret_error, size_t error_size)
+{
+	return crew__master_reload(arg, graceful, ret_bound_ms, ret_error, error_size);
+}
+
+/* ---- from start to end --------------------------------------------------------------------- */
+
+/* Each life costs descriptors, and commands get copies. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int init_parts(struct crew__master *master, struct crew__settings *settings,
+	const char *mode, char *ret_error, size_t error_size)
+{
+	int status = crew__loop_new(settings->engine, &master->loop);
+	if (status < 0)
+		return status;
+	master->family = (struct crew__family){
+		.loop = master->loop,
+		.launch = &master->launch,
+		.listeners = &master->listeners,
+		.log_fd = &master->log.fd,
+		.on_ready = on_ready,
+		.arg = master,
+	};
+	crew__family_init(&master->family);
+	status = watch_signals(master);
+	if (status == 0)
+		status = crew__registry_new(
+			settings, mode, crew__loop_engine(master->loop), &master->registry);
+	if (status < 0)
+		return status;
+	master->family.registry = master->registry;
+	status = crew__generation_first(settings, &master->generation, ret_error, error_size);
+	if (status < 0)
+		return status;
+	crew__directory_generation(&master->registry->directory, master->generation->number);
+	status = crew__slots_init(master);
+	if (status == -ENOSPC)
+		snprintf(ret_error, error_size, "more than %d workers; set fewer",
+			(int)CREW__LIVES_MAX / 2);
+	if (status == 0 && master->slot_count == 0) {
+		snprintf(ret_error, error_size, "the program has no services");
+		status = -EINVAL;
+	}
+	if (status < 0)
+		return status;
+	const struct crew__control_plan control = {
+		.loop = master->loop,
+		.settings = settings,
+		.registry = master->registry,
+		.stop = stop_for_command,
+		.reload = reload_for_command,
+		.arg = master,
+	};
+	return crew__control_new(&control, &master->control, ret_error, error_size);
+}
+
+int crew__master_init(struct crew__master *master, struct crew__settings *settings,
+	const char *mode, char *ret_error, size_t error_size)
+{
+	raise_descriptor_limit();
+	snprintf(ret_error, error_size, "%s", "");
+	int status = init_parts(master, settings, mode, ret_error, error_size);
+	if (status < 0 && ret_error[0] == '\0')
+		snprintf(ret_error, error_size, "the master cannot be set up: %s",
+			strerror(-status));
+	if (status < 0)
+		crew__master_fini(master);
+	return status;
+}
+
+static void start_workers(struct crew__master *master)
+{
+	master->state = CREW__MASTER_STARTING;
+	for (unsigned i = 0; i < master->slot_count; i++) {
+		struct crew__slot *slot = &master->slots[i];
+		int status = crew__child_start(
+			&master->family, master->generation, slot->service, slot->id, &slot->child);
+		if (status == 0)
+			continue;
+		snprintf(master->failure, sizeof(master->failure),
+			"service %s, worker %u cannot be started: %s",
+			master->generation->settings->service[slot->service].service->name,
+			slot->id, strerror(-status));
+		master->exit_status = 1;
+		crew__master_stop(master, CREW__STOP_NOW);
+		return;
+	}
+	crew__master_sync(master);
+}
+
+int crew__master_run(struct crew__master *master)
+{
+	start_workers(master);
+	bool over = master->state == CREW__MASTER_STOPPING &&
+		    crew__list_empty(&master->family.children);
+	int status = over ? 0 : crew__loop_run(master->loop);
+	if (status < 0) {
+		crew__log(CREW_ERROR, "the master's loop failed: %s", strerror(-status));
+		master->exit_status = 1;
+	}
+	return master->exit_status;
+}
+
+/* Only after a failure of the loop itself are there any left. */
+static void end_children(struct crew__master *master)
+{
+	struct crew__node *head = &master->family.children;
+	while (!crew__list_empty(head)) {
+		struct crew__child *child = crew__container_of(
+			head->next, struct crew__child, node);
+		struct crew__death death;
+		int status = 0;
+		crew__child_kill(child);
+		waitpid(child->pid, &status, 0);
+		crew__child_reap(child, status, &death);
+	}
+}
+
+void crew__master_fini(struct crew__master *master)
+{
+	crew__control_free(master->control);
+	master->control = NULL;
+	if (!master->loop)
+		return;
+	end_children(master);
+	crew__slots_fini(master);
+	crew__family_fini(&master->family);
+	crew__generation_unref(master->generation);
+	crew__registry_free(master->registry);
+	crew__loop_free(master->loop);
+	master->generation = NULL;
+	master->registry = NULL;
+	master->loop = NULL;
+}

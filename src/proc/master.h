@@ -1,0 +1,110 @@
+/* master.h - the process that keeps the others: what it owns, and what it decides.
+ *
+ * One thread, one loop. It owns the listening sockets, starts a worker for every slot (service,
+ * id), waits for them and starts them again, answers the control socket and does what signals say.
+ * It parses nothing that comes from a network, and of what stands in shared memory it believes
+ * nothing.
+ *
+ *            all ready          crew__master_reload       new ones ready, old ones gone; or failed
+ *   STARTING ────────▸ RUNNING ─────────────────▸ RELOADING ─────────────────────────▸ RUNNING
+ *      │ one failed        │ crew__master_stop        │ crew__master_stop
+ *      └───────────────────┴──────────────────────────┴────▸ STOPPING ──(no child)──▸ loop ends */
+#ifndef CREW_PROC_MASTER_H
+#define CREW_PROC_MASTER_H
+
+#include "proc/backoff.h"
+#include "proc/child.h"
+#include "proc/control.h"
+#include "proc/log_file.h"
+
+enum crew__master_state {
+	CREW__MASTER_STARTING,
+	CREW__MASTER_RUNNING,
+	CREW__MASTER_RELOADING,
+	CREW__MASTER_STOPPING,
+};
+
+/* How a stop is done; a later call only makes it harder. */
+enum crew__stop_level {
+	CREW__STOP_GRACEFUL,
+	CREW__STOP_PLAIN,
+	CREW__STOP_NOW
+};
+
+struct crew__master;
+
+/* A place to be filled. */
+struct crew__slot {
+	struct crew__master *master;
+	unsigned service, id;
+	struct crew__child *child; /* of the generation in force; NULL while it waits */
+	struct crew__child *next;  /* of the generation that a reload is starting */
+	struct crew__backoff backoff;
+	struct crew__timer respawn;
+};
+
+/* A reload under way: first `next` is set and new workers are awaited, then the old ones. */
+struct crew__reload {
+	struct crew__generation *next;
+	unsigned awaited;
+	bool graceful;
+};
+
+struct crew__master {
+	struct crew__loop *loop;
+	struct crew__launch launch;
+	struct crew__generation *generation;
+	struct crew__registry *registry;
+	struct crew__listeners listeners;
+	struct crew__control *control;
+	struct crew__log_file log;
+	struct crew__family family;
+	struct crew__slot *slots;
+	unsigned slot_count;
+	unsigned first_slot[CREW_MAX_SERVICES];
+	enum crew__master_state state;
+	enum crew__stop_level stop_level;
+	bool has_terminal;
+	struct crew__reload reload;
+	int exit_status;
+	char failure[1024];            /* why the start failed */
+	void (*on_started)(void *arg); /* all workers are ready */
+	void *arg;
+};
+
+/* The parts in the order in which they are made; crew__master_fini undoes what was done. The caller
+ * has made launch, log and listeners, and holds the pid file. */
+int crew__master_init(struct crew__master *master, struct crew__settings *settings,
+	const char *mode, char *ret_error, size_t error_size);
+/* Start all workers and turn until all is over: the exit status. */
+int crew__master_run(struct crew__master *master);
+void crew__master_fini(struct crew__master *master);
+
+void crew__master_stop(struct crew__master *master, enum crew__stop_level level);
+/* How long a stop of that kind can take, in milliseconds. */
+uint64_t crew__stop_bound_ms(const struct crew__settings *settings, bool graceful);
+
+/* 0: under way, over within `ret_bound_ms`. Else a negative errno with a sentence. (reload.c) */
+int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *ret_bound_ms,
+	char *ret_error, size_t error_size);
+/* What the reload is told; each returns at once when none is under way. */
+void crew__reload_ready(struct crew__master *master);
+void crew__reload_lost(
+	struct crew__master *master, const struct crew__child *child, const char *why);
+void crew__reload_buried(struct crew__master *master);
+void crew__reload_cancel(struct crew__master *master, const char *why);
+
+/* Slots (slot.c). */
+struct crew__slot *crew__slot_of(struct crew__master *master, const struct crew__child *child);
+int crew__slots_init(struct crew__master *master);
+void crew__slots_fini(struct crew__master *master);
+/* Put a worker of the generation in force into an empty slot, now or later when that fails. */
+void crew__slot_fill(struct crew__slot *slot);
+/* Its worker died: fill it again, and say when in `text`. */
+void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child, uint64_t lived_ms,
+	char *text, size_t size);
+void crew__slot_stop_waiting(struct crew__slot *slot);
+/* Tell all children which lives there are now. */
+void crew__master_sync(struct crew__master *master);
+
+#endif

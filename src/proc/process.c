@@ -1,0 +1,330 @@
+/* process.c - the worker process: what it gets from its master, and the loop around one worker.
+ *
+ *   exec ──▸ greeted ──▸ set up ──READY──▸ turning ──(STOP, recycle, TERM, the master's end)──▸
+ *            leaving ──(the worker is done)──▸ STOPPED, exit
+ *
+ * The socket to the master is the lifeline: at its end the worker ends too, at once but in order.
+ * Signals that a terminal sends to its whole process group are the master's business. */
+#include "proc/greeting.h"
+#include "proc/run.h"
+
+#include "proc/census.h"
+#include "proc/launch.h"
+#include "proc/log_file.h"
+#include "proc/title.h"
+#include "proc/user.h"
+#include "service/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	CLOSE_GOING_AWAY = 1001,
+	MESSAGES_PER_TURN = 64
+};
+
+struct process {
+	struct crew__greeting greeting;
+	const struct crew__service_settings *service;
+	struct crew__loop *loop;
+	struct crew__census *census;
+	struct crew__source wire;
+	crew_worker *worker;
+	bool leaving;
+};
+
+static void say(struct process *process, unsigned type, const char *text)
+{
+	if (process->wire.fd >= 0)
+		crew__wire_send_text(process->wire.fd, type, text);
+}
+
+/* ---- leaving ------------------------------------------------------------------------------- */
+
+static void on_done(crew_worker *w, void *arg)
+{
+	struct process *process = arg;
+	(void)w;
+	say(process, CREW__MSG_STOPPED, "");
+	crew__loop_stop(process->loop);
+}
+
+static void leave(struct process *process, bool graceful, uint64_t window_ms, int close_code)
+{
+	process->leaving = true;
+	const struct crew__worker_stop stop = {
+		.graceful = graceful,
+		.window_ms = window_ms,
+		.close_code = close_code,
+		.done = on_done,
+		.arg = process,
+	};
+	crew__worker_stop(process->worker, &stop);
+}
+
+/* By the program's or an operator's wish: the master is told, so that it does not wonder. */
+static void leave_by_itself(void *arg)
+{
+	struct process *process = arg;
+	if (process->leaving)
+		return;
+	say(process, CREW__MSG_LEAVING, "");
+	leave(process, false, (uint64_t)process->service->stop_timeout_ms, CLOSE_GOING_AWAY);
+}
+
+static void on_recycle(void *arg, crew_worker *w)
+{
+	struct process *process = arg;
+	(void)w;
+	/* Not from inside a callback, which may be on_worker_start. */
+	crew__loop_post(process->loop, leave_by_itself, process);
+}
+
+static void on_terminate(int signo, void *arg)
+{
+	(void)signo;
+	leave_by_itself(arg);
+}
+
+static void master_is_gone(struct process *process)
+{
+	int fd = process->wire.fd;
+	crew__loop_remove(process->loop, &process->wire);
+	close(fd);
+	crew__log(CREW_WARN, "the master is gone; ending");
+	leave(process, false, 0, CLOSE_GOING_AWAY);
+}
+
+/* ---- what the master says ------------------------------------------------------------------ */
+
+static void take_log(struct process *process, int fd)
+{
+	if (fd < 0)
+		return;
+	crew__log_file_follow(process->greeting.log_fd, fd);
+	close(process->greeting.log_fd);
+	process->greeting.log_fd = fd;
+	crew__greeting_use_log(&process->greeting);
+}
+
+static void take_stop(struct process *process, const struct crew__message *message)
+{
+	struct crew__stop_order order;
+	if (message->length != sizeof(order))
+		return;
+	memcpy(&order, message->payload, sizeof(order));
+	leave(process, order.graceful != 0, order.window_ms, order.close_code);
+}
+
+static void take_life(struct process *process, struct crew__message *message)
+{
+	struct crew__life_note note;
+	if (message->length != sizeof(note))
+		return;
+	memcpy(&note, message->payload, sizeof(note));
+	if (message->type == CREW__MSG_LIFE_GONE) {
+		crew__census_clear(process->census, note.index);
+		return;
+	}
+	int fd = crew__message_take_fd(message, 0);
+	int status = fd < 0 ? -EPROTO
+			    : crew__census_set(process->census, note.index, note.life, fd);
+	if (status < 0)
+		crew__log(CREW_WARN,
+			"another worker's numbers cannot be read: %s; totals lack them",
+			strerror(-status));
+}
+
+static void take_message(struct process *process, struct crew__message *message)
+{
+	switch (message->type) {
+	case CREW__MSG_STOP:
+		take_stop(process, message);
+		break;
+	case CREW__MSG_RELOADING:
+		crew__worker_reloading(process->worker);
+		break;
+	case CREW__MSG_REOPEN_LOG:
+		take_log(process, crew__message_take_fd(message, 0));
+		break;
+	case CREW__MSG_LIFE:
+	case CREW__MSG_LIFE_GONE:
+		take_life(process, message);
+		break;
+	default:
+		crew__log(CREW_WARN, "the master sent a message of type %u, which is unknown here",
+			message->type);
+	}
+	crew__message_release(message);
+}
+
+static void on_wire(struct crew__source *source, unsigned events)
+{
+	static struct crew__message message; /* large; one loop, one thread */
+	struct process *process = crew__container_of(source, struct process, wire);
+	(void)events;
+	for (int i = 0; i < MESSAGES_PER_TURN && source->fd >= 0; i++) {
+		int got = crew__wire_receive(source->fd, &message);
+		if (got == -EAGAIN)
+			return;
+		if (got <= 0)
+			master_is_gone(process);
+		else
+			take_message(process, &message);
+	}
+}
+
+/* ---- setting up ---------------------------------------------------------------------------- */
+
+static uint64_t service_counter(void *arg, const crew_service *service, const char *name)
+{
+	struct process *process = arg;
+	return crew__census_counter(process->census, service, name);
+}
+
+static void ignore_signals(void)
+{
+	static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+	for (size_t i = 0; i < crew__lengthof(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int become_user(struct process *process, char *error, size_t size)
+{
+	struct crew__identity identity;
+	int status = crew__identity_find(process->service, &identity, error, size);
+	if (status < 0)
+		return status;
+	status = crew__identity_become(&identity);
+	if (status < 0)
+		snprintf(error, size, "cannot become user %s, group %s: %s",
+			process->service->user ? process->service->user : "unchanged",
+			process->service->group ? process->service->group : "unchanged",
+			strerror(-status));
+	return status;
+}
+
+static int make_worker(struct process *process)
+{
+	struct crew__greeting *greeting = &process->greeting;
+	const struct crew__worker_plan plan = {
+		.loop = process->loop,
+		.settings = process->service,
+		.id = greeting->hello.id,
+		.generation = greeting->hello.generation,
+		.stats = greeting->stats,
+		.listen_fds = &greeting->listen_fd,
+		.listen_count = greeting->listen_fd >= 0,
+		.counters = greeting->settings->app->counters,
+		.service_counter = service_counter,
+		.recycle = on_recycle,
+		.arg = process,
+	};
+	int status = crew__worker_new(&plan, &process->worker);
+	greeting->listen_fd = -1;
+	return status;
+}
+
+static int make_surroundings(struct process *process)
+{
+	const struct crew__greeting *greeting = &process->greeting;
+	int status = crew__loop_new(greeting->settings->engine, &process->loop);
+	if (status == 0)
+		status = crew__census_new(&greeting->directory, process->loop,
+			greeting->settings->app->counters, &process->census);
+	if (status < 0)
+		return status;
+	crew__census_set_own(
+		process->census, greeting->hello.index, greeting->hello.life, &greeting->segment);
+	status = crew__loop_note_turns(process->loop, &greeting->stats.slab->turn_began_ns);
+	if (status == 0)
+		status = crew__loop_signal(process->loop, SIGTERM, on_terminate, process);
+	if (status == 0)
+		status = crew__loop_add(process->loop, &process->wire, CREW__READ);
+	return status;
+}
+
+/* Everything up to READY. On failure `error` says why, for the master to tell. */
+static int set_up(struct process *process, const crew_app *app, char *error, size_t size)
+{
+	int status = crew__greeting_take(&process->greeting, process->wire.fd, app, error, size);
+	if (status < 0)
+		return status;
+	process->service = process->greeting.service;
+	raise_descriptor_limit();
+	status = become_user(process, error, size);
+	if (status < 0)
+		return status;
+	status = make_surroundings(process);
+	if (status == 0)
+		status = make_worker(process);
+	if (status < 0) {
+		snprintf(error, size, "the worker cannot be set up: %s", strerror(-status));
+		return status;
+	}
+	status = crew__worker_start(process->worker);
+	if (status < 0)
+		snprintf(error, size, "on_worker_start, or beginning to accept, returned %d (%s)",
+			status, strerror(-status));
+	return status;
+}
+
+static void tear_down(struct process *process)
+{
+	if (process->worker)
+		crew__worker_free(process->worker);
+	int fd = process->wire.fd;
+	if (process->loop && process->wire.events != 0)
+		crew__loop_remove(process->loop, &process->wire);
+	if (fd >= 0)
+		close(fd);
+	crew__census_free(process->census);
+	crew__loop_free(process->loop);
+	crew__greeting_fini(&process->greeting);
+}
+
+static int run(int wire_fd, const crew_app *app)
+{
+	struct process process = { .wire = { .fn = on_wire, .fd = wire_fd } };
+	char error[512] = "";
+	ignore_signals();
+	crew__greeting_init(&process.greeting);
+	int status = set_up(&process, app, error, sizeof(error));
+	if (status < 0) {
+		say(&process, CREW__MSG_FAILED, error);
+	} else {
+		say(&process, CREW__MSG_READY, "");
+		status = crew__loop_run(process.loop);
+		if (status < 0)
+			crew__log(CREW_ERROR, "the loop failed: %s", strerror(-status));
+	}
+	tear_down(&process);
+	return status < 0 ? 1 : 0;
+}
+
+bool crew__run_worker(const crew_app *app, int argc, char **argv, int *ret_status)
+{
+	int wire_fd = crew__greeting_socket();
+	if (wire_fd == -1)
+		return false;
+	crew__title_init(argc, argv);
+	/* -2: the master died before we came to be. */
+	*ret_status = wire_fd >= 0 ? run(wire_fd, app) : 1;
+	return true;
+}

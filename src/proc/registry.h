@@ -1,0 +1,54 @@
+/* registry.h - which lives there are, and the memory their numbers stand in.
+ *
+ * The directory with the segments behind it: what the master (or the single process) opens for each
+ * worker life, answers commands from, and folds when a life ends. A place in the registry is named
+ * by its index; `serial` tells one life there from the next. */
+#ifndef CREW_PROC_REGISTRY_H
+#define CREW_PROC_REGISTRY_H
+
+#include "service/settings.h"
+#include "stats/directory.h"
+
+struct crew__entry {
+	struct crew__life life; /* life.life 0: free */
+	uint32_t serial;        /* changes with every life in this place; 0: no segment */
+	struct crew__segment segment;
+};
+
+struct crew__registry {
+	const crew_app *app;
+	struct crew__directory directory;
+	uint32_t serials;
+	unsigned used; /* no entry at or above it is in use */
+	struct crew__entry entries[CREW__LIVES_MAX];
+};
+
+/* Heap, because it is large. */
+int crew__registry_new(const struct crew__settings *settings, const char *mode, const char *engine,
+	struct crew__registry **ret_registry);
+void crew__registry_free(struct crew__registry *registry); /* NULL is allowed */
+
+/* What a life is for. */
+struct crew__life_plan {
+	const struct crew__service_settings *settings;
+	const char *listen; /* as `status` shows it; NULL: none */
+	unsigned service;   /* index */
+	unsigned id, generation;
+};
+
+/* Memory for the numbers of a new life, with as many records as the service may have connections.
+ * -ENOSPC when there are too many lives. */
+int crew__registry_begin(struct crew__registry *registry, const struct crew__life_plan *plan,
+	struct crew__entry **ret_entry);
+/* Tell the directory of its process and state; from the first time on the life counts. */
+void crew__registry_note(struct crew__registry *registry, struct crew__entry *entry, pid_t pid,
+	enum crew__worker_state state);
+/* The process is gone: check the laws, fold, unmap. `ret_last` gets the numbers it left. */
+void crew__registry_end(struct crew__registry *registry, struct crew__entry *entry, int status,
+	int signal, struct crew__snapshot *ret_last);
+/* There never was a process: the entry is free again, and nothing is counted. */
+void crew__registry_cancel(struct crew__registry *registry, struct crew__entry *entry);
+
+unsigned crew__entry_index(const struct crew__registry *registry, const struct crew__entry *entry);
+
+#endif

@@ -1,0 +1,334 @@
+/* single.c - master and workers in one process, where no worker can be replaced: one that recycles
+ * itself ends for good, and when the last has ended so does the process. */
+#include "proc/single.h"
+
+#include "proc/census.h"
+#include "proc/control.h"
+#include "service/worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	CLOSE_GOING_AWAY = 1001,
+	STOP_SLACK_MS = 3000
+};
+
+struct member {
+	struct crew__single *single;
+	crew_worker *worker;
+	struct crew__entry *entry;
+	bool done;
+};
+
+struct crew__single {
+	struct crew__single_plan plan;
+	struct crew__loop *loop;
+	struct crew__registry *registry;
+	struct crew__census *census;
+	struct crew__control *control;
+	struct member members[CREW_MAX_SERVICES];
+	unsigned count; /* members made */
+	unsigned running;
+	bool stopping;
+	bool stopping_at_once;
+};
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void on_done(crew_worker *w, void *arg)
+{
+	struct member *member = arg;
+	(void)w;
+	if (member->done)
+		return;
+	member->done = true;
+	crew__registry_note(member->single->registry, member->entry, getpid(), CREW__EXITED);
+	if (--member->single->running == 0)
+		crew__loop_stop(member->single->loop);
+}
+
+static void stop_member(struct member *member, bool graceful, uint64_t window_ms)
+{
+	const struct crew__worker_stop stop = {
+		.graceful = graceful,
+		.window_ms = window_ms,
+		.close_code = CLOSE_GOING_AWAY,
+		.done = on_done,
+		.arg = member,
+	};
+	if (!member->done)
+		crew__worker_stop(member->worker, &stop);
+}
+
+static uint64_t window_of(const struct member *member, bool graceful)
+{
+	const struct crew__single *single = member->single;
+	const struct crew__service_settings *settings =
+		&single->plan.settings->service[member - single->members];
+	return (uint64_t)(graceful ? settings->drain_timeout_ms : settings->stop_timeout_ms);
+}
+
+static void stop_all(struct crew__single *single, bool graceful)
+{
+	single->stopping = true;
+	crew__log(CREW_INFO, "stopping");
+	for (unsigned i = 0; i < single->count; i++) {
+		struct member *member = &single->members[i];
+		stop_member(member, graceful, window_of(member, graceful));
+	}
+}
+
+static void stop_at_once(struct crew__single *single)
+{
+	single->stopping_at_once = true;
+	crew__log(CREW_INFO, "stopping at once");
+	for (unsigned i = 0; i < single->count; i++)
+		stop_member(&single->members[i], false, 0);
+}
+
+/* ---- signals and commands ------------------------------------------------------------------ */
+
+static void on_terminate(int signo, void *arg)
+{
+	struct crew__single *single = arg;
+	(void)signo;
+	if (!single->stopping)
+		stop_all(single, false);
+	else if (!single->stopping_at_once)
+		stop_at_once(single);
+}
+
+static void on_quit(int signo, void *arg)
+{
+	(void)signo;
+	stop_all(arg, true);
+}
+
+static void on_hangup(int signo, void *arg)
+{
+	(void)signo;
+	(void)arg;
+	crew__log(CREW_WARN, "SIGHUP does nothing: a program started with --single cannot reload");
+}
+
+static void on_reopen(int signo, void *arg)
+{
+	struct crew__single *single = arg;
+	(void)signo;
+	crew__log_file_reopen(single->plan.log, single->plan.settings->log_level, "single");
+}
+
+static int stop_for_command(void *arg, bool graceful, uint64_t *ret_bound_ms)
+{
+	struct crew__single *single = arg;
+	uint64_t longest = 0;
+	for (unsigned i = 0; i < single->count; i++)
+		longest = crew__max(longest, window_of(&single->members[i], graceful));
+	*ret_bound_ms = longest + STOP_SLACK_MS;
+	stop_all(single, graceful);
+	return 0;
+}
+
+static int reload_for_command(
+	void *arg, bool graceful, uint64_t *ret_bound_ms, char *ret_error, size_t error_size)
+{
+	(void)arg;
+	(void)graceful;
+	(void)ret_bound_ms;
+	snprintf(ret_error, error_size,
+		"a program started with --single cannot reload: use restart");
+	return -ENOTSUP;
+}
+
+static int watch_signals(struct crew__single *single)
+{
+	static const struct {
+		int signo;
+		void (*fn)(int signo, void *arg);
+	} table[] = {
+		{ SIGTERM, on_terminate },
+		{ SIGINT, on_terminate },
+		{ SIGQUIT, on_quit },
+		{ SIGHUP, on_hangup },
+		{ SIGUSR1, on_reopen },
+	};
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < crew__lengthof(table); i++) {
+		int status = crew__loop_signal(single->loop, table[i].signo, table[i].fn, single);
+		if (status < 0)
+			return status;
+	}
+	return 0;
+}
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+static uint64_t service_counter(void *arg, const crew_service *service, const char *name)
+{
+	struct member *member = arg;
+	return crew__census_counter(member->single->census, service, name);
+}
+
+static void stop_recycled(void *arg)
+{
+	struct member *member = arg;
+	crew__log(CREW_WARN, "%s recycles itself; with --single nothing takes its place",
+		crew_worker_service(member->worker)->name);
+	stop_member(member, false, window_of(member, false));
+}
+
+static void on_recycle(void *arg, crew_worker *w)
+{
+	struct member *member = arg;
+	(void)w;
+	/* Not from inside a callback, which may be on_worker_start. */
+	crew__loop_post(member->single->loop, stop_recycled, member);
+}
+
+static int make_member(struct crew__single *single, unsigned index)
+{
+	const struct crew__single_plan *plan = &single->plan;
+	const struct crew__listener *listener = &plan->listeners->service[index];
+	const struct crew__life_plan life = {
+		.settings = &plan->settings->service[index],
+		.listen = listener->count > 0 ? listener->address.text : NULL,
+		.service = index,
+		.generation = 1,
+	};
+	struct member *member = &single->members[index];
+	member->single = single;
+	int status = crew__registry_begin(single->registry, &life, &member->entry);
+	if (status < 0)
+		return status;
+	crew__registry_note(single->registry, member->entry, getpid(), CREW__STARTING);
+	crew__census_set_own(single->census, crew__entry_index(single->registry, member->entry),
+		member->entry->life.life, &member->entry->segment);
+	struct crew__worker_plan worker = {
+		.loop = single->loop,
+		.settings = life.settings,
+		.generation = 1,
+		.counters = plan->settings->app->counters,
+		.service_counter = service_counter,
+		.recycle = on_recycle,
+		.arg = member,
+	};
+	status = crew__segment_stats(&member->entry->segment, &worker.stats);
+	if (status == 0)
+		status = crew__loop_note_turns(single->loop, &worker.stats.slab->turn_began_ns);
+	if (status < 0)
+		return status;
+	int fd = crew__listeners_fd(plan->listeners, index, 0);
+	int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (fd >= 0 && copy < 0)
+		return -errno;
+	worker.listen_fds = &copy;
+	worker.listen_count = copy >= 0;
+	status = crew__worker_new(&worker, &member->worker);
+	if (status == 0)
+		single->count = index + 1;
+	return status;
+}
+
+static int make_parts(struct crew__single *single, char *ret_error, size_t error_size)
+{
+	struct crew__settings *settings = single->plan.settings;
+	int status = crew__loop_new(settings->engine, &single->loop);
+	if (status == 0)
+		status = watch_signals(single);
+	if (status == 0)
+		status = crew__registry_new(
+			settings, "single", crew__loop_engine(single->loop), &single->registry);
+	if (status < 0)
+		return status;
+	crew__directory_generation(&single->registry->directory, 1);
+	status = crew__census_new(&single->registry->directory, single->loop,
+		settings->app->counters, &single->census);
+	for (unsigned i = 0; status == 0 && i < settings->services; i++)
+		status = make_member(single, i);
+	if (status < 0)
+		return status;
+	const struct crew__control_plan control = {
+		.loop = single->loop,
+		.settings = settings,
+		.registry = single->registry,
+		.stop = stop_for_command,
+		.reload = reload_for_command,
+		.arg = single,
+	};
+	return crew__control_new(&control, &single->control, ret_error, error_size);
+}
+
+int crew__single_new(const struct crew__single_plan *plan, struct crew__single **ret_single,
+	char *ret_error, size_t error_size)
+{
+	struct crew__single *single = calloc(1, sizeof(*single));
+	if (!single)
+		return -ENOMEM;
+	single->plan = *plan;
+	snprintf(ret_error, error_size, "%s", "");
+	int status = make_parts(single, ret_error, error_size);
+	if (status < 0) {
+		if (ret_error[0] == '\0')
+			snprintf(ret_error, error_size, "the process cannot be set up: %s",
+				strerror(-status));
+		crew__single_free(single);
+		return status;
+	}
+	*ret_single = single;
+	return 0;
+}
+
+int crew__single_directory_fd(const struct crew__single *single)
+{
+	return single->registry->directory.fd;
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+static int start_members(struct crew__single *single, char *ret_error, size_t error_size)
+{
+	for (unsigned i = 0; i < single->count; i++) {
+		struct member *member = &single->members[i];
+		int status = crew__worker_start(member->worker);
+		if (status < 0) {
+			snprintf(ret_error, error_size,
+				"service %s failed to start: on_worker_start, or beginning to accept, "
+				"returned %d (%s)",
+				crew_worker_service(member->worker)->name, status,
+				strerror(-status));
+			return status;
+		}
+		single->running++;
+		crew__registry_note(single->registry, member->entry, getpid(), CREW__READY);
+	}
+	return 0;
+}
+
+int crew__single_run(struct crew__single *single, char *ret_error, size_t error_size)
+{
+	if (start_members(single, ret_error, error_size) < 0)
+		return 1;
+	single->plan.on_started(single->plan.arg);
+	int status = crew__loop_run(single->loop);
+	if (status < 0)
+		snprintf(ret_error, error_size, "the loop failed: %s", strerror(-status));
+	return status < 0 ? 1 : 0;
+}
+
+void crew__single_free(struct crew__single *single)
+{
+	if (!single)
+		return;
+	crew__control_free(single->control);
+	for (unsigned i = 0; i < single->count; i++)
+		crew__worker_free(single->members[i].worker);
+	crew__census_free(single->census);
+	crew__loop_free(single->loop);
+	crew__registry_free(single->registry);
+	free(single);
+}

@@ -1,0 +1,213 @@
+/* start.c - the `start` command: from settings to a running program, or back to nothing.
+ *
+ * Each step is undone in the reverse order, so a start that fails at any of them leaves no file, no
+ * socket and no process behind. */
+#include "proc/run.h"
+
+#include "proc/banner.h"
+#include "proc/daemon.h"
+#include "proc/master.h"
+#include "proc/pidfile.h"
+#include "proc/single.h"
+#include "proc/title.h"
+#include "proc/user.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct start {
+	struct crew__settings *settings;
+	const struct crew__run_options *options;
+	const char *mode;
+	struct crew__report report;
+	struct crew__pidfile pidfile;
+	struct crew__master master; /* launch, listeners and log also serve the single process */
+	char error[1024];
+};
+
+static const char *mode_of(const struct crew__run_options *options)
+{
+	if (options->single)
+		return "single";
+	return options->daemon ? "daemon" : "foreground";
+}
+
+static void report_failure(struct start *start)
+{
+	char text[1200];
+	snprintf(text, sizeof(text), "%s: not started: %s\n", start->settings->name, start->error);
+	crew__report(&start->report, 1, text);
+}
+
+static void on_started(void *arg)
+{
+	struct start *start = arg;
+	const struct crew__settings *settings = start->settings;
+	crew__log(CREW_INFO, "%s is running, %s, run directory %s", settings->name, start->mode,
+		settings->run_dir);
+	const char *engine = settings->engine == CREW__ENGINE_POLL ? "poll" : "epoll";
+	char *banner = start->options->quiet
+			       ? NULL
+			       : crew__banner(settings, &start->master.listeners, engine,
+					 start->options->daemon ? "daemon" : start->mode);
+	crew__report(&start->report, 0, banner ? banner : "");
+	free(banner);
+}
+
+static int run_master(struct start *start)
+{
+	struct crew__master *master = &start->master;
+	master->on_started = on_started;
+	master->arg = start;
+	master->has_terminal = !start->options->daemon && isatty(STDIN_FILENO);
+	if (crew__master_init(
+		    master, start->settings, start->mode, start->error, sizeof(start->error)) < 0)
+		return 1;
+	int status = crew__pidfile_write(&start->pidfile, master->registry->directory.fd);
+	if (status < 0)
+		snprintf(start->error, sizeof(start->error), "cannot write %s: %s",
+			start->pidfile.path, strerror(-status));
+	int exit_status = status < 0 ? 1 : crew__master_run(master);
+	if (master->failure[0])
+		snprintf(start->error, sizeof(start->error), "%s", master->failure);
+	else if (exit_status == 0 && !start->report.done)
+		snprintf(start->error, sizeof(start->error),
+			"it was stopped before all workers were ready");
+	crew__master_fini(master);
+	return exit_status;
+}
+
+static int run_single(struct start *start)
+{
+	const struct crew__single_plan plan = {
+		.settings = start->settings,
+		.listeners = &start->master.listeners,
+		.log = &start->master.log,
+		.on_started = on_started,
+		.arg = start,
+	};
+	struct crew__single *single;
+	if (crew__single_new(&plan, &single, start->error, sizeof(start->error)) < 0)
+		return 1;
+	int status = crew__pidfile_write(&start->pidfile, crew__single_directory_fd(single));
+	if (status < 0)
+		snprintf(start->error, sizeof(start->error), "cannot write %s: %s",
+			start->pidfile.path, strerror(-status));
+	int exit_status = status < 0 ? 1
+				     : crew__single_run(single, start->error, sizeof(start->error));
+	crew__single_free(single);
+	return exit_status;
+}
+
+/* All users must exist and be reachable before anything starts. */
+static int check_users(struct start *start)
+{
+	for (unsigned i = 0; i < start->settings->services; i++) {
+		struct crew__identity identity;
+		int status = crew__identity_find(&start->settings->service[i], &identity,
+			start->error, sizeof(start->error));
+		if (status < 0)
+			return status;
+		if (start->options->single && identity.changes) {
+			snprintf(start->error, sizeof(start->error),
+				"%s.user and %s.group cannot change with --single, where all services share "
+				"one process; start it as that user",
+				start->settings->service[i].service->name,
+				start->settings->service[i].service->name);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int open_log(struct start *start)
+{
+	const char *tag = start->options->single ? "single" : "master";
+	int status = crew__log_file_open(&start->master.log, start->settings,
+		start->options->daemon, tag, start->error, sizeof(start->error));
+	if (status < 0 || !start->options->daemon)
+		return status;
+	status = crew__daemon_detach(start->master.log.fd);
+	if (status < 0) {
+		snprintf(start->error, sizeof(start->error), "cannot leave the terminal: %s",
+			strerror(-status));
+		crew__log_file_close(&start->master.log);
+	}
+	return status;
+}
+
+static int run_opened(struct start *start)
+{
+	if (crew__listeners_open(&start->master.listeners, start->settings, start->options->single,
+		    start->error, sizeof(start->error)) < 0)
+		return 1;
+	crew__title_init(start->options->argc, start->options->argv);
+	crew__title_set(
+		"%s: %s", start->settings->name, start->options->single ? "single" : "master");
+	int exit_status = start->options->single ? run_single(start) : run_master(start);
+	crew__listeners_close(&start->master.listeners);
+	return exit_status;
+}
+
+static int run_locked(struct start *start)
+{
+	if (check_users(start) < 0 || open_log(start) < 0)
+		return 1;
+	int exit_status = run_opened(start);
+	if (start->report.done)
+		crew__log(CREW_INFO, "%s has stopped", start->settings->name);
+	else if (start->master.log.path)
+		crew__log(CREW_ERROR, "not started: %s", start->error);
+	crew__log_file_close(&start->master.log);
+	return start->report.done ? exit_status : 1;
+}
+
+static int run_here(struct start *start)
+{
+	const struct crew__settings *settings = start->settings;
+	if (crew__run_dir_make(settings->run_dir, start->error, sizeof(start->error)) < 0 ||
+		crew__pidfile_lock(settings->run_dir, settings->name, &start->pidfile, start->error,
+			sizeof(start->error)) < 0)
+		return 1;
+	int exit_status = run_locked(start);
+	crew__pidfile_remove(&start->pidfile);
+	return exit_status;
+}
+
+int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options)
+{
+	struct crew__report report = { .fd = -1 };
+	crew__standard_fds_open();
+	if (options->daemon) {
+		int relayed = crew__daemon_begin(settings->name, &report);
+		if (relayed >= 0)
+			return relayed;
+	}
+	struct start *start = calloc(1, sizeof(*start));
+	if (!start) {
+		crew__report(&report, 1, "no memory\n");
+		return 1;
+	}
+	start->settings = settings;
+	start->options = options;
+	start->mode = mode_of(options);
+	start->report = report;
+	start->pidfile.fd = -1;
+	start->master.log.fd = STDERR_FILENO;
+	int status = crew__launch_init(
+		&start->master.launch, options->argc, options->argv, options->source);
+	if (status < 0)
+		snprintf(start->error, sizeof(start->error), "cannot tell how it was started: %s",
+			strerror(-status));
+	int exit_status = status < 0 ? 1 : run_here(start);
+	/* Last of all: who hears of it finds nothing left. */
+	if (exit_status != 0)
+		report_failure(start);
+	crew__settings_use(settings);
+	crew__launch_fini(&start->master.launch);
+	free(start);
+	return exit_status;
+}

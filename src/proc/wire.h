@@ -1,0 +1,104 @@
+/* wire.h - packets between processes of one program: master and worker, command and master.
+ *
+ * One packet of a Unix SOCK_SEQPACKET socket is one message: a header (magic, version, type,
+ * length), a payload, and descriptors beside it. What does not have exactly that shape is -EPROTO,
+ * and its descriptors are closed. Nothing here blocks, and nothing here knows what messages mean.
+ */
+#ifndef CREW_PROC_WIRE_H
+#define CREW_PROC_WIRE_H
+
+#include "base/base.h"
+
+#define CREW__WIRE_MAGIC   0x77657263u /* "crew" */
+#define CREW__WIRE_VERSION 1u
+
+enum {
+	CREW__WIRE_MAX = 4096,    /* the longest payload */
+	CREW__WIRE_MAX_FDS = 250, /* the kernel takes 253 */
+};
+
+/* All messages of all conversations, so that a packet in the wrong one is recognised. */
+enum crew__message_type {
+	/* master to worker */
+	CREW__MSG_HELLO = 1,  /* struct crew__hello; settings, segment, log, directory, listeners */
+	CREW__MSG_STOP,       /* struct crew__stop_order */
+	CREW__MSG_RELOADING,  /* a reload replaces this worker */
+	CREW__MSG_REOPEN_LOG, /* the new log */
+	CREW__MSG_LIFE,       /* struct crew__life_note; its segment, read-only */
+	CREW__MSG_LIFE_GONE,  /* struct crew__life_note */
+	CREW__MSG_ADOPT,      /* a listener of a sibling that is not there */
+	/* worker to master */
+	CREW__MSG_READY = 32,
+	CREW__MSG_FAILED,  /* a sentence */
+	CREW__MSG_LEAVING, /* it stops by its own wish */
+	CREW__MSG_STOPPED, /* it has stopped and will exit */
+	/* command to master */
+	CREW__MSG_ATTACH = 64,
+	CREW__MSG_STOP_ALL, /* struct crew__command */
+	CREW__MSG_RELOAD,   /* struct crew__command */
+	/* master to command */
+	CREW__MSG_ATTACHED = 96, /* uint32_t: how many lives follow; the directory */
+	CREW__MSG_LIVES,         /* uint32_t life for each descriptor */
+	CREW__MSG_ACCEPTED,      /* struct crew__accepted */
+	CREW__MSG_REFUSED,       /* a sentence */
+	CREW__MSG_DONE,          /* int32_t exit status, then a sentence */
+};
+
+struct crew__hello {
+	char service[64];
+	uint32_t id, generation;
+	uint32_t life, index; /* its own, as in struct crew__life_note */
+	uint32_t listeners;
+};
+
+struct crew__stop_order {
+	uint64_t window_ms;
+	uint32_t graceful;
+	int32_t close_code;
+};
+
+/* Place `index` now holds that life; or is empty. */
+struct crew__life_note {
+	uint32_t index; /* below CREW__LIVES_MAX */
+	uint32_t life;
+};
+
+struct crew__command {
+	uint32_t graceful;
+};
+
+struct crew__accepted {
+	uint64_t bound_ms; /* it will be over by then */
+};
+
+struct crew__message {
+	unsigned type;
+	uint32_t length;
+	unsigned fd_count;
+	int fds[CREW__WIRE_MAX_FDS]; /* -1 where taken */
+	/* A NUL follows the payload, so that a sentence can be printed. */
+	_Alignas(8) char payload[CREW__WIRE_MAX + 1];
+};
+
+/* Two connected ends, non-blocking and close-on-exec. */
+int crew__wire_pair(int ret_fds[2]);
+
+/* Send one message, whole or not at all; the descriptors stay the caller's. 0; -EAGAIN when the
+ * peer's queue is full; -EMSGSIZE; -EPIPE, -ECONNRESET; another negative errno. */
+int crew__wire_send(
+	int fd, unsigned type, const void *payload, size_t length, const int *fds, size_t fd_count);
+/* The same for a message that is a sentence; what is too long is cut. */
+int crew__wire_send_text(int fd, unsigned type, const char *text);
+
+/* The next message: 1; 0 at the end of the stream; -EAGAIN; -EPROTO; another negative errno. After
+ * 1 the message's descriptors are the caller's: take them, and release the rest. */
+int crew__wire_receive(int fd, struct crew__message *ret_message);
+/* As crew__wire_receive, waiting until `deadline_ns` for it: -ETIMEDOUT. */
+int crew__wire_await(int fd, struct crew__message *ret_message, uint64_t deadline_ns);
+
+/* Descriptor `index`, the caller's from now on; -1 when there is none or it was taken. */
+int crew__message_take_fd(struct crew__message *message, unsigned index);
+/* Close what was not taken. */
+void crew__message_release(struct crew__message *message);
+
+#endif
