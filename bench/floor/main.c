@@ -11,14 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 256
 
 static const struct mode *mode;
-static int epoll_fd, listen_fd;
-static volatile sig_atomic_t stopped;
+static int epoll_fd;
+/* What is ready and is no connection; known by its address. */
+static struct conn listener, terminator;
+static bool stopped;
 /* A stashed beginning is put before what is read. */
 static char buffer[STASH_MAX + READ_SIZE];
 
@@ -26,7 +29,7 @@ static void set_events(struct conn *c, int op, uint32_t events)
 {
 	struct epoll_event e = { .events = events, .data.ptr = c };
 
-	epoll_ctl(epoll_fd, op, c ? c->fd : listen_fd, &e);
+	epoll_ctl(epoll_fd, op, c->fd, &e);
 }
 
 bool floor_write(struct conn *c, const char *bytes, size_t len)
@@ -123,7 +126,7 @@ static bool on_readable(struct conn *c)
 
 static void on_acceptable(void)
 {
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+	int fd = accept4(listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
 	struct conn *c;
 
 	if (fd < 0)
@@ -142,8 +145,12 @@ static void on_event(struct conn *c, uint32_t events)
 {
 	bool good = true;
 
-	if (!c) {
+	if (c == &listener) {
 		on_acceptable();
+		return;
+	}
+	if (c == &terminator) {
+		stopped = true;
 		return;
 	}
 	if (c->rest && (events & EPOLLOUT))
@@ -160,22 +167,28 @@ static bool listen_on(uint16_t port)
 	int on = 1;
 
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (listen_fd < 0 || epoll_fd < 0 ||
-		setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-		bind(listen_fd, (struct sockaddr *)&at, sizeof(at)) || listen(listen_fd, 1024)) {
+	listener.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener.fd < 0 || setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+		bind(listener.fd, (struct sockaddr *)&at, sizeof(at)) ||
+		listen(listener.fd, 1024)) {
 		fprintf(stderr, "floor: port %u: %s\n", port, strerror(errno));
 		return false;
 	}
-	set_events(NULL, EPOLL_CTL_ADD, EPOLLIN);
+	set_events(&listener, EPOLL_CTL_ADD, EPOLLIN);
 	return true;
 }
 
-static void stop(int signal)
+/* A descriptor, for a handler could run just before the wait; and a clean exit, for callgrind
+ * writes its counts then. */
+static void listen_for_term(void)
 {
-	(void)signal;
-	stopped = 1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	terminator.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	set_events(&terminator, EPOLL_CTL_ADD, EPOLLIN);
 }
 
 static const struct mode *mode_named(const char *name)
@@ -191,15 +204,14 @@ static const struct mode *mode_named(const char *name)
 int main(int argc, char **argv)
 {
 	struct epoll_event events[EVENTS_MAX];
-	/* Without SA_RESTART: the signal ends the wait, and a clean exit lets callgrind write. */
-	struct sigaction action = { .sa_handler = stop };
 
 	mode = argc == 3 ? mode_named(argv[1]) : NULL;
 	if (!mode) {
 		fputs("usage: crew_bench_floor http|ws|fanout PORT\n", stderr);
 		return 2;
 	}
-	sigaction(SIGTERM, &action, NULL);
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	listen_for_term();
 	if (!listen_on((uint16_t)strtoul(argv[2], NULL, 10)))
 		return 1;
 	while (!stopped) {
@@ -210,5 +222,6 @@ int main(int argc, char **argv)
 		if (mode->on_turn)
 			mode->on_turn();
 	}
-	return 0;
+	/* What is still open is the kernel's to close. */
+	_exit(0);
 }

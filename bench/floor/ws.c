@@ -71,17 +71,19 @@ static int64_t handshake(struct conn *c, const char *in, size_t len)
 	return end + 4 - in;
 }
 
+typedef unsigned char lanes __attribute__((vector_size(16)));
+
 static void unmask(char *to, const char *from, const char *mask, size_t len)
 {
-	uint64_t word, key;
+	lanes part, key;
 	size_t i = 0;
 
-	memcpy(&key, mask, 4);
-	memcpy((char *)&key + 4, mask, 4);
-	for (; i + 8 <= len; i += 8) {
-		memcpy(&word, from + i, 8);
-		word ^= key;
-		memcpy(to + i, &word, 8);
+	for (; i < sizeof(key); i += MASK_LEN)
+		memcpy((char *)&key + i, mask, MASK_LEN);
+	for (i = 0; i + sizeof(part) <= len; i += sizeof(part)) {
+		memcpy(&part, from + i, sizeof(part));
+		part ^= key;
+		memcpy(to + i, &part, sizeof(part));
 	}
 	for (; i < len; i++)
 		to[i] = (char)(from[i] ^ mask[i % MASK_LEN]);

@@ -1,0 +1,68 @@
+/* bench_server.c - the crew program that ./dev bench measures; what its peers do, done with crew.
+ *
+ *   http     answers hello
+ *   ws       echoes
+ *   fanout   what one client says goes to all: one shared message
+ *   copy     the same with a send, and so a copy where it must wait, for each
+ *
+ * It is written as any program would be: nothing here is tuned for the measurement. */
+#include <crew/crew.h>
+
+static void hello(crew_conn *c, const crew_request *request)
+{
+	(void)request;
+	crew_reply(c, &(crew_response){ .body = CREW_BYTES("Hello, World!") });
+}
+
+static void echo(crew_conn *c, crew_msg msg)
+{
+	crew_send(c, msg.body);
+}
+
+static void to_all(crew_conn *c, crew_msg msg)
+{
+	crew_shared *s = crew_shared_new_kind(msg.body, msg.kind);
+
+	if (!s)
+		return;
+	crew_broadcast(crew_service_of(c), s);
+	crew_shared_unref(s);
+}
+
+static void send_copy(crew_conn *c, void *arg)
+{
+	const crew_msg *msg = arg;
+
+	crew_send_with(c, msg->body, &(crew_send_options){ .kind = msg->kind });
+}
+
+static void to_each(crew_conn *c, crew_msg msg)
+{
+	crew_each(crew_service_of(c), send_copy, &msg);
+}
+
+int main(int argc, char **argv)
+{
+	static const crew_service http = {
+		.name = "http",
+		.listen = "http://127.0.0.1:19000",
+		.on_request = hello,
+	};
+	static const crew_service ws = {
+		.name = "ws",
+		.listen = "ws://127.0.0.1:19001",
+		.on_message = echo,
+	};
+	static const crew_service fanout = {
+		.name = "fanout",
+		.listen = "ws://127.0.0.1:19002",
+		.on_message = to_all,
+	};
+	static const crew_service copy = {
+		.name = "copy",
+		.listen = "ws://127.0.0.1:19003",
+		.on_message = to_each,
+	};
+
+	return crew_main(argc, argv, &(crew_app){ .services = { &http, &ws, &fanout, &copy } });
+}

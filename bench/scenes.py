@@ -1,0 +1,62 @@
+"""The scenes that are timed, and what each must reach."""
+from dataclasses import dataclass
+
+
+@dataclass
+class Scene:
+    name: str
+    title: str
+    mode: str                # of the server
+    generator: list          # mode and options of the generator
+    most: float = None       # crew's cost at most this many times ...
+    against: str = "floor"   # ... that of this server
+
+
+def ws(*options):
+    return ["ws", "--connections", "64", *options]
+
+
+def fanout(*options):
+    # 1,000 subscribers and the publisher, which hears itself like them.
+    return ["fanout", "--connections", "1001", "--payload", "64", *options]
+
+
+SCENES = [
+    Scene("http-64", "HTTP, 64 connections", "http", ["http", "--connections", "64"], 1.08),
+    Scene("http-512", "HTTP, 512 connections", "http", ["http", "--connections", "512"], 1.12),
+    Scene("http-pipeline", "HTTP, 16 deep", "http",
+          ["http", "--connections", "64", "--depth", "16"], 1.5),
+    Scene("ws-20", "WebSocket echo 20 B", "ws", ws("--payload", "20"), 1.08),
+    Scene("ws-20-16", "WebSocket echo 20 B, 16 in flight", "ws",
+          ws("--payload", "20", "--depth", "16"), 1.2),
+    Scene("ws-1k", "WebSocket echo 1 KiB", "ws", ws("--payload", "1024"), 1.08),
+    Scene("ws-16k", "WebSocket echo 16 KiB", "ws", ws("--payload", "16384"), 1.12),
+    # Text must be checked for UTF-8, which the floor does not do: shown without a target.
+    Scene("ws-16k-text", "WebSocket echo 16 KiB, text", "ws", ws("--payload", "16384", "--text")),
+    Scene("fanout-1", "fan-out to 1,000, window 1", "fanout", fanout("--depth", "1"), 1.05),
+    Scene("fanout-16", "fan-out to 1,000, window 16", "fanout", fanout("--depth", "16"), 1.05,
+          "Bun"),
+]
+
+# Marginal user-space instructions for each operation, on one connection: a turn of the loop each.
+INSTRUCTIONS = [
+    ("HTTP request", "http", ["http", "--connections", "1"], 2000),
+    ("WebSocket 20 B", "ws", ["ws", "--connections", "1", "--payload", "20"], 600),
+    ("WebSocket 1 KiB", "ws", ["ws", "--connections", "1", "--payload", "1024"], None),
+    ("WebSocket 20 B, 16 in flight", "ws",
+     ["ws", "--connections", "1", "--payload", "20", "--depth", "16"], None),
+]
+
+IDLE_CONNECTIONS = 10000
+IDLE_BYTES = 400
+
+MIB = 1 << 20
+STALLED = {"connections": 1000, "stalled": 100, "payload": 64 << 10, "rate": 8}
+STALLED_LIMIT = 1 * MIB  # max_send_buffer by default
+STALLED_P99 = 1.5
+STALLED_MEMORY = {
+    "fanout": 16 * MIB,
+    "copy": STALLED["stalled"] * (STALLED_LIMIT + STALLED["payload"]) + 16 * MIB,
+}
+
+STATUS_MS = 200
