@@ -59,13 +59,11 @@ static int frame_body(
 {
 	if (framing->length > max)
 		return 413;
-	p->head = (uint32_t)head;
-	p->body = (uint32_t)framing->length;
-	p->chunk_in = 0;
-	p->chunk_left = 0;
-	p->chunk_line = 0;
-	p->chunk_state = 0;
-	p->flags = framing->has_coding ? CHUNKED : 0;
+	*p = (struct crew__http1){
+		.head = (uint32_t)head,
+		.body = (uint32_t)framing->length,
+		.flags = framing->has_coding ? CHUNKED : 0,
+	};
 	return 0;
 }
 

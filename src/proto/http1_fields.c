@@ -1,7 +1,7 @@
-/* http1_fields.c - the fields that frame, route or upgrade a request.
+/* http1_fields.c - the fields that frame or upgrade a request.
  *
- * Told apart by length first, so most fields cost one comparison. Not here: what they add up to
- * (http1_head.c, when the whole head is known). */
+ * Told apart by length first, so most fields cost one comparison. Not here: Host, and what the
+ * fields add up to when the whole head is known (http1_head.c). */
 #include "proto/http1_parts.h"
 
 enum {
@@ -9,17 +9,6 @@ enum {
 }; /* so many never overflow 64 bits */
 
 #define IS(text, word) crew__http_is_word((text), (word), sizeof(word) - 1)
-
-static int take_host(struct crew__http1_request *r, struct crew__http1_framing *f, crew_bytes value)
-{
-	if (crew__unlikely(f->has_host || !crew__http1_host(value)))
-		return 400;
-	f->has_host = true;
-	/* RFC 9112 3.2.2: the authority of an absolute target takes the place of this one. */
-	if (crew__likely(r->public.host.len == 0))
-		r->public.host = value;
-	return 0;
-}
 
 /* RFC 9112 6.3: digits, once. A list, a repetition, a sign, no digit, and more space before or
  * behind than everybody sends is what request smuggling is made of. */
@@ -61,17 +50,25 @@ static int take_coding(struct crew__http1_framing *f, crew_bytes value)
 	return 0;
 }
 
+static void take_option(struct crew__http1_framing *f, crew_bytes option)
+{
+	if (IS(option, "keep-alive"))
+		f->option_keep_alive = true;
+	else if (IS(option, "close"))
+		f->option_close = true;
+	else if (IS(option, "upgrade"))
+		f->option_upgrade = true;
+}
+
 static int take_connection(struct crew__http1_framing *f, crew_bytes value)
 {
 	crew_bytes option;
-	while (crew__http_element(&value, &option)) {
-		if (IS(option, "close"))
-			f->option_close = true;
-		else if (IS(option, "keep-alive"))
-			f->option_keep_alive = true;
-		else if (IS(option, "upgrade"))
-			f->option_upgrade = true;
+	if (crew__likely(IS(value, "keep-alive"))) {
+		f->option_keep_alive = true;
+		return 0;
 	}
+	while (crew__http_element(&value, &option))
+		take_option(f, option);
 	return 0;
 }
 
@@ -106,8 +103,6 @@ int crew__http1_field(
 {
 	crew_bytes name = field->name, value = field->value;
 	switch (name.len) {
-	case 4:
-		return IS(name, "host") ? take_host(r, f, value) : 0;
 	case 6:
 		if (IS(name, "expect") && IS(value, "100-continue"))
 			r->expect_continue = true;

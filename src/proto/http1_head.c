@@ -33,7 +33,8 @@ static int check_version(const char *at, size_t n)
 static int read_version(struct cursor *c, int *ret_version)
 {
 	size_t n = (size_t)(c->end - c->at);
-	if (crew__likely(n >= VERSION_SIZE && memcmp(c->at, "HTTP/1.1\r\n", VERSION_SIZE) == 0)) {
+	if (crew__likely(n >= VERSION_SIZE && memcmp(c->at, "HTTP/1.1", 8) == 0 &&
+			 memcmp(c->at + 8, "\r\n", 2) == 0)) {
 		*ret_version = 11;
 	} else {
 		int status = check_version(c->at, n);
@@ -52,6 +53,11 @@ static int read_version(struct cursor *c, int *ret_version)
 static int read_method(struct cursor *c, crew_bytes *ret_method)
 {
 	const char *start = c->at;
+	if (crew__likely(c->end - start > 4 && memcmp(start, "GET ", 4) == 0)) {
+		*ret_method = (crew_bytes){ start, 3 };
+		c->at = start + 4;
+		return 0;
+	}
 	c->at = crew__http_skip(start, c->end, CREW__HTTP_TOKEN);
 	if (c->at == c->end)
 		return MORE;
@@ -82,9 +88,10 @@ static int read_target(struct cursor *c, crew_request *r)
 	return 0;
 }
 
+/* CONNECT alone has a target of its own form. */
 static bool is_connect(crew_bytes method)
 {
-	return method.len == 7 && memcmp(method.data, "CONNECT", 7) == 0;
+	return *method.data == 'C' && method.len == 7 && memcmp(method.data, "CONNECT", 7) == 0;
 }
 
 static int read_line(struct cursor *c, crew_request *r)
@@ -119,7 +126,7 @@ static int read_request_line(struct cursor *c, crew_request *r)
 static int read_field(struct cursor *c, crew_header *ret_field)
 {
 	const char *name = c->at;
-	const char *colon = crew__http_skip(name, c->end, CREW__HTTP_TOKEN);
+	const char *colon = crew__http_skip_plain(name, c->end, CREW__HTTP_TOKEN);
 	if (crew__unlikely(colon == c->end))
 		return MORE;
 	if (crew__unlikely(*colon != ':' || colon == name))
@@ -145,20 +152,36 @@ static int read_field(struct cursor *c, crew_header *ret_field)
 	return 0;
 }
 
-/* Is this the empty line that ends the head? 0, MORE, or a status; `*ret_end` tells. */
-static inline int read_end(struct cursor *c, bool *ret_end)
+/* The empty line that ends the head, or what else begins with a CR: 0, MORE or a status. */
+static int read_end(struct cursor *c)
 {
-	*ret_end = false;
-	if (c->at == c->end)
-		return MORE;
-	if (crew__likely(*c->at != '\r'))
-		return 0;
 	if (c->end - c->at < 2)
 		return MORE;
 	if (c->at[1] != '\n')
 		return 400;
 	c->at += 2;
-	*ret_end = true;
+	return 0;
+}
+
+static int take_host(struct crew__http1_request *r, struct crew__http1_framing *f, crew_bytes value)
+{
+	if (crew__unlikely(f->has_host || !crew__http1_host(value, f->readable)))
+		return 400;
+	f->has_host = true;
+	/* RFC 9112 3.2.2: the authority of an absolute target takes the place of this one. */
+	if (crew__likely(r->public.host.len == 0))
+		r->public.host = value;
+	return 0;
+}
+
+static inline int take_field(
+	struct crew__http1_request *r, struct crew__http1_framing *f, const crew_header *field)
+{
+	size_t len = field->name.len;
+	if (len == 4 && crew__http_is_word(field->name, "host", 4))
+		return take_host(r, f, field->value);
+	if (len < 32 && (CREW__HTTP_KNOWN_LENGTHS >> len & 1) != 0)
+		return crew__http1_field(r, f, field);
 	return 0;
 }
 
@@ -166,25 +189,23 @@ static int read_fields(
 	struct cursor *c, struct crew__http1_request *r, struct crew__http1_framing *framing)
 {
 	size_t count = 0;
-	for (;;) {
-		bool end;
-		int status = read_end(c, &end);
-		if (status != 0)
-			return status;
-		if (end)
+	for (;; count++) {
+		if (crew__unlikely(c->at == c->end))
+			return MORE;
+		if (*c->at == '\r')
 			break;
 		if (crew__unlikely(count == CREW__HTTP_HEADERS_MAX))
 			return 431;
-		crew_header *field = &r->table[count++];
-		status = read_field(c, field);
-		if (status == 0)
-			status = crew__http1_field(r, framing, field);
+		crew_header *field = &r->table[count];
+		int status = read_field(c, field);
+		if (crew__likely(status == 0))
+			status = take_field(r, framing, field);
 		if (crew__unlikely(status != 0))
 			return status;
 	}
 	r->public.headers = r->table;
 	r->public.header_count = count;
-	return 0;
+	return read_end(c);
 }
 
 /* What only the whole head can tell. RFC 9112 3.2 (Host), 6.1 and 6.3 (framing); RFC 9110 7.8 has
@@ -229,9 +250,9 @@ static void clear(struct crew__http1_request *r)
 int crew__http1_head(const char *data, size_t len, struct crew__http1_request *r,
 	struct crew__http1_framing *ret_framing)
 {
-	*ret_framing = (struct crew__http1_framing){ 0 };
-	clear(r);
 	struct cursor c = { data, data + crew__min(len, CREW__HTTP_HEAD_MAX) };
+	*ret_framing = (struct crew__http1_framing){ .readable = c.end };
+	clear(r);
 	/* RFC 9112 2.2: one empty line before the request line is forgiven. */
 	if (crew__unlikely(len >= 2 && data[0] == '\r' && data[1] == '\n'))
 		c.at += 2;

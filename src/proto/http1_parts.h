@@ -12,6 +12,7 @@
 
 #include "proto/http1.h"
 
+#include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -42,6 +43,31 @@ static inline const char *crew__http_skip(const char *at, const char *end, unsig
 	while (at < end && crew__http_is(*at, class))
 		at++;
 	return at;
+}
+
+/* As crew__http_skip, of a class that letters, digits, `-` and `.` belong to, which is what names
+ * and hosts are made of but for a few. */
+static inline const char *crew__http_skip_plain(const char *at, const char *end, unsigned class)
+{
+#ifdef __SSE2__
+	while (end - at >= 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+		__m128i letter = _mm_sub_epi8(
+			_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+		__m128i other = _mm_sub_epi8(v, _mm_set1_epi8('-')); /* to `9`, with the slash */
+		__m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('/'));
+		letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter);
+		other = _mm_cmpeq_epi8(_mm_min_epu8(other, _mm_set1_epi8('9' - '-')), other);
+		__m128i plain = _mm_or_si128(letter, _mm_andnot_si128(slash, other));
+		unsigned mask = (unsigned)_mm_movemask_epi8(plain) ^ 0xFFFF;
+		if (mask) {
+			at += __builtin_ctz(mask);
+			break;
+		}
+		at += 16;
+	}
+#endif
+	return crew__http_skip(at, end, class);
 }
 
 /* The first byte that is not of CREW__HTTP_TARGET, or `end`. */
@@ -85,7 +111,8 @@ static inline const char *crew__http_skip_value(const char *at, const char *end)
 
 /* What the fields say of the message that they stand before. */
 struct crew__http1_framing {
-	uint64_t length; /* Content-Length */
+	const char *readable; /* the end of the bytes that are there */
+	uint64_t length;      /* Content-Length */
 	bool has_length;
 	bool has_coding;     /* a Transfer-Encoding was there */
 	bool unknown_coding; /* ... with another coding than chunked */
@@ -100,7 +127,12 @@ struct crew__http1_framing {
 int crew__http1_head(const char *data, size_t len, struct crew__http1_request *request,
 	struct crew__http1_framing *ret_framing);
 
-/* Take note of a field that matters to the parser. 0 or the status that it deserves. */
+/* The lengths of the names of the fields that crew__http1_field knows, a bit for each. */
+#define CREW__HTTP_KNOWN_LENGTHS \
+	(1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17 | 1u << 21 | 1u << 22 | 1u << 24)
+
+/* Take note of a field other than Host that matters to the parser. 0 or the status that it
+ * deserves. */
 int crew__http1_field(struct crew__http1_request *request, struct crew__http1_framing *framing,
 	const crew_header *field);
 
@@ -108,8 +140,9 @@ int crew__http1_field(struct crew__http1_request *request, struct crew__http1_fr
  * and host. False when it is of no form that goes with the method. */
 bool crew__http1_target(crew_request *request);
 
-/* HOST or HOST:PORT as in RFC 9110 7.2, not empty. */
-bool crew__http1_host(crew_bytes host);
+/* HOST or HOST:PORT as in RFC 9110 7.2, not empty. Behind it a byte that no host has, or nothing;
+ * up to `readable` it may be looked at, which a wide load likes. */
+bool crew__http1_host(crew_bytes host, const char *readable);
 
 /* Decode what has come of a chunked body, in place: `body` is where it begins, `len` how much is
  * there. 1: complete; 0: not yet; or the status, negative. */
@@ -119,18 +152,34 @@ int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t ma
  * elements are told too. `*rest` is the list at first. */
 bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element);
 
+static inline uint64_t crew__http_word8(const char *at)
+{
+	uint64_t word;
+	memcpy(&word, at, sizeof(word));
+	return word | UINT64_C(0x2020202020202020);
+}
+
+static inline uint32_t crew__http_word4(const char *at)
+{
+	uint32_t word;
+	memcpy(&word, at, sizeof(word));
+	return word | UINT32_C(0x20202020);
+}
+
 /* `text`, of what may stand in a field's name or value, is `lower` (in lower case: letters, digits,
- * hyphens). */
+ * hyphens; at least four). Among these characters, 20 set or not tells only the case of letters;
+ * the others have it, and what would come to look like them are control characters. */
 static inline bool crew__http_is_word(crew_bytes text, const char *lower, size_t len)
 {
 	if (text.len != len)
 		return false;
-	/* Among these characters, 20 set or not tells only the case of letters; the others have it,
-	 * and what would come to look like them are control characters. */
-	for (size_t i = 0; i < len; i++)
-		if ((text.data[i] | 0x20) != lower[i])
+	if (len < 8)
+		return crew__http_word4(text.data) == crew__http_word4(lower) &&
+		       crew__http_word4(text.data + len - 4) == crew__http_word4(lower + len - 4);
+	for (size_t i = 0; i + 8 < len; i += 8)
+		if (crew__http_word8(text.data + i) != crew__http_word8(lower + i))
 			return false;
-	return true;
+	return crew__http_word8(text.data + len - 8) == crew__http_word8(lower + len - 8);
 }
 
 #endif

@@ -178,11 +178,11 @@ static void put_status(struct room *room, int status)
 }
 
 /* RFC 9110 8.6: none with 204; with 304 it would have to be that of the 200 it stands for. */
-static void put_content(struct room *room, const crew_response *r, const char *type)
+static void put_content(struct room *room, const crew_response *r, crew_bytes type)
 {
-	if (type) {
+	if (type.len > 0) {
 		PUT(room, "\r\nContent-Type: ");
-		put(room, type, strlen(type));
+		put(room, type.data, type.len);
 	}
 	PUT(room, "\r\nContent-Length: ");
 	put_number(room, r->body.len);
@@ -228,11 +228,11 @@ int crew__http_write_head(const struct crew__http_head *head, char *room_start, 
 		return -EINVAL;
 	if (!check_fields(r, &own))
 		return -EINVAL;
-	const char *type = r->type;
-	if (type && (own.type || !crew__http_field_value((crew_bytes){ type, strlen(type) })))
+	crew_bytes type = { r->type, r->type ? strlen(r->type) : 0 };
+	if (r->type && (own.type || !crew__http_field_value(type)))
 		return -EINVAL;
-	if (!type && !own.type && r->body.len > 0)
-		type = "text/plain; charset=utf-8";
+	if (!r->type && !own.type && r->body.len > 0)
+		type = CREW_BYTES("text/plain; charset=utf-8");
 
 	struct room room = { room_start, room_start + crew__min(size, INT32_MAX), false };
 	put_status(&room, status);

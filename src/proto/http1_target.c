@@ -26,11 +26,11 @@ static const char *skip_ipv6(const char *at, const char *end)
 	return inet_pton(AF_INET6, text, &address) == 1 ? bracket + 1 : NULL;
 }
 
-static const char *skip_name(const char *at, const char *end)
+static const char *skip_name(const char *at, const char *end, const char *readable)
 {
 	const char *start = at;
 	for (;;) {
-		at = crew__http_skip(at, end, CREW__HTTP_HOST);
+		at = crew__http_skip_plain(at, readable, CREW__HTTP_HOST);
 		if (crew__likely(at == end || *at != '%'))
 			break;
 		if (end - at < 3 || !is_hex(at[1]) || !is_hex(at[2]))
@@ -40,26 +40,28 @@ static const char *skip_name(const char *at, const char *end)
 	return at > start ? at : NULL;
 }
 
-/* Digits up to 65535; none is allowed by RFC 3986. */
+/* At most five digits, up to 65535; none is allowed by RFC 3986. */
 static bool is_port(const char *at, const char *end)
 {
+	if (end - at > 5)
+		return false;
 	unsigned port = 0;
 	for (; at < end; at++) {
-		if (*at < '0' || *at > '9')
+		unsigned digit = (unsigned)(unsigned char)*at - '0';
+		if (digit > 9)
 			return false;
-		port = port * 10 + (unsigned)(*at - '0');
-		if (port > 65535)
-			return false;
+		port = port * 10 + digit;
 	}
-	return true;
+	return port <= 65535;
 }
 
-bool crew__http1_host(crew_bytes host)
+bool crew__http1_host(crew_bytes host, const char *readable)
 {
 	if (host.len == 0)
 		return false;
 	const char *end = host.data + host.len;
-	const char *at = *host.data == '[' ? skip_ipv6(host.data, end) : skip_name(host.data, end);
+	const char *at = *host.data == '[' ? skip_ipv6(host.data, end)
+					   : skip_name(host.data, end, readable);
 	if (!at)
 		return false;
 	return at == end || (*at == ':' && is_port(at + 1, end));
@@ -88,15 +90,16 @@ static bool absolute_form(crew_request *r)
 	size_t authority = slash ? (size_t)(slash - rest.data) : rest.len;
 	r->host = (crew_bytes){ rest.data, authority };
 	r->path = slash ? (crew_bytes){ slash, rest.len - authority } : CREW_BYTES("/");
-	return crew__http1_host(r->host);
+	return crew__http1_host(r->host, r->host.data + authority);
 }
 
 /* HOST:PORT, for CONNECT, which has neither path nor query. */
 static bool authority_form(crew_request *r)
 {
-	if (r->path.len != r->target.len || !crew__http1_host(r->target))
+	const char *end = r->target.data + r->target.len;
+	if (r->path.len != r->target.len || !crew__http1_host(r->target, end))
 		return false;
-	char last = r->target.data[r->target.len - 1];
+	char last = end[-1];
 	if (last < '0' || last > '9' || !memrchr(r->target.data, ':', r->target.len))
 		return false;
 	r->host = r->target;

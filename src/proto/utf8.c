@@ -76,6 +76,26 @@ static inline size_t character(const unsigned char *at)
 	return is_tail(at[3]) ? 4 : 0;
 }
 
+/* Over characters of three bytes, which most of Asia writes. Stops where it cannot tell. */
+static inline const unsigned char *skip_threes(const unsigned char *at, const unsigned char *end)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	while (end - at >= 4) {
+		uint32_t word;
+		memcpy(&word, at, sizeof(word));
+		/* 1110xxxx 10yxxxxx 10xxxxxx; xxxx 0 with y 0 is too long a form, xxxx D with y 1 a
+		 * surrogate. */
+		uint32_t lead = word & 0x200F;
+		if ((word & 0xC0C0F0) != 0x8080E0 || lead == 0 || lead == 0x200D)
+			break;
+		at += 3;
+	}
+#else
+	(void)end;
+#endif
+	return at;
+}
+
 /* The first byte of 80 and above, or `end`. */
 static inline const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end)
 {
@@ -118,6 +138,8 @@ bool crew__utf8_feed(uint32_t *state, const char *data, size_t len)
 			if (length == 0)
 				return false;
 			at += length;
+			if (length == 3)
+				at = skip_threes(at, end);
 		}
 		if (end - at >= 4)
 			continue;

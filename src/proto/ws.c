@@ -27,6 +27,7 @@ enum {
 	OP_CONTINUE = 0,
 	OP_CONTROL = 8, /* this bit tells control frames */
 	MASK_SIZE = 4,
+	SHORT_HEADER = 2 + MASK_SIZE,
 	CLOSE_NO_CODE = 1005,
 	BAD_PROTOCOL = 1002,
 	BAD_TEXT = 1007,
@@ -83,7 +84,7 @@ static bool read_second(unsigned byte, struct header *h, struct crew__ws_event *
 		return bad(e, BAD_PROTOCOL, "a frame is not masked");
 	if (crew__unlikely((h->opcode & OP_CONTROL) && h->len > CREW__WS_CONTROL_MAX))
 		return bad(e, BAD_PROTOCOL, "a control frame is longer than 125 bytes");
-	h->size = 2 + MASK_SIZE;
+	h->size = SHORT_HEADER;
 	if (h->len > 125)
 		h->size += h->len == 126 ? 2 : 8;
 	return true;
@@ -121,7 +122,7 @@ static inline bool read_header(const struct crew__ws *ws, const unsigned char *b
 }
 
 /* Unmask a piece of text in place and validate it. */
-static bool unmask_text(uint32_t *utf8, char *data, size_t len, uint32_t key)
+static inline bool unmask_text(uint32_t *utf8, char *data, size_t len, uint32_t key)
 {
 	size_t ascii = 0;
 	if (crew__likely(*utf8 == CREW__UTF8_START)) {
@@ -133,7 +134,7 @@ static bool unmask_text(uint32_t *utf8, char *data, size_t len, uint32_t key)
 	return crew__utf8_feed(utf8, data + ascii, len - ascii);
 }
 
-static bool unmask_payload(struct crew__ws *ws, unsigned opcode, char *data, size_t len,
+static inline bool unmask_payload(struct crew__ws *ws, unsigned opcode, char *data, size_t len,
 	uint32_t key, struct crew__ws_event *e)
 {
 	if (opcode != CREW__WS_OP_TEXT) {
@@ -145,7 +146,7 @@ static bool unmask_payload(struct crew__ws *ws, unsigned opcode, char *data, siz
 	return bad(e, BAD_TEXT, "a text is not valid UTF-8");
 }
 
-static bool tell_message(
+static inline bool tell_message(
 	struct crew__ws *ws, unsigned opcode, crew_bytes body, struct crew__ws_event *e)
 {
 	ws->opcode = 0;
@@ -194,17 +195,25 @@ static size_t begin_frame(struct crew__ws *ws, const struct header *h, char *dat
 	return h->size + take_piece(ws, data + h->size, len - h->size, e);
 }
 
-/* A message in one frame, all there: lent from where it lies. */
-static size_t take_whole(
-	struct crew__ws *ws, const struct header *h, char *data, struct crew__ws_event *e)
+/* A message in one frame, all there: lent from where it lies, behind its mask. */
+static inline void take_whole(
+	struct crew__ws *ws, unsigned opcode, char *payload, size_t len, struct crew__ws_event *e)
 {
-	char *payload = data + h->size;
-	size_t n = (size_t)h->len;
 	uint32_t key;
 	memcpy(&key, payload - MASK_SIZE, sizeof(key));
-	if (crew__likely(unmask_payload(ws, h->opcode, payload, n, key, e)))
-		tell_message(ws, h->opcode, (crew_bytes){ payload, n }, e);
-	return h->size + n;
+	if (crew__likely(unmask_payload(ws, opcode, payload, len, key, e)))
+		tell_message(ws, opcode, (crew_bytes){ payload, len }, e);
+}
+
+/* What nearly every frame is: a whole short message. The same answer as by the long way, in a
+ * quarter of the instructions. */
+static inline bool is_short_message(
+	const struct crew__ws *ws, const unsigned char *bytes, size_t len)
+{
+	unsigned kind = bytes[0] - (BYTE0_FIN | CREW__WS_OP_TEXT); /* 0 text, 1 binary */
+	unsigned n = bytes[1] - BYTE1_MASK;
+	return kind <= 1 && n <= 125 && n <= len - SHORT_HEADER && n <= ws->message.max &&
+	       ws->opcode == 0;
 }
 
 static void tell_close(crew_bytes payload, struct crew__ws_event *e)
@@ -278,13 +287,21 @@ size_t crew__ws_feed(struct crew__ws *ws, char *data, size_t len, struct crew__w
 	if (ws->in_frame)
 		return take_piece(ws, data, len, e);
 
+	const unsigned char *bytes = (const unsigned char *)data;
+	if (crew__likely(len >= SHORT_HEADER && is_short_message(ws, bytes, len))) {
+		size_t n = bytes[1] - BYTE1_MASK;
+		take_whole(ws, bytes[0] & 0x0F, data + SHORT_HEADER, n, e);
+		return SHORT_HEADER + n;
+	}
 	struct header h;
-	if (!read_header(ws, (const unsigned char *)data, len, &h, e))
+	if (!read_header(ws, bytes, len, &h, e))
 		return 0;
 	if (h.opcode & OP_CONTROL)
 		return take_control(&h, data, len, e);
-	if (crew__likely(h.fin && h.opcode != OP_CONTINUE && len - h.size >= h.len))
-		return take_whole(ws, &h, data, e);
+	if (h.fin && h.opcode != OP_CONTINUE && len - h.size >= h.len) {
+		take_whole(ws, h.opcode, data + h.size, (size_t)h.len, e);
+		return h.size + (size_t)h.len;
+	}
 	return begin_frame(ws, &h, data, len, e);
 }
 
