@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "cli/screen.h"
+#include "stats/layout.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -113,23 +114,33 @@ static const struct crew__segment *segment_of(const struct pass *pass, uint32_t 
 	return NULL;
 }
 
+/* Which of the program's counters has that name; CREW_MAX_COUNTERS: none. */
+static size_t find_app_counter(const crew_app *app, const char *name)
+{
+	size_t i = 0;
+	while (i < CREW_MAX_COUNTERS && app->counters[i].name &&
+		strcmp(app->counters[i].name, name) != 0)
+		i++;
+	return i < CREW_MAX_COUNTERS && app->counters[i].name ? i : CREW_MAX_COUNTERS;
+}
+
 /* The program's counters by name: a reload may have brought a program that orders them anew. */
 static void take_app_counters(const struct pass *pass, const struct crew__segment *segment,
 	const struct crew__slab *from, struct crew__slab *to)
 {
-	const struct crew__segment_header *header = segment->header;
-	const struct crew__counter_entry *entries = (const void *)((const char *)header +
-								   header->counters_offset);
-	memset(to->app, 0, sizeof(to->app));
+	struct crew__layout layout;
+	struct crew__counter_entry entry;
 	size_t place = 0;
-	for (uint32_t i = 0; i < header->counters && place < CREW_MAX_COUNTERS; i++) {
-		if (!entries[i].app)
+	memset(to->app, 0, sizeof(to->app));
+	if (crew__layout_check(segment, &layout))
+		return;
+	for (uint32_t i = 0; i < layout.counters && place < CREW_MAX_COUNTERS; i++) {
+		crew__layout_entry(segment, &layout, i, &entry);
+		if (!entry.app)
 			continue;
-		for (size_t k = 0; k < CREW_MAX_COUNTERS && pass->source->app->counters[k].name;
-			k++)
-			if (!strncmp(entries[i].name, pass->source->app->counters[k].name,
-				    CREW__NAME_MAX))
-				to->app[k] = from->app[place];
+		size_t ours = find_app_counter(pass->source->app, entry.name);
+		if (ours < CREW_MAX_COUNTERS)
+			to->app[ours] = from->app[place];
 		place++;
 	}
 }
@@ -373,12 +384,14 @@ void crew__status_free(struct crew__status *status)
 	free(status);
 }
 
-/* Nobody was born or died between the copy of the directory and now. */
+/* Nobody was born or died between the copy of the directory and now. Nobody is without a master
+ * that turns, and to ask it again would only take long. */
 static bool is_settled(const struct crew__attached *attached, const struct crew__status *status)
 {
 	uint32_t sequence = atomic_load_explicit(
 		&attached->directory.header->sequence, memory_order_acquire);
-	return !status->missing && sequence == attached->copy->sequence;
+	return !attached->master_answers ||
+	       (!status->missing && sequence == attached->copy->sequence);
 }
 
 int crew__status_take(const struct crew__status_source *source, struct crew__status **ret_status,

@@ -354,6 +354,29 @@ static void what_is_settled_is_taken_at_once(void **state)
 	crew__status_free(status);
 }
 
+/* A worker was born since the directory was copied: what is attached is looked up again. Here there
+ * is nothing to attach to, and that is what is told. */
+static void what_is_not_settled_is_taken_again(void **state)
+{
+	struct world *w = *state;
+	char error[256] = "";
+	struct crew__status *status = world_take(w);
+	crew__status_free(status);
+	struct crew__status_source source = { .attached = &w->attached,
+		.app = &world_app,
+		.run_dir = "/nonexistent",
+		.name = "shop",
+		.now_ns = w->now_ns };
+	world_add(w, world_life(1, 0, 0, getpid()), world_app.counters);
+	assert_true(crew__status_take(&source, &status, error, sizeof(error)) < 0);
+	assert_string_not_equal(error, "");
+	/* Of a master that does not turn nothing new is to be had. */
+	w->attached.master_answers = false;
+	assert_int_equal(crew__status_take(&source, &status, error, sizeof(error)), 0);
+	assert_int_equal(status->row_count, 0);
+	crew__status_free(status);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +393,7 @@ int main(void)
 		WORLD_TEST(names_from_elsewhere_are_cleaned),
 		WORLD_TEST(rates_are_from_screen_to_screen),
 		WORLD_TEST(what_is_settled_is_taken_at_once),
+		WORLD_TEST(what_is_not_settled_is_taken_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
