@@ -174,25 +174,33 @@ static int print_exits(const struct crew__status *status, const struct crew__scr
 
 /* ---- each process -------------------------------------------------------------------------- */
 
+/* "[busy on_message 3.2 s]" */
+static void add_busy(struct crew__table *table, const struct crew__status_row *row)
+{
+	char time[CREW__UNIT_MAX];
+	if (row->busy_ms < 60000)
+		snprintf(time, sizeof(time), "%.1f s", (double)row->busy_ms / 1000);
+	else
+		crew__seconds_text((double)row->busy_ms / 1000, time);
+	crew__table_cell(table, CREW__RED, "[busy%s%s %s]", row->busy_in ? " " : "",
+		row->busy_in ? row->busy_in : "", time);
+}
+
 static void add_state(struct crew__table *table, const struct crew__status_row *row)
 {
 	static const enum crew__colour colours[CREW__SHOWN_STATES] = {
 		[CREW__SHOWN_READY] = CREW__GREEN,
 		[CREW__SHOWN_STARTING] = CREW__YELLOW,
 		[CREW__SHOWN_DRAINING] = CREW__YELLOW,
-		[CREW__SHOWN_BUSY] = CREW__RED,
 		[CREW__SHOWN_EXITED] = CREW__RED,
 	};
-	char time[CREW__UNIT_MAX];
-	const char *word = row->stopped ? "stopped" : crew__shown_state_name(row->state);
-	const char *space = row->busy_in ? " " : "";
-	enum crew__colour colour = row->stopped ? CREW__RED : colours[row->state];
-	if (row->state != CREW__SHOWN_BUSY)
-		crew__table_cell(table, colour, "[%s]", word);
+	if (row->stopped)
+		crew__table_cell(table, CREW__RED, "[stopped]");
+	else if (row->state == CREW__SHOWN_BUSY)
+		add_busy(table, row);
 	else
-		crew__table_cell(table, colour, "[%s%s%s %s]", word, space,
-			row->busy_in ? row->busy_in : "",
-			crew__seconds_text((double)row->busy_ms / 1000, time));
+		crew__table_cell(
+			table, colours[row->state], "[%s]", crew__shown_state_name(row->state));
 }
 
 static void add_figures(struct crew__table *table, const struct crew__slab *slab, uint64_t qps)

@@ -211,7 +211,7 @@ static void text_shows_the_blocks(void **state)
 	assert_says(text, " PROCESS STATUS ");
 	assert_says(text, "ws://:7010");
 	assert_says(text, "feed#0");
-	assert_says(text, "[busy on_message 3.2s]");
+	assert_says(text, "[busy on_message 3.2 s]");
 	assert_says(text, "[ready]");
 	assert_says(text, "\nSummary ");
 	assert_silent(text, "WHY SENDS FAILED");
