@@ -192,14 +192,19 @@ void crew__table_number(struct crew__table *table, uint64_t number)
 	add_cell(table, CREW__PLAIN, text);
 }
 
+static size_t next_column(const struct crew__table *table, size_t column)
+{
+	return column + 1 < table->column_count ? column + 1 : 0;
+}
+
 static void measure(const struct crew__table *table, unsigned *widths)
 {
 	for (size_t i = 0; i < table->column_count; i++)
 		widths[i] = (unsigned)width_of(table->columns[i].title);
-	for (size_t i = 0; i < table->cell_count; i++) {
-		unsigned *width = &widths[i % table->column_count];
-		if (table->cells[i].width > *width)
-			*width = table->cells[i].width;
+	for (size_t i = 0, column = 0; i < table->cell_count; i++) {
+		if (table->cells[i].width > widths[column])
+			widths[column] = table->cells[i].width;
+		column = next_column(table, column);
 	}
 }
 
@@ -268,15 +273,15 @@ int crew__table_print(const struct crew__table *table, const struct crew__screen
 	if (screen->width)
 		squeeze(table, screen->width, widths);
 	print_title(table, screen, widths);
-	for (size_t i = 0; i < table->cell_count; i++) {
+	for (size_t i = 0, column = 0; i < table->cell_count; i++) {
 		const struct crew__cell *cell = &table->cells[i];
-		size_t column = i % table->column_count;
-		bool last = column + 1 == table->column_count;
+		size_t next = next_column(table, column);
 		print_cell(screen, table->text.data + cell->at, cell->width,
 			(enum crew__colour)cell->colour, &table->columns[column], widths[column],
-			last);
-		if (last)
+			next == 0);
+		if (next == 0)
 			fputc('\n', screen->out);
+		column = next;
 	}
 	return 0;
 }
