@@ -307,4 +307,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as why:
+        sys.exit(f"bench: {' '.join(map(str, why.cmd))} failed")
+    except KeyboardInterrupt:
+        sys.exit("bench: interrupted")
