@@ -266,7 +266,7 @@ static void print_title(
 
 int crew__table_print(const struct crew__table *table, const struct crew__screen *screen)
 {
-	unsigned widths[COLUMNS_MAX];
+	unsigned widths[COLUMNS_MAX] = { 0 };
 	if (table->failed)
 		return -ENOMEM;
 	measure(table, widths);
