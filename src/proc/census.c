@@ -2,6 +2,7 @@
 #include "proc/census.h"
 
 #include "base/clock.h"
+#include "stats/layout.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -353,7 +353,7 @@ static int run(struct crew__child *child)
 }
 
 int crew__child_start(struct crew__family *family, struct crew__generation *generation,
-	unsigned service, unsigned id, struct crew__child **ret_child)
+	unsigned service, unsigned id, struct crew__entry **vacancy, struct crew__child **ret_child)
 {
 	struct crew__child *child = calloc(1, sizeof(*child));
 	if (!child)
@@ -372,7 +372,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	child->id = id;
 	child->began_ns = crew__clock_ns();
 	child->deadline.fn = on_deadline;
-	int status = crew__registry_begin(family->registry, &plan, &child->entry);
+	int status = crew__registry_begin(family->registry, &plan, *vacancy, &child->entry);
 	if (status == 0) {
 		status = run(child);
 		if (status < 0)
@@ -382,6 +382,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 		free(child);
 		return status;
 	}
+	*vacancy = NULL;
 	crew__generation_ref(generation);
 	crew__list_push(&family->children, &child->node);
 	crew__registry_note(family->registry, child->entry, child->pid, CREW__STARTING);

@@ -86,11 +86,12 @@ void crew__family_init(struct crew__family *family);
 /* Frees graves; no child may live. */
 void crew__family_fini(struct crew__family *family);
 
-/* Start a worker process of that generation. -ENOSPC (too many lives), -EAGAIN (too many
- * processes), another errno. */
+/* Start a worker process of that generation. `*vacancy` is the entry it fills, NULL for a new one;
+ * NULL afterwards unless it failed. -ENOSPC (too many lives), -EAGAIN (too many processes), another
+ * errno. */
 int crew__child_start(struct crew__family *family, struct crew__generation *generation,
-	unsigned service, unsigned id, struct crew__child **ret_child);
-
+	unsigned service, unsigned id, struct crew__entry **vacancy,
+	struct crew__child **ret_child);
 /* Tell it to stop, and kill it if it is not gone `grace_ms` after the window. Again: shortens only.
  */
 void crew__child_stop(

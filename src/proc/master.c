@@ -102,6 +102,8 @@ static void on_ready(void *arg, struct crew__child *child)
 	crew__log(CREW_INFO, "%s#%u (pid %d, generation %u) is ready",
 		crew__child_settings(child)->service->name, child->id, (int)child->pid,
 		child->generation->number);
+	if (master->state != CREW__MASTER_STOPPING)
+		crew__slots_lend(master);
 	if (child == slot->next)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
@@ -192,6 +194,8 @@ static void reap(int signo, void *arg)
 	}
 	if (changed)
 		crew__master_sync(master);
+	if (changed && master->state != CREW__MASTER_STOPPING)
+		crew__slots_lend(master);
 	leave_when_alone(master);
 }
 
@@ -361,8 +365,8 @@ static void start_workers(struct crew__master *master)
 	master->state = CREW__MASTER_STARTING;
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
-		int status = crew__child_start(
-			&master->family, master->generation, slot->service, slot->id, &slot->child);
+		int status = crew__child_start(&master->family, master->generation, slot->service,
+			slot->id, &slot->vacancy, &slot->child);
 		if (status == 0)
 			continue;
 		snprintf(master->failure, sizeof(master->failure),

@@ -37,8 +37,10 @@ struct crew__master;
 struct crew__slot {
 	struct crew__master *master;
 	unsigned service, id;
-	struct crew__child *child; /* of the generation in force; NULL while it waits */
-	struct crew__child *next;  /* of the generation that a reload is starting */
+	struct crew__child *child;   /* of the generation in force; NULL while it waits */
+	struct crew__child *next;    /* of the generation that a reload is starting */
+	struct crew__entry *vacancy; /* its row in the directory while it waits */
+	pid_t lent_to; /* the sibling that accepts from its listener while it waits; 0: none */
 	struct crew__backoff backoff;
 	struct crew__timer respawn;
 };
@@ -104,6 +106,8 @@ void crew__slot_fill(struct crew__slot *slot);
 void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child, uint64_t lived_ms,
 	char *text, size_t size);
 void crew__slot_stop_waiting(struct crew__slot *slot);
+/* With reuse_port: see to it that a sibling accepts for each slot that waits. */
+void crew__slots_lend(struct crew__master *master);
 /* Tell all children which lives there are now. */
 void crew__master_sync(struct crew__master *master);
 

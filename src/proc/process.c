@@ -139,6 +139,14 @@ static void take_life(struct process *process, struct crew__message *message)
 			strerror(-status));
 }
 
+static void take_listener(struct process *process, int fd)
+{
+	int status = fd < 0 ? -EPROTO : crew__worker_adopt(process->worker, fd);
+	if (status < 0)
+		crew__log(CREW_WARN, "cannot accept for a worker that is away: %s",
+			strerror(-status));
+}
+
 static void take_message(struct process *process, struct crew__message *message)
 {
 	switch (message->type) {
@@ -150,6 +158,9 @@ static void take_message(struct process *process, struct crew__message *message)
 		break;
 	case CREW__MSG_REOPEN_LOG:
 		take_log(process, crew__message_take_fd(message, 0));
+		break;
+	case CREW__MSG_ADOPT:
+		take_listener(process, crew__message_take_fd(message, 0));
 		break;
 	case CREW__MSG_LIFE:
 	case CREW__MSG_LIFE_GONE:

@@ -69,16 +69,9 @@ static uint32_t slots_for(const struct crew__service_settings *settings)
 	return most <= 0 || most > SLOTS_MAX ? SLOTS_MAX : (uint32_t)most;
 }
 
-int crew__registry_begin(struct crew__registry *registry, const struct crew__life_plan *plan,
-	struct crew__entry **ret_entry)
+static int make_segment(const struct crew__registry *registry, const struct crew__life_plan *plan,
+	uint32_t life, struct crew__segment *ret_segment)
 {
-	uint32_t life;
-	int status = crew__directory_reserve(&registry->directory, &life);
-	if (status < 0)
-		return status;
-	struct crew__entry *entry = find_free(registry);
-	if (!entry)
-		return -ENOSPC;
 	const struct crew__segment_plan segment = {
 		.service = plan->settings->service->name,
 		.listen = plan->listen ? plan->listen : "",
@@ -88,14 +81,58 @@ int crew__registry_begin(struct crew__registry *registry, const struct crew__lif
 		.slots = slots_for(plan->settings),
 		.counters = registry->app->counters,
 	};
-	status = crew__segment_new(&segment, &entry->segment);
+	return crew__segment_new(&segment, ret_segment);
+}
+
+static int take_entry(struct crew__registry *registry, struct crew__entry **ret_entry)
+{
+	uint32_t life;
+	int status = crew__directory_reserve(&registry->directory, &life);
+	if (status < 0)
+		return status;
+	struct crew__entry *entry = find_free(registry);
+	if (!entry)
+		return -ENOSPC;
+	entry->life.life = life;
+	*ret_entry = entry;
+	return 0;
+}
+
+int crew__registry_vacant(struct crew__registry *registry, const struct crew__life_plan *plan,
+	struct crew__entry **ret_entry)
+{
+	int status = take_entry(registry, ret_entry);
+	if (status < 0)
+		return status;
+	struct crew__entry *entry = *ret_entry;
+	entry->is_vacancy = true;
+	entry->life = (struct crew__life){
+		.life = entry->life.life,
+		.service = plan->service,
+		.id = plan->id,
+		.generation = plan->generation,
+		.fd = -1,
+		.state = CREW__EXITED,
+	};
+	crew__directory_enter(&registry->directory, &entry->life);
+	return 0;
+}
+
+int crew__registry_begin(struct crew__registry *registry, const struct crew__life_plan *plan,
+	struct crew__entry *vacancy, struct crew__entry **ret_entry)
+{
+	struct crew__entry *entry = vacancy;
+	int status = vacancy ? 0 : take_entry(registry, &entry);
+	if (status < 0)
+		return status;
+	status = make_segment(registry, plan, entry->life.life, &entry->segment);
 	if (status < 0) {
-		free_entry(registry, entry);
+		crew__registry_cancel(registry, entry);
 		return status;
 	}
 	entry->serial = ++registry->serials;
 	entry->life = (struct crew__life){
-		.life = life,
+		.life = entry->life.life,
 		.service = plan->service,
 		.id = plan->id,
 		.generation = plan->generation,
@@ -109,6 +146,7 @@ int crew__registry_begin(struct crew__registry *registry, const struct crew__lif
 void crew__registry_note(struct crew__registry *registry, struct crew__entry *entry, pid_t pid,
 	enum crew__worker_state state)
 {
+	entry->is_vacancy = false;
 	entry->life.pid = pid;
 	entry->life.state = state;
 	atomic_store_explicit(&entry->segment.header->pid, pid, memory_order_relaxed);
@@ -121,8 +159,11 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 	/* The writer is dead: what is odd now stays odd, so there is nothing to wait for. */
 	crew__segment_read(&entry->segment, crew__clock_ns(), 0, ret_last);
 	const crew_service *service = registry->app->services[entry->life.service];
+	/* Once buried the laws must hold, whatever update its death cut in two. */
+	struct crew__slab buried = ret_last->counters;
 	const char *law;
-	if (!crew__slab_lawful(&ret_last->counters, &law))
+	crew__slab_bury(&buried);
+	if (!crew__slab_lawful(&buried, &law))
 		crew__log(CREW_WARN,
 			"%s#%u left counters that do not add up: %s; they are kept as they are",
 			service->name, entry->life.id, law);
@@ -133,7 +174,14 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 
 void crew__registry_cancel(struct crew__registry *registry, struct crew__entry *entry)
 {
-	free_entry(registry, entry);
+	if (!entry->is_vacancy) {
+		free_entry(registry, entry);
+		return;
+	}
+	crew__segment_fini(&entry->segment);
+	entry->serial = 0;
+	entry->life.fd = -1;
+	entry->life.state = CREW__EXITED;
 }
 
 unsigned crew__entry_index(const struct crew__registry *registry, const struct crew__entry *entry)

@@ -12,6 +12,7 @@
 struct crew__entry {
 	struct crew__life life; /* life.life 0: free */
 	uint32_t serial;        /* changes with every life in this place; 0: no segment */
+	bool is_vacancy;        /* in the directory without a process */
 	struct crew__segment segment;
 };
 
@@ -37,8 +38,12 @@ struct crew__life_plan {
 };
 
 /* Memory for the numbers of a new life, with as many records as the service may have connections.
- * -ENOSPC when there are too many lives. */
+ * -ENOSPC when there are too many lives. `vacancy` is the entry to fill, NULL for a new one; it
+ * stays a vacancy on failure. */
 int crew__registry_begin(struct crew__registry *registry, const struct crew__life_plan *plan,
+	struct crew__entry *vacancy, struct crew__entry **ret_entry);
+/* An entry for a worker between two lives, shown as exited. -ENOSPC. */
+int crew__registry_vacant(struct crew__registry *registry, const struct crew__life_plan *plan,
 	struct crew__entry **ret_entry);
 /* Tell the directory of its process and state; from the first time on the life counts. */
 void crew__registry_note(struct crew__registry *registry, struct crew__entry *entry, pid_t pid,
@@ -46,7 +51,8 @@ void crew__registry_note(struct crew__registry *registry, struct crew__entry *en
 /* The process is gone: check the laws, fold, unmap. `ret_last` gets the numbers it left. */
 void crew__registry_end(struct crew__registry *registry, struct crew__entry *entry, int status,
 	int signal, struct crew__snapshot *ret_last);
-/* There never was a process: the entry is free again, and nothing is counted. */
+/* There never was a process: the entry is free again, or a vacancy again, and nothing is counted.
+ */
 void crew__registry_cancel(struct crew__registry *registry, struct crew__entry *entry);
 
 unsigned crew__entry_index(const struct crew__registry *registry, const struct crew__entry *entry);

@@ -92,8 +92,8 @@ static int start_all(struct crew__master *master, char *ret_error, size_t error_
 {
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
-		int status = crew__child_start(
-			&master->family, master->reload.next, slot->service, slot->id, &slot->next);
+		int status = crew__child_start(&master->family, master->reload.next, slot->service,
+			slot->id, &slot->vacancy, &slot->next);
 		if (status < 0) {
 			snprintf(ret_error, error_size, "%s#%u cannot be started: %s",
 				master->generation->settings->service[slot->service].service->name,

@@ -202,7 +202,7 @@ static int make_member(struct crew__single *single, unsigned index)
 	};
 	struct member *member = &single->members[index];
 	member->single = single;
-	int status = crew__registry_begin(single->registry, &life, &member->entry);
+	int status = crew__registry_begin(single->registry, &life, NULL, &member->entry);
 	if (status < 0)
 		return status;
 	crew__registry_note(single->registry, member->entry, getpid(), CREW__STARTING);

@@ -68,9 +68,25 @@ void crew__slots_fini(struct crew__master *master)
 	master->slot_count = 0;
 }
 
+/* While a slot waits, `status` shows it all the same; without a row for it nothing else changes. */
+static void show_vacancy(struct crew__slot *slot)
+{
+	const struct crew__generation *generation = slot->master->generation;
+	const struct crew__life_plan plan = {
+		.settings = &generation->settings->service[slot->service],
+		.service = slot->service,
+		.id = slot->id,
+		.generation = generation->number,
+	};
+	if (!slot->vacancy &&
+		crew__registry_vacant(slot->master->registry, &plan, &slot->vacancy) < 0)
+		slot->vacancy = NULL;
+}
+
 static void wait_before_filling(struct crew__slot *slot, uint64_t wait_ms)
 {
 	uint64_t due = crew__clock_ns() + wait_ms * CREW__NS_PER_MS;
+	show_vacancy(slot);
 	if (crew__timer_start(slot->master->loop, &slot->respawn, due) < 0)
 		crew__log(CREW_ERROR,
 			"%s#%u stays empty: no memory for a timer; restart the program",
@@ -80,8 +96,8 @@ static void wait_before_filling(struct crew__slot *slot, uint64_t wait_ms)
 void crew__slot_fill(struct crew__slot *slot)
 {
 	struct crew__master *master = slot->master;
-	int status = crew__child_start(
-		&master->family, master->generation, slot->service, slot->id, &slot->child);
+	int status = crew__child_start(&master->family, master->generation, slot->service, slot->id,
+		&slot->vacancy, &slot->child);
 	if (status == 0)
 		return;
 	uint64_t wait = crew__backoff_next(&slot->backoff, 0, false);
@@ -89,23 +105,6 @@ void crew__slot_fill(struct crew__slot *slot)
 	crew__log(CREW_ERROR, "%s#%u cannot be started: %s; trying again in %" PRIu64 " ms",
 		slot_name(slot), slot->id, strerror(-status), wait);
 	wait_before_filling(slot, wait);
-}
-
-/* With reuse_port the kernel keeps giving connections to the socket of a worker that is away; a
- * sibling takes them until it is back. */
-static void lend_listener(struct crew__slot *slot)
-{
-	struct crew__master *master = slot->master;
-	if (master->listeners.service[slot->service].count < 2)
-		return;
-	int fd = crew__listeners_fd(&master->listeners, slot->service, slot->id);
-	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__slot *sibling = &master->slots[i];
-		if (sibling->service == slot->service && sibling->child &&
-			sibling->child->state == CREW__CHILD_READY &&
-			crew__child_adopt(sibling->child, fd) == 0)
-			return;
-	}
 }
 
 void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child, uint64_t lived_ms,
@@ -124,5 +123,39 @@ void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child,
 		" s",
 		loop, slot->backoff.young, wait / 1000, wait % 1000 / 100);
 	wait_before_filling(slot, wait);
-	lend_listener(slot);
+}
+
+/* ---- listeners of those who are away ------------------------------------------------------- */
+
+static bool can_accept(const struct crew__slot *slot)
+{
+	return slot->child && slot->child->state == CREW__CHILD_READY;
+}
+
+/* With reuse_port the kernel keeps giving connections to the socket of a worker that is away; a
+ * sibling takes them. It goes on with that after the other is back, which does no harm. */
+static void lend(struct crew__slot *slot)
+{
+	struct crew__master *master = slot->master;
+	int fd = crew__listeners_fd(&master->listeners, slot->service, slot->id);
+	struct crew__slot *first = &master->slots[master->first_slot[slot->service]];
+	struct crew__slot *end = first + master->listeners.service[slot->service].count;
+	for (struct crew__slot *sibling = first; sibling < end; sibling++)
+		if (can_accept(sibling) && sibling->child->pid == slot->lent_to)
+			return;
+	for (struct crew__slot *sibling = first; sibling < end; sibling++) {
+		if (!can_accept(sibling) || crew__child_adopt(sibling->child, fd) < 0)
+			continue;
+		slot->lent_to = sibling->child->pid;
+		return;
+	}
+}
+
+void crew__slots_lend(struct crew__master *master)
+{
+	for (unsigned i = 0; i < master->slot_count; i++) {
+		struct crew__slot *slot = &master->slots[i];
+		if (!slot->child && master->listeners.service[slot->service].count > 1)
+			lend(slot);
+	}
 }
