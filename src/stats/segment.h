@@ -101,7 +101,8 @@ void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, un
 	struct crew__snapshot *ret_snapshot);
 
 /* The connection records in use, as one allocation that the caller frees. `ret_count` may be 0 and
- * then NULL is returned. Torn records (being opened or closed meanwhile) are left out. */
+ * then NULL is returned; NULL with a count above 0: no memory. Torn records (being opened or closed
+ * meanwhile) are left out. */
 struct crew__conn_snapshot {
 	struct crew__record hot;
 	struct crew__record_cold cold;
@@ -118,7 +119,8 @@ bool crew__slab_value(const struct crew__slab *slab, const crew_counter *counter
 void crew__slab_add(struct crew__slab *dst, const struct crew__slab *src, bool gauges);
 
 /* Move what a dead worker left queued to `crash`: messages_queued to fail_crash and send_fail,
- * connections to close_crash, gauges to 0. */
+ * connections to close_crash, gauges to 0. An update that its death tore in two is settled first:
+ * what was begun and has no outcome counts as `crash` too. No counter is lowered. */
 void crew__slab_bury(struct crew__slab *slab);
 
 /* True when the laws of slab.h hold; otherwise names the first that does not in `ret_law`. */
