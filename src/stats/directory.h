@@ -59,6 +59,7 @@ struct crew__directory {
 	int fd;
 	struct crew__directory_header *header;
 	bool writable;
+	uint32_t last_life; /* the writer's: the number given out last */
 };
 
 int crew__directory_new(const char *app, const char *app_version, const char *mode,
@@ -67,9 +68,10 @@ int crew__directory_open(int take_fd, struct crew__directory *ret_directory);
 void crew__directory_fini(struct crew__directory *directory);
 int crew__directory_readonly_fd(const struct crew__directory *directory);
 
-/* A new life for (service, id): `ret_life` is its number, never one that lives. -ENOSPC. */
+/* A new life for (service, id): `ret_life` is its number, never one that lives, and as long as
+ * possible none that lived before. -ENOSPC. */
 int crew__directory_reserve(struct crew__directory *directory, uint32_t *ret_life);
-/* Enter it. */
+/* Enter it, or what has changed of it. Ignored when there is no room, which reserve has told of. */
 void crew__directory_enter(struct crew__directory *directory, const struct crew__life *life);
 /* The worker with that life is dead: bury, fold into `retired`, count the exit, remove the life. */
 void crew__directory_retire(struct crew__directory *directory, uint32_t life,
@@ -77,7 +79,8 @@ void crew__directory_retire(struct crew__directory *directory, uint32_t life,
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
 
 /* A consistent copy of the whole header (allocated by the caller, it is large). False when the
- * master stood inside an update for `patience_us`: the copy is taken all the same. */
+ * master stood inside an update for `patience_us`: the copy is taken all the same. In the copy every
+ * text ends, and `services` and `exit_rows` are within their arrays. */
 bool crew__directory_read(const struct crew__directory *directory, unsigned patience_us,
 	struct crew__directory_header *ret_copy);
 

@@ -1,0 +1,387 @@
+/* The master's segment: lives come and go, the dead leave their sums, and readers see it whole. */
+#include "stats/directory.h"
+
+#include "stats/layout.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const crew_service feed = { .name = "feed" }, web = { .name = "web" };
+static const crew_service *const services[] = { &feed, &web, NULL };
+
+struct fixture {
+	struct crew__directory directory;
+	struct crew__directory_header *copy;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	assert_non_null(f);
+	f->copy = malloc(sizeof(*f->copy));
+	assert_non_null(f->copy);
+	assert_int_equal(
+		crew__directory_new("shop", "1.2", "daemon", "epoll", services, &f->directory), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	crew__directory_fini(&f->directory);
+	crew__directory_fini(&f->directory);
+	free(f->copy);
+	free(f);
+	return 0;
+}
+
+static const struct crew__directory_header *look(struct fixture *f)
+{
+	assert_true(crew__directory_read(&f->directory, 100000, f->copy));
+	return f->copy;
+}
+
+static struct crew__life a_life(uint32_t life, uint32_t service)
+{
+	return (struct crew__life){
+		.life = life, .service = service, .id = life + 1, .pid = 1234, .fd = 9
+	};
+}
+
+static size_t count_lives(const struct crew__directory_header *copy)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < CREW__LIVES_MAX; i++)
+		count += copy->lives[i].life != 0;
+	return count;
+}
+
+static struct crew__slab some_work(uint64_t n)
+{
+	return (struct crew__slab){
+		.connections = n,
+		.connections_total = 3 * n,
+		.close_peer = 2 * n,
+		.messages_offered = 10 * n,
+		.messages_sent = 7 * n,
+		.messages_queued = 2 * n,
+		.send_fail = n,
+		.fail_full = n,
+		.bytes_queued = 50 * n,
+		.timers = n,
+		.app = { n },
+	};
+}
+
+/* ---- making and opening --------------------------------------------------------------------- */
+
+static void a_new_directory(void **state)
+{
+	struct fixture *f = *state;
+	const struct crew__directory_header *copy = look(f);
+	assert_string_equal(copy->app, "shop");
+	assert_string_equal(copy->app_version, "1.2");
+	assert_string_equal(copy->mode, "daemon");
+	assert_string_equal(copy->engine, "epoll");
+	assert_int_equal(copy->pid, getpid());
+	assert_true(copy->began_ns > 0 && copy->began_wall_s > 0);
+	assert_int_equal(copy->services, 2);
+	assert_string_equal(copy->service[1], "web");
+	assert_int_equal(copy->exit_rows, 0);
+	assert_int_equal(count_lives(copy), 0);
+	assert_int_equal(fcntl(f->directory.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	assert_int_equal(ftruncate(f->directory.fd, 10), -1);
+}
+
+static void a_reader_cannot_write(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__directory reader;
+	int fd = crew__directory_readonly_fd(&f->directory);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "x", 1), -1);
+	assert_int_equal(crew__directory_open(fd, &reader), 0);
+	assert_false(reader.writable);
+	crew__directory_generation(&f->directory, 5);
+	assert_true(crew__directory_read(&reader, 0, f->copy));
+	assert_int_equal(f->copy->generation, 5);
+	crew__directory_fini(&reader);
+	assert_int_equal(reader.fd, -1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+static void each_lie_is_found(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__directory reader;
+	struct crew__directory_header *header = f->directory.header;
+	uint32_t *words[] = { &header->version, &header->header_size, &header->retired_size,
+		(uint32_t *)(void *)header->magic };
+	for (size_t i = 0; i < crew__lengthof(words); i++) {
+		(*words[i])++;
+		assert_int_equal(crew__directory_open(dup(f->directory.fd), &reader), -EPROTO);
+		(*words[i])--;
+	}
+	assert_int_equal(crew__directory_open(dup(f->directory.fd), &reader), 0);
+	crew__directory_fini(&reader);
+	assert_int_equal(crew__directory_open(-1, &reader), -EBADF);
+	assert_int_equal(crew__directory_open(open("/dev/null", O_RDONLY), &reader), -EPROTO);
+	int unsealed = memfd_create("test", MFD_ALLOW_SEALING);
+	assert_int_equal(write(unsealed, header, sizeof(*header)), sizeof(*header));
+	assert_int_equal(crew__directory_open(unsealed, &reader), -EPROTO);
+}
+
+/* ---- lives ------------------------------------------------------------------------------------
+ */
+
+static void numbers_go_round_and_skip_the_living(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t life;
+	for (uint32_t i = 1; i <= 4095; i++) {
+		assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
+		assert_int_equal(life, i);
+		struct crew__life entry = a_life(life, 0);
+		if (life <= 3 || life == 5)
+			crew__directory_enter(&f->directory, &entry);
+	}
+	assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
+	assert_int_equal(life, 4);
+	assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
+	assert_int_equal(life, 6);
+	assert_int_equal(count_lives(look(f)), 4);
+}
+
+static void there_is_an_end_of_rows(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t life;
+	struct crew__slab none = { 0 };
+	for (int i = 0; i < CREW__LIVES_MAX; i++) {
+		assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
+		struct crew__life entry = a_life(life, 0);
+		crew__directory_enter(&f->directory, &entry);
+	}
+	assert_int_equal(crew__directory_reserve(&f->directory, &life), -ENOSPC);
+	struct crew__life one_more = a_life(4000, 0);
+	crew__directory_enter(&f->directory, &one_more);
+	assert_int_equal(count_lives(look(f)), CREW__LIVES_MAX);
+	crew__directory_retire(&f->directory, 17, &none, "feed", 0, 0);
+	assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
+	assert_int_equal(life, CREW__LIVES_MAX + 1);
+}
+
+static void a_life_is_entered_and_changed(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__life life = a_life(7, 1), other = a_life(8, 0);
+	crew__directory_enter(&f->directory, &life);
+	crew__directory_enter(&f->directory, &other);
+	life.state = CREW__DRAINING;
+	life.pid = 77;
+	crew__directory_enter(&f->directory, &life);
+	const struct crew__directory_header *copy = look(f);
+	assert_int_equal(count_lives(copy), 2);
+	assert_memory_equal(&copy->lives[0], &life, sizeof(life));
+	assert_memory_equal(&copy->lives[1], &other, sizeof(other));
+}
+
+/* ---- deaths -----------------------------------------------------------------------------------
+ */
+
+static void the_dead_leave_their_sums(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__life first = a_life(1, 0), second = a_life(2, 0), third = a_life(3, 1);
+	struct crew__slab one = some_work(1), ten = some_work(10), hundred = some_work(100);
+	const char *law;
+	crew__directory_enter(&f->directory, &first);
+	crew__directory_enter(&f->directory, &second);
+	crew__directory_enter(&f->directory, &third);
+	uint32_t before = atomic_load(&f->directory.header->sequence);
+	crew__directory_retire(&f->directory, 1, &one, "feed", 0, SIGKILL);
+	/* The fold, the exit and the end of the life are one update. */
+	assert_int_equal(atomic_load(&f->directory.header->sequence), before + 2);
+	crew__directory_retire(&f->directory, 2, &ten, "feed", 0, SIGKILL);
+	crew__directory_retire(&f->directory, 3, &hundred, "web", 3, 0);
+	const struct crew__directory_header *copy = look(f);
+	assert_int_equal(count_lives(copy), 0);
+	assert_int_equal(copy->retired[0].messages_offered, 110);
+	assert_int_equal(copy->retired[0].send_fail, 33);
+	assert_int_equal(copy->retired[0].fail_crash, 22);
+	assert_int_equal(copy->retired[0].close_crash, 11);
+	assert_int_equal(copy->retired[0].app[0], 11);
+	assert_int_equal(copy->retired[0].connections, 0);
+	assert_int_equal(copy->retired[0].messages_queued, 0);
+	assert_int_equal(copy->retired[0].bytes_queued, 0);
+	assert_int_equal(copy->retired[0].timers, 0);
+	assert_int_equal(copy->retired[1].connections_total, 300);
+	assert_true(crew__slab_lawful(&copy->retired[0], &law));
+	assert_true(crew__slab_lawful(&copy->retired[1], &law));
+	/* The worker's own slab is as it was. */
+	assert_int_equal(one.messages_queued, 2);
+	assert_int_equal(copy->exit_rows, 2);
+	assert_string_equal(copy->exits[0].service, "feed");
+	assert_int_equal(copy->exits[0].signal, SIGKILL);
+	assert_int_equal(copy->exits[0].status, 0);
+	assert_int_equal(copy->exits[0].count, 2);
+	assert_string_equal(copy->exits[1].service, "web");
+	assert_int_equal(copy->exits[1].status, 3);
+	assert_int_equal(copy->exits[1].signal, 0);
+}
+
+static void a_life_that_was_never_entered(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__life other = a_life(1, 0);
+	struct crew__slab work = some_work(1);
+	crew__directory_enter(&f->directory, &other);
+	crew__directory_retire(&f->directory, 2, &work, "feed", 1, 0);
+	crew__directory_retire(&f->directory, 0, &work, "no such service", 1, 0);
+	const struct crew__directory_header *copy = look(f);
+	assert_int_equal(count_lives(copy), 1);
+	assert_int_equal(copy->retired[0].messages_offered, 10);
+	assert_int_equal(copy->retired[1].messages_offered, 0);
+	assert_int_equal(copy->exit_rows, 2);
+}
+
+static void the_table_of_exits_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__slab none = { 0 };
+	uint64_t all = 0;
+	for (int round = 0; round < 2; round++)
+		for (int status = 0; status < 300; status++)
+			crew__directory_retire(&f->directory, 1, &none, "feed", status, 0);
+	crew__directory_retire(&f->directory, 1, &none, "web", 0, SIGSEGV);
+	const struct crew__directory_header *copy = look(f);
+	assert_int_equal(copy->exit_rows, CREW__EXITS_MAX);
+	for (int i = 0; i < CREW__EXITS_MAX - 1; i++) {
+		assert_int_equal(copy->exits[i].status, i);
+		assert_int_equal(copy->exits[i].count, 2);
+	}
+	assert_string_equal(copy->exits[CREW__EXITS_MAX - 1].service, "(other)");
+	for (int i = 0; i < CREW__EXITS_MAX; i++)
+		all += copy->exits[i].count;
+	assert_int_equal(all, 601);
+}
+
+static void long_names_are_one_name(void **state)
+{
+	struct fixture *f = *state;
+	char name[200];
+	struct crew__slab none = { 0 };
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	crew__directory_retire(&f->directory, 1, &none, name, 0, 0);
+	crew__directory_retire(&f->directory, 1, &none, name, 0, 0);
+	assert_int_equal(look(f)->exit_rows, 1);
+	assert_int_equal(strlen(f->copy->exits[0].service), CREW__NAME_MAX - 1);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+static void an_update_that_lasts_is_told_of(void **state)
+{
+	struct fixture *f = *state;
+	atomic_fetch_add(&f->directory.header->sequence, 1);
+	f->directory.header->generation = 4;
+	assert_false(crew__directory_read(&f->directory, 5000, f->copy));
+	assert_int_equal(f->copy->generation, 4);
+	assert_false(crew__directory_read(&f->directory, 0, f->copy));
+	atomic_fetch_add(&f->directory.header->sequence, 1);
+	assert_true(crew__directory_read(&f->directory, 0, f->copy));
+}
+
+static void a_damaged_directory_is_tamed(void **state)
+{
+	struct fixture *f = *state;
+	struct crew__directory_header *header = f->directory.header;
+	memset(header->app, 'x', sizeof(*header) - offsetof(struct crew__directory_header, app));
+	assert_true(crew__directory_read(&f->directory, 0, f->copy));
+	assert_int_equal(strlen(f->copy->app), CREW__NAME_MAX - 1);
+	assert_int_equal(strlen(f->copy->app_version), CREW__NAME_MAX - 1);
+	assert_int_equal(strlen(f->copy->mode), 15);
+	assert_int_equal(strlen(f->copy->engine), 15);
+	assert_int_equal(strlen(f->copy->service[CREW_MAX_SERVICES - 1]), CREW__NAME_MAX - 1);
+	assert_int_equal(strlen(f->copy->exits[CREW__EXITS_MAX - 1].service), CREW__NAME_MAX - 1);
+	assert_int_equal(f->copy->services, CREW_MAX_SERVICES);
+	assert_int_equal(f->copy->exit_rows, CREW__EXITS_MAX);
+}
+
+struct master {
+	struct crew__directory *directory;
+	atomic_bool stop;
+};
+
+/* Lives begin, die with one message each, and begin again. */
+static void *run_master(void *arg)
+{
+	struct master *master = arg;
+	struct crew__slab work = { .messages_offered = 1, .messages_sent = 1 };
+	while (!atomic_load(&master->stop)) {
+		struct crew__life life = a_life(0, 0);
+		if (crew__directory_reserve(master->directory, &life.life))
+			break;
+		crew__directory_enter(master->directory, &life);
+		crew__directory_retire(
+			master->directory, life.life, &work, "feed", (int)life.life % 5, 0);
+		usleep(50);
+	}
+	return NULL;
+}
+
+static void every_copy_beside_a_master_is_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct master master = { .directory = &f->directory };
+	pthread_t thread;
+	uint64_t before = 0;
+	assert_int_equal(pthread_create(&thread, NULL, run_master, &master), 0);
+	for (int i = 0; i < 2000 || before == 0; i++) {
+		uint64_t exits = 0;
+		const struct crew__directory_header *copy = look(f);
+		for (uint32_t row = 0; row < copy->exit_rows; row++)
+			exits += copy->exits[row].count;
+		assert_int_equal(exits, copy->retired[0].messages_offered);
+		assert_int_equal(copy->retired[0].messages_sent, exits);
+		assert_true(exits >= before);
+		assert_true(count_lives(copy) <= 1);
+		before = exits;
+	}
+	atomic_store(&master.stop, true);
+	pthread_join(thread, NULL);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_directory),
+		TEST(a_reader_cannot_write),
+		TEST(each_lie_is_found),
+		TEST(numbers_go_round_and_skip_the_living),
+		TEST(there_is_an_end_of_rows),
+		TEST(a_life_is_entered_and_changed),
+		TEST(the_dead_leave_their_sums),
+		TEST(a_life_that_was_never_entered),
+		TEST(the_table_of_exits_ends),
+		TEST(long_names_are_one_name),
+		TEST(an_update_that_lasts_is_told_of),
+		TEST(a_damaged_directory_is_tamed),
+		TEST(every_copy_beside_a_master_is_whole),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
