@@ -91,6 +91,22 @@ static void collect_fds(struct msghdr *packet, struct crew__message *message)
 	}
 }
 
+/* A peer that ended without reading all we sent is told as a reset, once, ahead of what it had said
+ * before: its last words are still there. */
+static ssize_t receive_packet(int fd, struct msghdr *packet)
+{
+	bool was_reset = false;
+	for (;;) {
+		ssize_t received = recvmsg(fd, packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (received >= 0)
+			return received;
+		if (errno == ECONNRESET && !was_reset)
+			was_reset = true;
+		else if (errno != EINTR)
+			return -errno;
+	}
+}
+
 static bool well_formed(const struct header *header, const struct msghdr *packet, size_t received)
 {
 	return !(packet->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && received >= sizeof(*header) &&
@@ -115,12 +131,9 @@ int crew__wire_receive(int fd, struct crew__message *ret_message)
 	memset(&header, 0, sizeof(header));
 	ret_message->fd_count = 0;
 
-	ssize_t received;
-	do
-		received = recvmsg(fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (received < 0 && errno == EINTR);
+	ssize_t received = receive_packet(fd, &packet);
 	if (received < 0)
-		return -errno;
+		return (int)received;
 	collect_fds(&packet, ret_message);
 	/* A packet of ours is never empty, so nothing at all is the end. */
 	if (received == 0) {

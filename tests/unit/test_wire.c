@@ -74,6 +74,19 @@ static void an_empty_message_is_no_end(void **state)
 	assert_int_equal(crew__wire_receive(pair[1], &message), 0);
 }
 
+/* A worker that fails has not read what its master told it, and its reason must arrive. */
+static void last_words_survive_a_reset(void **state)
+{
+	int *pair = *state;
+	assert_int_equal(crew__wire_send(pair[1], CREW__MSG_HELLO, NULL, 0, NULL, 0), 0);
+	assert_int_equal(crew__wire_send_text(pair[0], CREW__MSG_FAILED, "the reason"), 0);
+	close(pair[0]);
+	pair[0] = -1;
+	assert_int_equal(crew__wire_receive(pair[1], &message), 1);
+	assert_string_equal(message.payload, "the reason");
+	assert_int_equal(crew__wire_receive(pair[1], &message), 0);
+}
+
 static void descriptors_arrive_close_on_exec(void **state)
 {
 	int *pair = *state;
@@ -244,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_A_PAIR(payload_and_type_arrive),
 		ON_A_PAIR(an_empty_message_is_no_end),
+		ON_A_PAIR(last_words_survive_a_reset),
 		ON_A_PAIR(descriptors_arrive_close_on_exec),
 		ON_A_PAIR(as_many_descriptors_as_allowed),
 		ON_A_PAIR(what_is_too_long_is_not_sent),
