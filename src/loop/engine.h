@@ -6,7 +6,6 @@
 #ifndef CREW_LOOP_ENGINE_H
 #define CREW_LOOP_ENGINE_H
 
-#include "base/clock.h"
 #include "loop/loop.h"
 
 /* No moment: later than every other. */
@@ -31,10 +30,11 @@ struct crew__engine_ops {
 	/* source->fd is still the descriptor; the loop sets it to -1 afterwards. */
 	void (*remove)(struct crew__engine *engine, struct crew__source *source);
 
-	/* Wait until something is ready, `wait_ns` have passed (0: do not wait, < 0: no limit), or
-	 * a signal came. Never returns early by the resolution of a clock. 0 or a negative errno.
-	 */
-	int (*wait)(struct crew__engine *engine, int64_t wait_ns);
+	/* Wait until something is ready, the clock shows `until_ns` (CREW__NEVER: no limit; not
+	 * after `now_ns`, which was read a moment ago: do not wait), or a signal came. It may end
+	 * early for no reason, but never again and again by the resolution of a clock. 0 or a
+	 * negative errno. */
+	int (*wait)(struct crew__engine *engine, uint64_t now_ns, uint64_t until_ns);
 	/* Call each source that wait() found ready, at most once; all in one batch, during which
 	 * any source may be added, changed and removed. */
 	void (*dispatch)(struct crew__engine *engine);
@@ -42,16 +42,6 @@ struct crew__engine_ops {
 
 extern const struct crew__engine_ops crew__engine_epoll;
 extern const struct crew__engine_ops crew__engine_poll;
-
-/* Whole milliseconds for epoll_wait() and poll(): rounded up, so that no timer is early and no loop
- * spins through the last fraction; -1 for no limit. */
-static inline int crew__engine_ms(int64_t wait_ns)
-{
-	if (wait_ns < 0)
-		return -1;
-	int64_t ms = wait_ns / (int64_t)CREW__NS_PER_MS + (wait_ns % (int64_t)CREW__NS_PER_MS != 0);
-	return ms < INT32_MAX ? (int)ms : INT32_MAX;
-}
 
 /* What to tell a source that watches `watched`, when the kernel says `ready` (EPOLLx and POLLx are
  * the same bits on Linux; the engines assert it). An event that was fetched before the source

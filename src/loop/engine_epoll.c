@@ -6,8 +6,11 @@
  * marked, and adding a marked one strikes it from the rest of the batch. */
 #include "loop/engine.h"
 
+#include "base/clock.h"
+
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum {
@@ -24,37 +27,15 @@ _Static_assert(EPOLLIN == 0x1 && EPOLLOUT == 0x4 && EPOLLERR == 0x8 && EPOLLHUP 
 struct epoll_engine {
 	struct crew__engine engine;
 	int fd;
-	int ready; /* events in the batch */
-	int next;  /* the first that is not yet handled */
-	bool without_pwait2;
+	struct epoll_event *next, *end; /* of the batch: what is not yet handled */
+	struct crew__source alarm;
+	uint64_t alarm_ns; /* what the alarm was last set for; CREW__NEVER: not set */
 	struct epoll_event batch[BATCH];
 };
 
 static struct epoll_engine *mine(struct crew__engine *engine)
 {
 	return crew__container_of(engine, struct epoll_engine, engine);
-}
-
-static int open_epoll(struct crew__engine **ret_engine)
-{
-	struct epoll_engine *e = calloc(1, sizeof(*e));
-	if (!e)
-		return -ENOMEM;
-	e->engine.ops = &crew__engine_epoll;
-	e->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (e->fd < 0) {
-		int error = -errno;
-		free(e);
-		return error;
-	}
-	*ret_engine = &e->engine;
-	return 0;
-}
-
-static void close_epoll(struct crew__engine *engine)
-{
-	close(mine(engine)->fd);
-	free(mine(engine));
 }
 
 static int control(struct epoll_engine *e, int op, struct crew__source *source, unsigned events)
@@ -72,11 +53,14 @@ static int control(struct epoll_engine *e, int op, struct crew__source *source, 
 	return epoll_ctl(e->fd, op, source->fd, &event) < 0 ? -errno : 0;
 }
 
+/* What stands in the batch instead of a source that was struck out. */
+static struct crew__source nobody = { .fd = -1 };
+
 static void strike_out(struct epoll_engine *e, const struct crew__source *source)
 {
-	for (int i = e->next; i < e->ready; i++) {
-		if (e->batch[i].data.ptr == source)
-			e->batch[i].data.ptr = NULL;
+	for (struct epoll_event *event = e->next; event < e->end; event++) {
+		if (event->data.ptr == source)
+			event->data.ptr = &nobody;
 	}
 }
 
@@ -117,47 +101,101 @@ static void remove_source(struct crew__engine *engine, struct crew__source *sour
 	struct epoll_engine *e = mine(engine);
 	/* It fails when the descriptor was closed too early: then there is nothing to remove. */
 	(void)control(e, EPOLL_CTL_DEL, source, 0);
-	source->events = e->next < e->ready ? FETCHED : 0;
+	source->events = e->next < e->end ? FETCHED : 0;
 }
 
-/* A limit to the nanosecond where kernel and C library have it (Linux 5.11, glibc 2.35), else to
- * the millisecond. Sandboxes answer EPERM for calls that they do not know. */
-static int wait_limited(struct epoll_engine *e, int64_t wait_ns)
+/* The alarm only ends the wait; which timers are due the loop sees by its clock. */
+static void on_alarm(struct crew__source *source, unsigned events)
 {
-#if defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 35)
-	if (!e->without_pwait2) {
-		struct timespec limit = {
-			.tv_sec = wait_ns / (int64_t)CREW__NS_PER_S,
-			.tv_nsec = wait_ns % (int64_t)CREW__NS_PER_S,
-		};
-		int n = epoll_pwait2(e->fd, e->batch, BATCH, &limit, NULL);
-		if (n >= 0 || (errno != ENOSYS && errno != EPERM))
-			return n;
-		e->without_pwait2 = true;
-	}
-#endif
-#endif
-	return epoll_wait(e->fd, e->batch, BATCH, crew__engine_ms(wait_ns));
+	(void)source;
+	(void)events;
 }
 
-static int wait_epoll(struct crew__engine *engine, int64_t wait_ns)
+static int open_alarm(struct epoll_engine *e)
+{
+	e->alarm_ns = CREW__NEVER;
+	e->alarm.fn = on_alarm;
+	e->alarm.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (e->alarm.fd < 0)
+		return -errno;
+	int error = add(&e->engine, &e->alarm, CREW__READ);
+	if (error)
+		close(e->alarm.fd);
+	return error;
+}
+
+static int open_epoll(struct crew__engine **ret_engine)
+{
+	struct epoll_engine *e = calloc(1, sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	e->engine.ops = &crew__engine_epoll;
+	int error = 0;
+	e->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (e->fd < 0) {
+		error = -errno;
+		goto free_engine;
+	}
+	error = open_alarm(e);
+	if (error)
+		goto close_fd;
+	*ret_engine = &e->engine;
+	return 0;
+
+close_fd:
+	close(e->fd);
+free_engine:
+	free(e);
+	return error;
+}
+
+static void close_epoll(struct crew__engine *engine)
 {
 	struct epoll_engine *e = mine(engine);
-	int n = wait_ns > 0 ? wait_limited(e, wait_ns)
-			    : epoll_wait(e->fd, e->batch, BATCH, (int)wait_ns);
-	e->next = 0;
-	e->ready = crew__likely(n >= 0) ? n : 0;
+	close(e->alarm.fd);
+	close(e->fd);
+	free(e);
+}
+
+static __attribute__((noinline)) int set_alarm(struct epoll_engine *e, uint64_t at_ns)
+{
+	struct itimerspec at = { 0 }; /* all zero: no alarm */
+	if (at_ns != CREW__NEVER) {
+		at.it_value.tv_sec = (time_t)(at_ns / CREW__NS_PER_S);
+		at.it_value.tv_nsec = (long)(at_ns % CREW__NS_PER_S);
+	}
+	e->alarm_ns = at_ns;
+	return timerfd_settime(e->alarm.fd, TFD_TIMER_ABSTIME, &at, NULL) < 0 ? -errno : 0;
+}
+
+/* An alarm that is too early is left as it is: most timers are put off before they are due, and the
+ * wake for nothing, once, costs less than a system call each time. One that has rung is always set
+ * anew, which makes its descriptor silent again. */
+static int wait_epoll(struct crew__engine *engine, uint64_t now_ns, uint64_t until_ns)
+{
+	struct epoll_engine *e = mine(engine);
+	int limit_ms = 0;
+	if (until_ns > now_ns) {
+		limit_ms = -1;
+		if (crew__unlikely(until_ns < e->alarm_ns || e->alarm_ns <= now_ns)) {
+			int error = set_alarm(e, until_ns);
+			if (error)
+				return error;
+		}
+	}
+	int n = epoll_wait(e->fd, e->batch, BATCH, limit_ms);
+	e->next = e->batch;
+	e->end = e->batch + (n > 0 ? n : 0);
 	return crew__likely(n >= 0) || errno == EINTR ? 0 : -errno;
 }
 
 static void dispatch(struct crew__engine *engine)
 {
 	struct epoll_engine *e = mine(engine);
-	while (e->next < e->ready) {
-		const struct epoll_event *event = &e->batch[e->next++];
+	while (e->next < e->end) {
+		const struct epoll_event *event = e->next++;
 		struct crew__source *source = event->data.ptr;
-		if (crew__unlikely(!source || source->fd < 0))
+		if (crew__unlikely(source->fd < 0))
 			continue;
 		unsigned events = crew__engine_events(event->events, source->events);
 		if (crew__likely(events))

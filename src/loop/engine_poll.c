@@ -6,6 +6,8 @@
  * hole. CREW__SHARED means nothing here: all processes wake. */
 #include "loop/engine.h"
 
+#include "base/clock.h"
+
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,10 +184,21 @@ static void remove_source(struct crew__engine *engine, struct crew__source *sour
 	e->holes++;
 }
 
-static int wait_poll(struct crew__engine *engine, int64_t wait_ns)
+/* Milliseconds are rounded up: rounded down, the loop would spin through the last fraction. */
+static int to_ms(uint64_t now_ns, uint64_t until_ns)
+{
+	if (until_ns == CREW__NEVER)
+		return -1;
+	if (until_ns <= now_ns)
+		return 0;
+	uint64_t ms = (until_ns - now_ns - 1) / CREW__NS_PER_MS + 1;
+	return ms < INT32_MAX ? (int)ms : INT32_MAX;
+}
+
+static int wait_poll(struct crew__engine *engine, uint64_t now_ns, uint64_t until_ns)
 {
 	struct poll_engine *e = mine(engine);
-	int n = poll(e->polls, e->count, crew__engine_ms(wait_ns));
+	int n = poll(e->polls, e->count, to_ms(now_ns, until_ns));
 	e->ready = n >= 0 ? n : 0;
 	return n >= 0 || errno == EINTR ? 0 : -errno;
 }

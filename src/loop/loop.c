@@ -7,29 +7,17 @@
 #include "loop/parts.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static void note(struct crew__loop *loop, uint64_t began_ns)
+/* Twice a turn, and there is nearly always one place. */
+static inline void note(struct crew__loop *loop, uint64_t began_ns)
 {
-	for (uint32_t i = 0; i < loop->note_count; i++)
+	atomic_store_explicit(loop->notes[0], began_ns, memory_order_relaxed);
+	for (uint32_t i = 1; crew__unlikely(i < loop->note_count); i++)
 		atomic_store_explicit(loop->notes[i], began_ns, memory_order_relaxed);
-}
-
-/* How long the next wait may last: 0 not at all, -1 as long as it likes. */
-static int64_t patience(const struct crew__loop *loop, int64_t most_ns)
-{
-	if (loop->again)
-		return 0;
-	uint64_t due_ns = crew__timers_next(&loop->timers);
-	if (due_ns == CREW__NEVER)
-		return most_ns;
-	if (due_ns <= loop->now_ns)
-		return 0;
-	uint64_t left_ns = due_ns - loop->now_ns;
-	uint64_t limit_ns = most_ns >= 0 ? (uint64_t)most_ns : INT64_MAX;
-	return (int64_t)(left_ns < limit_ns ? left_ns : limit_ns);
 }
 
 static void run_hooks(struct crew__loop *loop)
@@ -43,13 +31,17 @@ static void run_hooks(struct crew__loop *loop)
 	}
 }
 
-static int turn(struct crew__loop *loop, int64_t most_ns)
+/* Inlined: with one ready source a turn, what the turn itself costs is a good part of the whole. */
+static inline __attribute__((always_inline)) int turn(struct crew__loop *loop, uint64_t until_ns)
 {
 	const struct crew__engine_ops *ops = loop->engine->ops;
-	int64_t wait_ns = patience(loop, most_ns);
-	if (wait_ns != 0)
+	if (loop->timers.next_ns < until_ns)
+		until_ns = loop->timers.next_ns;
+	if (loop->again)
+		until_ns = 0;
+	if (until_ns > loop->now_ns)
 		note(loop, 0);
-	int error = ops->wait(loop->engine, wait_ns);
+	int error = ops->wait(loop->engine, loop->now_ns, until_ns);
 	loop->now_ns = crew__clock_ns();
 	note(loop, loop->now_ns);
 	if (crew__unlikely(error))
@@ -58,7 +50,7 @@ static int turn(struct crew__loop *loop, int64_t most_ns)
 	loop->again = false;
 	loop->turning = true;
 	ops->dispatch(loop->engine);
-	if (crew__timers_next(&loop->timers) <= loop->now_ns)
+	if (loop->timers.next_ns <= loop->now_ns)
 		crew__timers_run(&loop->timers, loop->now_ns);
 	if (crew__unlikely(loop->posts.arrived))
 		crew__posts_run(&loop->posts);
@@ -71,7 +63,10 @@ int crew__loop_turn(struct crew__loop *loop, int max_wait_ms)
 {
 	crew__must(!loop->turning);
 	loop->now_ns = crew__clock_ns(); /* much may have happened since the last turn */
-	return turn(loop, max_wait_ms < 0 ? -1 : max_wait_ms * (int64_t)CREW__NS_PER_MS);
+	if (max_wait_ms < 0)
+		return turn(loop, CREW__NEVER);
+	uint64_t most_ms = (unsigned)max_wait_ms;
+	return turn(loop, loop->now_ns + most_ms * CREW__NS_PER_MS);
 }
 
 int crew__loop_run(struct crew__loop *loop)
@@ -81,7 +76,7 @@ int crew__loop_run(struct crew__loop *loop)
 	loop->now_ns = crew__clock_ns();
 	crew__posts_shut(&loop->posts, false);
 	while (!loop->stopping && !error)
-		error = turn(loop, -1);
+		error = turn(loop, CREW__NEVER);
 	loop->stopping = false;
 	note(loop, 0);
 	crew__posts_shut(&loop->posts, true);
@@ -115,6 +110,8 @@ int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop)
 	if (error)
 		goto close_engine;
 	crew__signals_init(&loop->signals);
+	crew__timers_init(&loop->timers);
+	crew__loop_note_turns(loop, NULL);
 	loop->now_ns = crew__clock_ns();
 	*ret_loop = loop;
 	return 0;
@@ -152,6 +149,7 @@ int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_
 {
 	if (!turn_began_ns) {
 		loop->note_count = 0;
+		loop->notes[0] = &loop->nowhere;
 		return 0;
 	}
 	if (loop->note_count == crew__lengthof(loop->notes))

@@ -19,16 +19,12 @@ struct crew__timer_slot {
 struct crew__timers {
 	struct crew__timer_slot *slots;
 	uint32_t count, room;
+	uint64_t next_ns;    /* when the first is due; CREW__NEVER when none runs */
 	uint64_t starts;     /* counts, for the order */
 	uint64_t running_ns; /* the time crew__timers_run works for; 0 outside */
 };
 
-/* When the first is due; CREW__NEVER when none runs. */
-static inline uint64_t crew__timers_next(const struct crew__timers *timers)
-{
-	return timers->count > 0 ? timers->slots[0].due_ns : CREW__NEVER;
-}
-
+void crew__timers_init(struct crew__timers *timers);
 /* Call the timers that are due at `now_ns`; one that is started meanwhile, for whatever time, is
  * left for the next turn. */
 void crew__timers_run(struct crew__timers *timers, uint64_t now_ns);
@@ -72,12 +68,13 @@ struct crew__loop {
 	bool again; /* there is work: the next wait does not block */
 	bool turning;
 	bool stopping;
-	uint32_t note_count;
 	struct crew__timers timers;
 	struct crew__turn_hook *hooks;
 	struct crew__turn_hook *next_hook; /* while hooks run: the one after the present */
 	struct crew__posts posts;
-	_Atomic uint64_t *notes[CREW_MAX_SERVICES];
+	_Atomic uint64_t *notes[CREW_MAX_SERVICES]; /* the first is never NULL */
+	uint32_t note_count;
+	_Atomic uint64_t nowhere;
 	struct crew__signals signals;
 };
 

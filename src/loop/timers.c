@@ -51,12 +51,18 @@ static void settle(struct crew__timers *timers, uint32_t index, struct crew__tim
 	put(timers, index, slot);
 }
 
+static void note_first(struct crew__timers *timers)
+{
+	timers->next_ns = timers->count > 0 ? timers->slots[0].due_ns : CREW__NEVER;
+}
+
 static void take_out(struct crew__timers *timers, uint32_t index)
 {
 	timers->slots[index].timer->place = 0;
 	timers->count--;
 	if (index < timers->count)
 		settle(timers, index, timers->slots[timers->count]);
+	note_first(timers);
 }
 
 static int grow(struct crew__timers *timers)
@@ -93,6 +99,7 @@ int crew__timer_start(struct crew__loop *loop, struct crew__timer *timer, uint64
 	timers->starts++;
 	timer->due_ns = due_ns;
 	settle(timers, index, slot);
+	note_first(timers);
 	return 0;
 }
 
@@ -109,7 +116,7 @@ void crew__timers_run(struct crew__timers *timers, uint64_t now_ns)
 {
 	timers->running_ns = now_ns;
 	/* Begin at the top each time: a callback may have started or stopped any timer. */
-	while (crew__timers_next(timers) <= now_ns) {
+	while (timers->count > 0 && timers->next_ns <= now_ns) {
 		struct crew__timer *timer = timers->slots[0].timer;
 		take_out(timers, 0);
 		timer->fn(timer);
@@ -117,10 +124,15 @@ void crew__timers_run(struct crew__timers *timers, uint64_t now_ns)
 	timers->running_ns = 0;
 }
 
+void crew__timers_init(struct crew__timers *timers)
+{
+	*timers = (struct crew__timers){ .next_ns = CREW__NEVER };
+}
+
 void crew__timers_fini(struct crew__timers *timers)
 {
 	for (uint32_t i = 0; i < timers->count; i++)
 		timers->slots[i].timer->place = 0;
 	free(timers->slots);
-	*timers = (struct crew__timers){ 0 };
+	crew__timers_init(timers);
 }

@@ -28,6 +28,7 @@ struct peer {
 };
 
 struct world {
+	enum crew__engine_kind kind;
 	struct crew__loop *loop;
 	struct peer peers[PEERS];
 };
@@ -55,6 +56,7 @@ static int set_up(void **state, enum crew__engine_kind kind)
 	struct world *world = calloc(1, sizeof(*world));
 	if (!world || crew__loop_new(kind, &world->loop) != 0)
 		return -1;
+	world->kind = kind;
 	for (int i = 0; i < PEERS; i++) {
 		world->peers[i].source.fn = on_event;
 		world->peers[i].world = world;
@@ -513,17 +515,6 @@ static void a_turn_waits_no_longer_than_it_may(void **state)
 	assert_int_equal(alarm.rang_ns, 0);
 }
 
-static void waits_are_rounded_up_to_milliseconds(void **state)
-{
-	(void)state;
-	assert_int_equal(crew__engine_ms(-1), -1);
-	assert_int_equal(crew__engine_ms(0), 0);
-	assert_int_equal(crew__engine_ms(1), 1);
-	assert_int_equal(crew__engine_ms(1000000), 1);
-	assert_int_equal(crew__engine_ms(1000001), 2);
-	assert_int_equal(crew__engine_ms(INT64_MAX), INT32_MAX);
-}
-
 static void stop_before_run_ends_it_at_once(void **state)
 {
 	struct world *world = *state;
@@ -666,17 +657,16 @@ static void cannot_be_made_without_descriptors(void **state)
 	struct world *world = *state;
 	struct rlimit old, none;
 	struct crew__loop *loop = NULL;
+	rlim_t needs = world->kind == CREW__ENGINE_EPOLL ? 3 : 1;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	int highest = dup(world->peers[0].far);
 	close(highest);
-	for (rlim_t allowed = 0; allowed < 2; allowed++) {
+	for (rlim_t allowed = 0; allowed <= needs; allowed++) {
 		none = (struct rlimit){ (rlim_t)highest + allowed, old.rlim_max };
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-		int error = crew__loop_new(CREW__ENGINE_EPOLL, &loop);
-		int poll_error = crew__loop_new(CREW__ENGINE_POLL, &loop);
+		int error = crew__loop_new(world->kind, &loop);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-		assert_int_equal(error, -EMFILE); /* it needs two */
-		assert_int_equal(poll_error, allowed == 0 ? -EMFILE : 0);
+		assert_int_equal(error, allowed < needs ? -EMFILE : 0);
 	}
 	crew__loop_free(loop);
 	int again = dup(world->peers[0].far);
@@ -712,7 +702,6 @@ int main(void)
 		ON_BOTH(does_not_spin_before_a_timer),
 		ON_BOTH(a_timer_restarted_for_now_gets_a_turn_each),
 		ON_BOTH(a_turn_waits_no_longer_than_it_may),
-		ON_BOTH(waits_are_rounded_up_to_milliseconds),
 		ON_BOTH(stop_before_run_ends_it_at_once),
 		ON_BOTH(notes_when_the_turn_began),
 		ON_BOTH(hooks_run_in_order_each_once),

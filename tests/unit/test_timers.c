@@ -84,7 +84,7 @@ static void check_heap(const struct world *world)
 static void nothing_runs_at_first(void **state)
 {
 	struct world *world = *state;
-	assert_true(crew__timers_next(&world->loop->timers) == CREW__NEVER);
+	assert_true(world->loop->timers.next_ns == CREW__NEVER);
 	run(world, UINT64_MAX - 1);
 	assert_int_equal(world->count, 0);
 }
@@ -94,14 +94,14 @@ static void fires_once_and_not_early(void **state)
 	struct world *world = *state;
 	struct fired a = make(world, 1);
 	start(&a, 1000);
-	assert_int_equal(crew__timers_next(&world->loop->timers), 1000);
+	assert_int_equal(world->loop->timers.next_ns, 1000);
 	run(world, 999);
 	assert_int_equal(world->count, 0);
 	run(world, 1000);
 	assert_int_equal(world->count, 1);
 	run(world, 2000);
 	assert_int_equal(world->count, 1);
-	assert_true(crew__timers_next(&world->loop->timers) == CREW__NEVER);
+	assert_true(world->loop->timers.next_ns == CREW__NEVER);
 }
 
 static void equal_times_fire_in_order_of_start(void **state)

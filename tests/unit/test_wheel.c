@@ -91,7 +91,7 @@ static void set(int i, uint64_t due)
 /* When the loop would wake next, in hundredths; UINT64_MAX for never. */
 static uint64_t wake(void)
 {
-	uint64_t due_ns = crew__timers_next(&world.loop->timers);
+	uint64_t due_ns = world.loop->timers.next_ns;
 	if (due_ns == CREW__NEVER)
 		return UINT64_MAX;
 	return (due_ns - world.origin_ns + HUNDREDTH_NS - 1) / HUNDREDTH_NS;
@@ -102,7 +102,7 @@ static void jump(uint64_t when)
 {
 	world.asked = 0;
 	world.loop->now_ns = world.origin_ns + when * HUNDREDTH_NS;
-	if (crew__timers_next(&world.loop->timers) <= world.loop->now_ns) {
+	if (world.loop->timers.next_ns <= world.loop->now_ns) {
 		world.wakes++;
 		crew__timers_run(&world.loop->timers, world.loop->now_ns);
 	}
@@ -140,6 +140,16 @@ static void sleeps_while_nothing_waits(void **state)
 	assert_int_equal(world.wakes, 1); /* not once for each empty bucket */
 	assert_int_equal(world.items[0].asked, 1);
 	assert_true(wake() == UINT64_MAX);
+}
+
+/* After a long time without entries a round begins at the present, not where the last one ended. */
+static void an_idle_time_costs_no_wake_afterwards(void **state)
+{
+	(void)state;
+	pass(9000);
+	set(0, 14000);
+	assert_in_range(wake(), 14000, 14010);
+	crew__wheel_remove(world.wheel, &world.items[0].entry);
 }
 
 static void wakes_once_for_each_bucket(void **state)
@@ -427,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(asks_when_the_time_has_come),
 		TEST(sleeps_while_nothing_waits),
+		TEST(an_idle_time_costs_no_wake_afterwards),
 		TEST(wakes_once_for_each_bucket),
 		TEST(looks_once_a_round_at_what_is_far_away),
 		TEST(sooner_moves_only_to_the_front),
