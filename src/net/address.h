@@ -9,16 +9,21 @@
 #include "stats/slab.h"
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 struct crew__address {
-	char scheme[32];
+	char scheme[32]; /* without "+unix"; "tcp" for unix:// */
 	enum crew__transport_kind transport;
+	bool every; /* HOST was empty or `*`: `socket` is [::], which takes IPv4 as well */
 	struct sockaddr_storage socket;
 	socklen_t socket_size;
+	dev_t file_device; /* of the Unix socket's file, once it listens */
+	ino_t file_inode;
 	char text[256]; /* as shown: as it was written, with RUNDIR resolved */
 };
 
-/* `run_dir` replaces a leading RUNDIR/ in a path. 0, or -EINVAL/-ENAMETOOLONG with a sentence in
+/* `run_dir` replaces a leading RUNDIR/ in a path; another relative path counts from the working
+ * directory. 0, or -EINVAL/-ENAMETOOLONG with a sentence in
  * `ret_error` that names what is wrong with which part. The scheme's meaning is not checked here. */
 int crew__address_parse(const char *text, const char *run_dir, struct crew__address *ret_address,
 	char *ret_error, size_t error_size);
@@ -26,7 +31,7 @@ int crew__address_parse(const char *text, const char *run_dir, struct crew__addr
 /* Bind and listen: a non-blocking, close-on-exec socket, or a negative errno with a sentence in
  * `ret_error`; for EADDRINUSE it names the process that holds the port where /proc tells. A Unix
  * socket file that nobody listens on is replaced. */
-int crew__address_listen(const struct crew__address *address, bool reuse_port, char *ret_error,
+int crew__address_listen(struct crew__address *address, bool reuse_port, char *ret_error,
 	size_t error_size);
 
 /* Remove the Unix socket's file if it is still this one's. Nothing for TCP. */
