@@ -4,6 +4,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static struct {
+	char *text;
+	size_t size;
+} last_words;
+
+void crew__panic_into(char *text, size_t size)
+{
+	last_words.text = text;
+	last_words.size = size;
+}
+
 void crew__panic(const char *file, int line, const char *kind, const char *what)
 {
 	char text[512];
@@ -12,6 +23,8 @@ void crew__panic(const char *file, int line, const char *kind, const char *what)
 		size_t length = crew__min((size_t)n, sizeof(text) - 1);
 		ssize_t ignored = write(STDERR_FILENO, text, length);
 		(void)ignored;
+		if (last_words.text)
+			snprintf(last_words.text, last_words.size, "%.*s", (int)length - 1, text);
 	}
 	abort();
 }

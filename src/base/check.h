@@ -2,11 +2,14 @@
  *
  * They guard what only a bug in crew (or a stray pointer of the program) can break; nothing that a
  * peer, a file or an operator does may reach one. The panic names the place and the sentence, goes
- * to standard error, which the master keeps as the worker's last words, and aborts. */
+ * to standard error and to where the master finds the worker's last words, and aborts. */
 #ifndef CREW_BASE_CHECK_H
 #define CREW_BASE_CHECK_H
 
 #include "base/base.h"
+
+/* Leave the sentence of a panic here as well, in memory that outlives the process. NULL: nowhere. */
+void crew__panic_into(char *text, size_t size);
 
 _Noreturn void crew__panic(const char *file, int line, const char *kind, const char *what);
 

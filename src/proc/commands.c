@@ -226,6 +226,13 @@ static int await_reload(
 	return EXIT_DONE;
 }
 
+static const char *why_no_answer(int got)
+{
+	if (got == 0)
+		return "it closed the conversation";
+	return got == -ETIMEDOUT ? "nothing came for 10 s" : strerror(-got);
+}
+
 int crew__run_reload(struct crew__settings *settings, const struct crew__run_options *options)
 {
 	static struct crew__message message; /* large; one at a time */
@@ -240,7 +247,7 @@ int crew__run_reload(struct crew__settings *settings, const struct crew__run_opt
 		char text[256];
 		snprintf(text, sizeof(text),
 			"the master (pid %d) does not answer (%s); see `status`, or use restart",
-			(int)running.pid, got == 0 ? "it closed the conversation" : strerror(-got));
+			(int)running.pid, why_no_answer(got));
 		return complain(settings, text, EXIT_FAILED);
 	}
 	uint64_t bound_ms;

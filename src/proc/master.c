@@ -108,7 +108,7 @@ static void on_ready(void *arg, struct crew__child *child)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
 		master->state = CREW__MASTER_RUNNING;
-		master->on_started(master->arg);
+		master->on_started(master->arg, crew__loop_engine(master->loop));
 	}
 }
 

@@ -69,8 +69,8 @@ struct crew__master {
 	bool has_terminal;
 	struct crew__reload reload;
 	int exit_status;
-	char failure[1024];            /* why the start failed */
-	void (*on_started)(void *arg); /* all workers are ready */
+	char failure[1024];                                /* why the start failed */
+	void (*on_started)(void *arg, const char *engine); /* all workers are ready */
 	void *arg;
 };
 

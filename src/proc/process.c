@@ -8,8 +8,9 @@
 #include "proc/greeting.h"
 #include "proc/run.h"
 
+#include "base/check.h"
 #include "proc/census.h"
-#include "proc/launch.h"
+#include "proc/lifeline.h"
 #include "proc/log_file.h"
 #include "proc/title.h"
 #include "proc/user.h"
@@ -278,11 +279,15 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	if (status < 0)
 		return status;
 	process->service = process->greeting.service;
+	struct crew__segment_header *header = process->greeting.segment.header;
+	crew__panic_into(header->last_words, sizeof(header->last_words));
 	raise_descriptor_limit();
 	status = become_user(process, error, size);
 	if (status < 0)
 		return status;
-	status = make_surroundings(process);
+	status = crew__lifeline_tie();
+	if (status == 0)
+		status = make_surroundings(process);
 	if (status == 0)
 		status = make_worker(process);
 	if (status < 0) {
@@ -307,6 +312,7 @@ static void tear_down(struct process *process)
 		close(fd);
 	crew__census_free(process->census);
 	crew__loop_free(process->loop);
+	crew__panic_into(NULL, 0);
 	crew__greeting_fini(&process->greeting);
 }
 

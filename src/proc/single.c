@@ -313,7 +313,7 @@ int crew__single_run(struct crew__single *single, char *ret_error, size_t error_
 {
 	if (start_members(single, ret_error, error_size) < 0)
 		return 1;
-	single->plan.on_started(single->plan.arg);
+	single->plan.on_started(single->plan.arg, crew__loop_engine(single->loop));
 	int status = crew__loop_run(single->loop);
 	if (status < 0)
 		snprintf(ret_error, error_size, "the loop failed: %s", strerror(-status));

@@ -42,13 +42,12 @@ static void report_failure(struct start *start)
 	crew__report(&start->report, 1, text);
 }
 
-static void on_started(void *arg)
+static void on_started(void *arg, const char *engine)
 {
 	struct start *start = arg;
 	const struct crew__settings *settings = start->settings;
 	crew__log(CREW_INFO, "%s is running, %s, run directory %s", settings->name, start->mode,
 		settings->run_dir);
-	const char *engine = settings->engine == CREW__ENGINE_POLL ? "poll" : "epoll";
 	char *banner = start->options->quiet
 			       ? NULL
 			       : crew__banner(settings, &start->master.listeners, engine,
