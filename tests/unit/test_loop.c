@@ -1,6 +1,6 @@
-/* test_loop.c - the turn, on both engines: readiness, removal in the middle of a batch, waiting,
- * hooks. Signals and posts are in test_loop_calls.c. */
-#include "base/clock.h"
+/* test_loop.c - what is ready is told, on both engines: registering, changing, and removing in the
+ * middle of a batch. Waiting and hooks are in test_loop_turn.c, signals and posts in
+ * test_loop_calls.c. */
 #include "loop/parts.h"
 
 #include <fcntl.h>
@@ -8,10 +8,39 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+/* Growing a table fails while this is 1, and once it has counted down to 1. 0: never. */
+static int calls_to_failure;
+
+void *reallocarray(void *old, size_t count, size_t size)
+{
+	size_t bytes;
+	if (calls_to_failure == 1 || __builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	if (calls_to_failure > 1)
+		calls_to_failure--;
+	return realloc(old, bytes);
+}
+
+/* The same for epoll_ctl(). */
+static int controls_to_failure;
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	if (controls_to_failure == 1) {
+		errno = ENOMEM;
+		return -1;
+	}
+	if (controls_to_failure > 1)
+		controls_to_failure--;
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
 
 enum {
 	PEERS = 8
@@ -250,6 +279,81 @@ static void survives_a_descriptor_closed_before_its_removal(void **state)
 	assert_int_equal(b->calls, 2);
 }
 
+/* Add more sources than the first tables hold; the nth allocation or epoll_ctl() fails. */
+static void add_many(struct peer *peers, int count, int nth)
+{
+	int failures = 0;
+	struct world *world = peers[0].world;
+	if (world->kind == CREW__ENGINE_EPOLL)
+		controls_to_failure = nth;
+	else
+		calls_to_failure = nth;
+	for (int i = 0; i < count; i++) {
+		if (crew__loop_add(world->loop, &peers[i].source, CREW__READ) == 0)
+			continue;
+		failures++;
+		assert_int_equal(peers[i].source.events, 0);
+		calls_to_failure = controls_to_failure = 0;
+		add(&peers[i], CREW__READ); /* it can be done again */
+	}
+	assert_int_equal(failures, 1);
+}
+
+static void goes_on_after_a_want_of_memory(void **state)
+{
+	enum {
+		MANY = 150
+	};
+	struct world *world = *state;
+	for (int nth = 1; nth <= 6; nth++) {
+		struct peer peers[MANY] = { 0 };
+		crew__loop_free(world->loop);
+		assert_int_equal(crew__loop_new(world->kind, &world->loop), 0);
+		for (int i = 0; i < MANY; i++) {
+			peers[i].source.fn = on_event;
+			peers[i].world = world;
+			open_pair(&peers[i]);
+			poke(&peers[i]);
+		}
+		add_many(peers, MANY, nth);
+		turn(world);
+		for (int i = 0; i < MANY; i++) {
+			assert_int_equal(peers[i].calls, 1);
+			drop(&peers[i]);
+			close(peers[i].far);
+		}
+	}
+}
+
+/* A shared source that cannot be changed watches nothing, until it can. */
+static void a_failed_change_of_a_shared_source_can_be_repeated(void **state)
+{
+	struct world *world = *state;
+	struct peer *peer = &world->peers[0];
+	poke(peer);
+	add(peer, CREW__SHARED | CREW__READ);
+	if (world->kind == CREW__ENGINE_POLL)
+		return;          /* there it cannot fail */
+	controls_to_failure = 2; /* taken out, but not put back */
+	assert_int_equal(
+		crew__loop_mod(world->loop, &peer->source, CREW__SHARED | CREW__WRITE), -ENOMEM);
+	controls_to_failure = 0;
+	turn(world);
+	assert_int_equal(peer->calls, 0);
+	assert_int_equal(crew__loop_mod(world->loop, &peer->source, CREW__SHARED | CREW__READ), 0);
+	turn(world);
+	assert_int_equal(peer->calls, 1);
+
+	struct peer *other = &world->peers[1];
+	add(other, CREW__READ);
+	controls_to_failure = 1;
+	assert_int_equal(crew__loop_mod(world->loop, &other->source, CREW__WRITE), -ENOMEM);
+	controls_to_failure = 0;
+	assert_int_equal(other->source.events, CREW__READ); /* as before */
+	turn(world);
+	assert_int_equal(other->calls, 0);
+}
+
 static void drop_all(struct peer *peer)
 {
 	for (int i = 0; i < PEERS; i++)
@@ -429,251 +533,6 @@ static void a_shared_source_can_change(void **state)
 	assert_int_equal(peer->calls, 2);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------- */
-
-struct alarm {
-	struct crew__timer timer;
-	struct world *world;
-	uint64_t rang_ns;
-	int left; /* restarts */
-};
-
-static void on_alarm(struct crew__timer *timer)
-{
-	struct alarm *alarm = crew__container_of(timer, struct alarm, timer);
-	alarm->rang_ns = crew__clock_ns();
-	if (alarm->left-- > 0)
-		assert_int_equal(crew__timer_start(alarm->world->loop, timer, timer->due_ns), 0);
-	else
-		crew__loop_stop(alarm->world->loop);
-}
-
-static void waits_for_a_timer_and_never_less(void **state)
-{
-	struct world *world = *state;
-	for (uint64_t wait_us = 100; wait_us < 20000; wait_us = wait_us * 3 + 77) {
-		struct alarm alarm = { .timer.fn = on_alarm, .world = world };
-		uint64_t due_ns = crew__clock_ns() + wait_us * 1000;
-		assert_int_equal(crew__timer_start(world->loop, &alarm.timer, due_ns), 0);
-		assert_int_equal(crew__loop_run(world->loop), 0);
-		assert_true(alarm.rang_ns >= due_ns);
-		assert_true(crew__loop_ns(world->loop) >= due_ns);
-	}
-}
-
-struct counting_hook {
-	struct crew__turn_hook hook;
-	int turns;
-};
-
-static bool count_turn(struct crew__turn_hook *hook)
-{
-	crew__container_of(hook, struct counting_hook, hook)->turns++;
-	return false;
-}
-
-/* One wait each: a loop that rounds a wait down would turn many times over the last fraction. */
-static void does_not_spin_before_a_timer(void **state)
-{
-	struct world *world = *state;
-	struct counting_hook counter = { .hook.fn = count_turn };
-	crew__loop_add_hook(world->loop, &counter.hook);
-	for (int i = 1; i <= 10; i++) {
-		struct alarm alarm = { .timer.fn = on_alarm, .world = world };
-		uint64_t due_ns = crew__clock_ns() + 2345678;
-		assert_int_equal(crew__timer_start(world->loop, &alarm.timer, due_ns), 0);
-		assert_int_equal(crew__loop_run(world->loop), 0);
-		assert_int_equal(counter.turns, i);
-	}
-}
-
-static void a_timer_restarted_for_now_gets_a_turn_each(void **state)
-{
-	struct world *world = *state;
-	struct counting_hook counter = { .hook.fn = count_turn };
-	struct alarm alarm = { .timer.fn = on_alarm, .world = world, .left = 9 };
-	crew__loop_add_hook(world->loop, &counter.hook);
-	assert_int_equal(crew__timer_start(world->loop, &alarm.timer, 1), 0);
-	assert_int_equal(crew__loop_run(world->loop), 0);
-	assert_int_equal(counter.turns, 10);
-}
-
-static void a_turn_waits_no_longer_than_it_may(void **state)
-{
-	struct world *world = *state;
-	struct alarm alarm = { .timer.fn = on_alarm, .world = world };
-	uint64_t began = crew__clock_ns();
-	assert_int_equal(crew__loop_turn(world->loop, 5), 0);
-	uint64_t waited = crew__clock_ns() - began;
-	assert_true(waited >= 5 * CREW__NS_PER_MS);
-	/* A timer that is far away, or never, does not lengthen it. */
-	assert_int_equal(crew__timer_start(world->loop, &alarm.timer, CREW__NEVER), 0);
-	assert_int_equal(crew__loop_turn(world->loop, 1), 0);
-	assert_int_equal(crew__timer_start(world->loop, &alarm.timer, CREW__NEVER - 1), 0);
-	assert_int_equal(crew__loop_turn(world->loop, 1), 0);
-	assert_true(crew__clock_ns() - began < 20 * CREW__NS_PER_S);
-	assert_int_equal(alarm.rang_ns, 0);
-}
-
-static void stop_before_run_ends_it_at_once(void **state)
-{
-	struct world *world = *state;
-	struct counting_hook counter = { .hook.fn = count_turn };
-	crew__loop_add_hook(world->loop, &counter.hook);
-	crew__loop_stop(world->loop);
-	assert_int_equal(crew__loop_run(world->loop), 0);
-	assert_int_equal(counter.turns, 0);
-}
-
-/* ---- what is noted ------------------------------------------------------------------------- */
-
-static _Atomic uint64_t noted[2];
-static uint64_t noted_inside;
-
-static bool look_at_note(struct crew__turn_hook *hook)
-{
-	(void)hook;
-	noted_inside = noted[0];
-	return false;
-}
-
-static void notes_when_the_turn_began(void **state)
-{
-	struct world *world = *state;
-	struct crew__turn_hook hook = { .fn = look_at_note };
-	crew__loop_add_hook(world->loop, &hook);
-	assert_int_equal(crew__loop_note_turns(world->loop, &noted[0]), 0);
-	assert_int_equal(crew__loop_note_turns(world->loop, &noted[1]), 0);
-	turn(world);
-	assert_int_equal(noted_inside, crew__loop_ns(world->loop));
-	assert_int_equal(noted[1], noted_inside);
-
-	struct alarm alarm = { .timer.fn = on_alarm, .world = world };
-	assert_int_equal(crew__timer_start(world->loop, &alarm.timer, 1), 0);
-	assert_int_equal(crew__loop_run(world->loop), 0);
-	assert_int_equal(noted[0], 0); /* the loop no longer turns: it is not busy */
-
-	assert_int_equal(crew__loop_note_turns(world->loop, NULL), 0);
-	noted[0] = 7;
-	turn(world);
-	assert_int_equal(noted[0], 7);
-	for (int i = 0; i < CREW_MAX_SERVICES; i++)
-		assert_int_equal(crew__loop_note_turns(world->loop, &noted[0]), 0);
-	assert_int_equal(crew__loop_note_turns(world->loop, &noted[0]), -ENOBUFS);
-}
-
-/* ---- hooks --------------------------------------------------------------------------------- */
-
-struct named_hook {
-	struct crew__turn_hook hook;
-	struct crew__loop *loop;
-	char name;
-	bool busy;
-	struct named_hook *removes, *adds;
-};
-
-static char order[32];
-
-static bool on_turn_end(struct crew__turn_hook *hook)
-{
-	struct named_hook *named = crew__container_of(hook, struct named_hook, hook);
-	size_t len = strlen(order);
-	assert_true(len + 1 < sizeof(order));
-	order[len] = named->name;
-	order[len + 1] = '\0';
-	if (named->removes)
-		crew__loop_remove_hook(named->loop, &named->removes->hook);
-	if (named->adds)
-		crew__loop_add_hook(named->loop, &named->adds->hook);
-	named->adds = NULL;
-	return named->busy;
-}
-
-static void make_hooks(struct world *world, struct named_hook *hooks, int count)
-{
-	for (int i = 0; i < count; i++) {
-		hooks[i] = (struct named_hook){
-			.hook.fn = on_turn_end, .loop = world->loop, .name = (char)('a' + i)
-		};
-		crew__loop_add_hook(world->loop, &hooks[i].hook);
-	}
-	order[0] = '\0';
-}
-
-static void hooks_run_in_order_each_once(void **state)
-{
-	struct world *world = *state;
-	struct named_hook hooks[3];
-	make_hooks(world, hooks, 3);
-	turn(world);
-	assert_string_equal(order, "abc");
-	crew__loop_remove_hook(world->loop, &hooks[1].hook);
-	crew__loop_remove_hook(world->loop, &hooks[1].hook);
-	turn(world);
-	assert_string_equal(order, "abcac");
-}
-
-static void hooks_may_be_removed_by_hooks(void **state)
-{
-	struct world *world = *state;
-	struct named_hook hooks[4];
-	make_hooks(world, hooks, 4);
-	hooks[0].removes = &hooks[1]; /* the next */
-	hooks[2].removes = &hooks[2]; /* itself */
-	hooks[3].removes = &hooks[0]; /* one that has run */
-	turn(world);
-	assert_string_equal(order, "acd");
-	turn(world);
-	assert_string_equal(order, "acdd");
-}
-
-static void hooks_may_be_added_by_hooks(void **state)
-{
-	struct world *world = *state;
-	struct named_hook hooks[1], late = { .hook.fn = on_turn_end, .name = 'z' };
-	make_hooks(world, hooks, 1);
-	hooks[0].adds = &late;
-	turn(world);
-	turn(world);
-	assert_string_equal(order, "aaz"); /* from the next turn on */
-}
-
-static void a_hook_with_work_keeps_the_loop_awake(void **state)
-{
-	struct world *world = *state;
-	struct named_hook hooks[2];
-	make_hooks(world, hooks, 2);
-	hooks[0].busy = true;
-	turn(world);
-	hooks[0].busy = false;
-	uint64_t began = crew__clock_ns();
-	assert_int_equal(crew__loop_turn(world->loop, 60000), 0);
-	assert_true(crew__clock_ns() - began < 30 * CREW__NS_PER_S);
-	assert_string_equal(order, "abab");
-}
-
-static void cannot_be_made_without_descriptors(void **state)
-{
-	struct world *world = *state;
-	struct rlimit old, none;
-	struct crew__loop *loop = NULL;
-	rlim_t needs = world->kind == CREW__ENGINE_EPOLL ? 3 : 1;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	int highest = dup(world->peers[0].far);
-	close(highest);
-	for (rlim_t allowed = 0; allowed <= needs; allowed++) {
-		none = (struct rlimit){ (rlim_t)highest + allowed, old.rlim_max };
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-		int error = crew__loop_new(world->kind, &loop);
-		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-		assert_int_equal(error, allowed < needs ? -EMFILE : 0);
-	}
-	crew__loop_free(loop);
-	int again = dup(world->peers[0].far);
-	assert_int_equal(again, highest); /* and nothing was left open */
-	close(again);
-}
-
 #define ON_BOTH(test)                                              \
 	{ "epoll: " #test, test, set_up_epoll, tear_down, NULL },  \
 	{                                                          \
@@ -691,6 +550,8 @@ int main(void)
 		ON_BOTH(refuses_what_cannot_be_watched),
 		ON_BOTH(removing_one_that_was_never_added_hurts_no_other),
 		ON_BOTH(survives_a_descriptor_closed_before_its_removal),
+		ON_BOTH(goes_on_after_a_want_of_memory),
+		ON_BOTH(a_failed_change_of_a_shared_source_can_be_repeated),
 		ON_BOTH(whoever_is_first_may_remove_all),
 		ON_BOTH(all_are_called_once_when_some_go),
 		ON_BOTH(a_renewed_source_does_not_get_the_old_event),
@@ -698,17 +559,6 @@ int main(void)
 		ON_BOTH(one_added_in_a_turn_is_called_in_the_next),
 		ON_BOTH(grows_with_its_sources),
 		ON_BOTH(a_shared_source_can_change),
-		ON_BOTH(waits_for_a_timer_and_never_less),
-		ON_BOTH(does_not_spin_before_a_timer),
-		ON_BOTH(a_timer_restarted_for_now_gets_a_turn_each),
-		ON_BOTH(a_turn_waits_no_longer_than_it_may),
-		ON_BOTH(stop_before_run_ends_it_at_once),
-		ON_BOTH(notes_when_the_turn_began),
-		ON_BOTH(hooks_run_in_order_each_once),
-		ON_BOTH(hooks_may_be_removed_by_hooks),
-		ON_BOTH(hooks_may_be_added_by_hooks),
-		ON_BOTH(a_hook_with_work_keeps_the_loop_awake),
-		ON_BOTH(cannot_be_made_without_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,19 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* Growing a table fails while this is 1, and once it has counted down to 1. 0: never. */
+static int calls_to_failure;
+
+void *reallocarray(void *old, size_t count, size_t size)
+{
+	size_t bytes;
+	if (calls_to_failure == 1 || __builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	if (calls_to_failure > 1)
+		calls_to_failure--;
+	return realloc(old, bytes);
+}
+
 struct fired {
 	struct crew__timer timer;
 	struct world *world;
@@ -221,6 +234,34 @@ static void a_freed_loop_leaves_no_timer_running(void **state)
 	assert_int_equal(crew__loop_new(CREW__ENGINE_AUTO, &world->loop), 0);
 }
 
+static void a_start_without_memory_changes_nothing(void **state)
+{
+	struct world *world = *state;
+	struct fired *all = calloc(1000, sizeof(*all));
+	int count = 0;
+	int error = 0;
+	calls_to_failure = 3;
+	for (; count < 1000 && !error; count++) {
+		all[count] = make(world, count);
+		error = crew__timer_start(world->loop, &all[count].timer, 1000 - (uint64_t)count);
+	}
+	count--;
+	assert_int_equal(error, -ENOMEM);
+	assert_true(count > 1);
+	assert_int_equal(all[count].timer.place, 0);
+	assert_int_equal(world->loop->timers.count, count);
+	start(&all[0], 1); /* one that runs needs no memory */
+	crew__timer_stop(world->loop, &all[1].timer);
+	start(&all[count], 2); /* and there is one place again */
+	check_heap(world);
+	calls_to_failure = 0;
+	run(world, 1000);
+	assert_int_equal(world->count, count);
+	assert_int_equal(world->log[0], 0);
+	assert_int_equal(world->log[1], count);
+	free(all);
+}
+
 /* Many starts, restarts and stops at random, against the simplest thing that could tell. */
 static void random_use_agrees_with_a_list(void **state)
 {
@@ -291,6 +332,8 @@ int main(void)
 			one_started_by_a_callback_waits_for_the_next_turn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_freed_loop_leaves_no_timer_running, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_start_without_memory_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(random_use_agrees_with_a_list, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,19 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* Growing a table fails while this is 1, and once it has counted down to 1. 0: never. */
+static int calls_to_failure;
+
+void *reallocarray(void *old, size_t count, size_t size)
+{
+	size_t bytes;
+	if (calls_to_failure == 1 || __builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	if (calls_to_failure > 1)
+		calls_to_failure--;
+	return realloc(old, bytes);
+}
+
 #define HUNDREDTH_NS (CREW__NS_PER_S / 100)
 
 enum {
@@ -378,6 +391,54 @@ static void an_origin_ahead_of_the_loop_is_the_present(void **state)
 	assert_int_equal(world.items[0].asked, 1);
 }
 
+static struct crew__timer fillers[64];
+
+static void on_filler(struct crew__timer *timer)
+{
+	(void)timer;
+}
+
+/* Start timers until there is no room for another. Returns how many. */
+static int fill_heap(void)
+{
+	int started = 0;
+	calls_to_failure = 1;
+	for (size_t i = 0; i < crew__lengthof(fillers); i++) {
+		fillers[i].fn = on_filler;
+		if (fillers[i].place == 0 &&
+			crew__timer_start(world.loop, &fillers[i], CREW__NEVER - 1) == 0)
+			started++;
+	}
+	return started;
+}
+
+static void fill_heap_in_callback(struct item *item)
+{
+	(void)item;
+	assert_int_equal(fill_heap(), 0); /* the wheel did not give its place away */
+}
+
+static void a_wheel_needs_memory_only_to_begin(void **state)
+{
+	(void)state;
+	assert_in_range(fill_heap(), 1, crew__lengthof(fillers) - 1);
+	struct crew__wheel *another;
+	assert_int_equal(
+		crew__wheel_new(world.loop, world.origin_ns, on_due, &world, &another), -ENOMEM);
+
+	world.items[0].then = fill_heap_in_callback;
+	world.items[0].answer = 1000;
+	set(0, 100);
+	jump(120);
+	assert_int_equal(world.asked, 1);
+	world.items[0].answer = CREW__WHEEL_OUT;
+	pass(1000 + LATE);
+	assert_int_equal(world.items[0].asked, 2);
+	calls_to_failure = 0;
+	for (size_t i = 0; i < crew__lengthof(fillers); i++)
+		crew__timer_stop(world.loop, &fillers[i]);
+}
+
 static void a_freed_wheel_leaves_its_entries_alone(void **state)
 {
 	(void)state;
@@ -450,6 +511,7 @@ int main(void)
 		TEST(goes_on_where_times_wrap),
 		TEST(survives_jumps),
 		TEST(an_origin_ahead_of_the_loop_is_the_present),
+		TEST(a_wheel_needs_memory_only_to_begin),
 		TEST(a_freed_wheel_leaves_its_entries_alone),
 		TEST(random_use_agrees_with_plain_numbers),
 	};
