@@ -1,3 +1,4 @@
+/* buf.c - see buf.h. */
 #include "base/buf.h"
 
 #include "base/check.h"
@@ -5,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALLEST = 256 };
+enum {
+	SMALLEST = 256
+};
 
 void crew__buf_init(struct crew__buf *b, size_t max)
 {
-	crew__must(max < UINT32_C(1) << 31);
-	*b = (struct crew__buf){ .max = (uint32_t)max };
+	*b = (struct crew__buf){ .max = (uint32_t)crew__min(max, INT32_MAX) };
 }
 
 int crew__buf_reserve(struct crew__buf *b, size_t more)

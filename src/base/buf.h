@@ -1,7 +1,7 @@
 /* buf.h - bytes that grow, with a limit from birth.
  *
  * `len` bytes are held at `data`, `len <= cap <= max`. An empty buffer may own memory;
- * crew__buf_release gives it back. Growth at least doubles, so n appends cost O(n). */
+ * crew__buf_release gives it back. Growth at least doubles (up to `max`), so n appends cost O(n). */
 #ifndef CREW_BASE_BUF_H
 #define CREW_BASE_BUF_H
 
@@ -14,7 +14,7 @@ struct crew__buf {
 	uint32_t max;
 };
 
-/* In place, owning nothing. `max` must be below 2^31. */
+/* In place, owning nothing. A `max` of 2^31 and more counts as 2^31 - 1. */
 void crew__buf_init(struct crew__buf *b, size_t max);
 
 /* Room for `more` bytes after `len`. 0, -ENOBUFS beyond `max`, -ENOMEM. */

@@ -1,3 +1,4 @@
+/* check.c - the end of a process that can no longer trust itself. */
 #include "base/check.h"
 
 #include <stdio.h>

@@ -1,8 +1,10 @@
 /* log.h - one line at a time to one descriptor, and never twice too many.
  *
- * A line is `2026-11-21T10:42:00.123Z LEVEL tag: text`, written with one write(); a line that the
- * descriptor does not take is lost and counted, the loop never waits for a log. The descriptor and
- * tag are the process's own (set once at start, again when the log is reopened). */
+ * A line is `2026-11-21T10:42:00.123Z LEVEL tag: text`, at most 4096 bytes, written with one write()
+ * that does not wait: a line that the descriptor does not take is lost and counted, and the next one
+ * that it takes is preceded by a line that tells how many. Control bytes in the text become spaces.
+ * errno is left as it was. The descriptor and tag are the process's own (set once at start, again
+ * when the log is reopened). */
 #ifndef CREW_BASE_LOG_H
 #define CREW_BASE_LOG_H
 
