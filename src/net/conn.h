@@ -75,20 +75,27 @@ struct crew_conn {
 	_Alignas(16) char ext[];        /* of the layer above */
 };
 
+static inline void crew__conn_clear(crew_conn *c, uint32_t flags)
+{
+	c->flags &= ~flags;
+}
+
 /* How the bytes of a message may be kept when they must wait. */
 enum crew__hold { CREW__HOLD_COPY, CREW__HOLD_REFER };
 
-/* One message, framed. head and tail are always copied when they must wait. */
+/* One message, framed. head and tail are always copied when they must wait. `release(body, arg)`
+ * runs exactly once whatever becomes of the message, before the send returns or later; NULL: the
+ * body needs none. */
 struct crew__out {
 	crew_bytes head, body, tail;
 	enum crew__hold hold;
-	crew__release_fn *release; /* REFER: runs when the body is no longer needed; after an accepted
-	                            * send only */
+	crew__release_fn *release;
 	void *arg;
+	bool referred; /* set when the queue refers to the body, and so releases it */
 };
 
 /* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted. */
-int64_t crew__conn_send(crew_conn *c, const struct crew__out *out);
+int64_t crew__conn_send(crew_conn *c, struct crew__out *out);
 
 /* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.
  * 0, -ENOTCONN when CLOSED or shut down, -ENOMEM. */
@@ -96,6 +103,8 @@ int crew__conn_control(crew_conn *c, crew_bytes bytes);
 
 /* A message was offered to nobody (NULL connection, stale id) or to one that is closing. */
 void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes);
+/* There was no memory to frame it. Returns -ENOMEM. */
+int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes);
 /* Arguments that can never be sent. */
 void crew__net_count_invalid(struct crew__net *net);
 
@@ -137,13 +146,16 @@ int64_t crew__conn_unacked(const crew_conn *c);
 void crew__conn_check(const crew_conn *c);
 
 /* Below: between the files of this module. */
+int crew__conn_attach(crew_conn *c);
 crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot);
 void crew__conn_flush(crew_conn *c);
+void crew__conn_drop_queue(crew_conn *c, crew_end_reason end);
 void crew__conn_agenda(crew_conn *c, uint32_t what);
 void crew__conn_broken(crew_conn *c, crew_end_reason reason);
 void crew__conn_advance(crew_conn *c);
 void crew__conn_watch(crew_conn *c);
 void crew__conn_tell(crew_conn *c);
+void crew__conn_finish_event(crew_conn *c);
 void crew__conn_feed(crew_conn *c);
 void crew__conn_free(crew_conn *c);
 void crew__net_flush_cork(struct crew__net *net);

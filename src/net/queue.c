@@ -220,6 +220,44 @@ void crew__queue_drop(struct crew__queue *q, struct crew__piece_pool *pool)
 		pop(q, pool);
 }
 
+struct crew__queue_mark crew__queue_mark(const struct crew__queue *q)
+{
+	const struct crew__piece *p = q->tail;
+	struct crew__queue_mark mark = { .tail = q->tail };
+	if (p && p->copying) {
+		mark.len = p->len;
+		mark.ends = p->ends;
+		mark.filled = p->copy.filled;
+		mark.noted = p->copy.noted;
+	}
+	return mark;
+}
+
+void crew__queue_rollback(
+	struct crew__queue *q, struct crew__piece_pool *pool, const struct crew__queue_mark *mark)
+{
+	struct crew__piece *p = mark->tail ? mark->tail->next : q->head;
+	while (p) {
+		struct crew__piece *next = p->next;
+		if (!p->copying)
+			p->reference.release = NULL;
+		free_piece(pool, p);
+		p = next;
+	}
+	q->tail = mark->tail;
+	if (!q->tail) {
+		q->head = NULL;
+		return;
+	}
+	q->tail->next = NULL;
+	if (q->tail->copying) {
+		q->tail->len = mark->len;
+		q->tail->ends = mark->ends;
+		q->tail->copy.filled = mark->filled;
+		q->tail->copy.noted = mark->noted;
+	}
+}
+
 void crew__queue_sums(const struct crew__queue *q, uint64_t *ret_bytes, uint64_t *ret_messages)
 {
 	*ret_bytes = 0;

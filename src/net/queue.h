@@ -59,6 +59,15 @@ uint32_t crew__queue_consume(struct crew__queue *q, struct crew__piece_pool *poo
 /* Throw all away. */
 void crew__queue_drop(struct crew__queue *q, struct crew__piece_pool *pool);
 
+/* Take back what was appended since the mark; releases do not run. Nothing may have left between. */
+struct crew__queue_mark {
+	struct crew__piece *tail;
+	uint32_t len, filled, noted, ends;
+};
+struct crew__queue_mark crew__queue_mark(const struct crew__queue *q);
+void crew__queue_rollback(
+	struct crew__queue *q, struct crew__piece_pool *pool, const struct crew__queue_mark *mark);
+
 /* The sums, by walking; for checks and tests. */
 void crew__queue_sums(const struct crew__queue *q, uint64_t *ret_bytes, uint64_t *ret_messages);
 

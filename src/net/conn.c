@@ -1,0 +1,438 @@
+/* conn.c - a connection's life: how it begins, is asked to end, ends, and is told of. */
+#include "net/conn.h"
+
+#include "base/check.h"
+#include "net/ip_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/sockios.h>
+
+/* ---- the agenda ---------------------------------------------------------------------------- */
+
+void crew__conn_agenda(crew_conn *c, uint32_t what)
+{
+	c->flags |= what;
+	if (c->on_agenda)
+		return;
+	struct crew__net *net = c->net;
+	c->on_agenda = true;
+	c->next_agenda = NULL;
+	*net->agenda_tail = c;
+	net->agenda_tail = &c->next_agenda;
+}
+
+/* ---- telling ------------------------------------------------------------------------------- */
+
+/* Each reason once a turn: a loss that on_error itself causes is told in a later turn. */
+static void tell_losses(crew_conn *c, bool last)
+{
+	struct crew__net *net = c->net;
+	struct crew__untold *untold = &net->untold[c->slot];
+	if (c->told_turn != net->turn || last) {
+		c->told_turn = net->turn;
+		c->told = 0;
+	}
+	bool left = false;
+	for (unsigned reason = 0; reason < CREW_LOST_REASONS; reason++) {
+		if (untold->messages[reason] == 0)
+			continue;
+		if (c->told & (1u << reason)) {
+			left = true;
+			continue;
+		}
+		c->told |= (uint16_t)(1u << reason);
+		crew_loss loss = {
+			.reason = (crew_reason)reason,
+			.messages = untold->messages[reason],
+			.bytes = untold->bytes[reason],
+		};
+		untold->messages[reason] = 0;
+		untold->bytes[reason] = 0;
+		net->ops->on_loss(c, &loss);
+	}
+	if (!left)
+		crew__conn_clear(c, CREW__C_TELL_LOSS);
+}
+
+void crew__conn_tell(crew_conn *c)
+{
+	if (c->flags & CREW__C_TELL_LOSS)
+		tell_losses(c, false);
+	if (c->flags & CREW__C_TELL_FULL) {
+		crew__conn_clear(c, CREW__C_TELL_FULL);
+		if (c->record->state <= CREW__CONN_OPEN)
+			c->net->ops->on_notice(c, CREW__NOTICE_FULL);
+	}
+	if (c->flags & CREW__C_TELL_DRAIN) {
+		crew__conn_clear(c, CREW__C_TELL_DRAIN);
+		if (c->record->state <= CREW__CONN_OPEN && crew__queue_empty(&c->queue))
+			c->net->ops->on_notice(c, CREW__NOTICE_DRAIN);
+	}
+}
+
+/* ---- beginning ----------------------------------------------------------------------------- */
+
+/* `take_fd` is the caller's again when this fails. The slot is the caller's to give back. */
+crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot)
+{
+	crew_conn *c = calloc(1, sizeof(*c) + net->ext_size);
+	if (!c)
+		return NULL;
+	c->magic = CREW__CONN_MAGIC;
+	c->fd = take_fd;
+	c->net = net;
+	c->slot = slot;
+	c->record = &net->stats.records[slot];
+	c->asked_turn = net->turn - 1;
+	c->told_turn = net->turn - 1;
+	crew__buf_init(&c->in, net->limits.held_most);
+	crew__wheel_entry_init(&c->wheel);
+	if (crew__conn_attach(c) < 0) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void crew__conn_opened(crew_conn *c)
+{
+	if (c->record->state != CREW__CONN_HANDSHAKE)
+		return;
+	c->record->state = CREW__CONN_OPEN;
+	crew__conn_deadline(c, crew__net_now(c->net) + 1);
+}
+
+/* ---- ending -------------------------------------------------------------------------------- */
+
+static void set_state(crew_conn *c, enum crew__conn_state state)
+{
+	c->record->state = (uint8_t)state;
+	c->since = crew__net_now(c->net);
+}
+
+static void set_end(crew_conn *c, crew_end_reason reason)
+{
+	if (c->record->end == CREW_END_REASONS)
+		c->record->end = (uint8_t)reason;
+}
+
+/* A pipe ends with either side: what cannot be delivered must not be read. */
+static void unpipe(crew_conn *c)
+{
+	crew_conn *to = c->pipe_to;
+	crew_conn *from = c->pipe_from;
+	c->pipe_to = NULL;
+	c->pipe_from = NULL;
+	if (to) {
+		to->pipe_from = NULL;
+		crew__conn_finish(to);
+	}
+	if (from) {
+		from->pipe_to = NULL;
+		crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
+		crew__conn_close(from, CREW_END_APP);
+	}
+}
+
+static void close_socket(crew_conn *c)
+{
+	crew__loop_remove(c->net->loop, &c->source);
+	close(c->fd);
+	c->fd = -1;
+	set_state(c, CREW__CONN_CLOSED);
+	crew__conn_clear(c, CREW__C_WRITING | CREW__C_DIRTY | CREW__C_FEED | CREW__C_DETACHED);
+	crew__wheel_remove(c->net->wheel, &c->wheel);
+	crew__conn_agenda(c, CREW__C_DOOMED);
+	unpipe(c);
+}
+
+/* Ended in good order: nothing is queued. */
+static void done(crew_conn *c)
+{
+	crew__must(c->record->bytes_queued == 0);
+	close_socket(c);
+}
+
+void crew__conn_broken(crew_conn *c, crew_end_reason reason)
+{
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	set_end(c, reason);
+	crew__conn_drop_queue(c, reason);
+	if (reason == CREW_END_MEMORY) {
+		struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	}
+	close_socket(c);
+}
+
+void crew__conn_abort(crew_conn *c, crew_end_reason reason)
+{
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	set_end(c, reason);
+	crew__conn_drop_queue(c, reason);
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close_socket(c);
+}
+
+void crew__conn_close(crew_conn *c, crew_end_reason reason)
+{
+	if (c->record->state > CREW__CONN_OPEN)
+		return;
+	set_end(c, reason);
+	if (c->net->ops->on_closing(c))
+		c->flags |= CREW__C_UNPARTED;
+	if (c->record->state > CREW__CONN_OPEN)
+		return;
+	set_state(c, CREW__CONN_CLOSING);
+	crew__conn_clear(c, CREW__C_STOPPED);
+	crew__conn_agenda(c, CREW__C_DIRTY);
+	crew__conn_deadline(c, c->since + c->net->limits.linger);
+}
+
+void crew__conn_parted(crew_conn *c)
+{
+	crew__conn_clear(c, CREW__C_UNPARTED);
+	if (c->record->state == CREW__CONN_CLOSING)
+		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+int crew__conn_finish(crew_conn *c)
+{
+	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING))
+		return -ENOTCONN;
+	c->flags |= CREW__C_FINISHING;
+	crew__conn_agenda(c, CREW__C_DIRTY);
+	return 0;
+}
+
+static void shut_down(crew_conn *c)
+{
+	if (c->flags & CREW__C_FINISHED)
+		return;
+	c->flags |= CREW__C_FINISHED;
+	shutdown(c->fd, SHUT_WR);
+}
+
+/* Both sides have said all: nothing keeps the connection. */
+static void advance_finishing(crew_conn *c)
+{
+	shut_down(c);
+	if (c->flags & CREW__C_PEER_ENDED) {
+		set_end(c, CREW_END_PEER);
+		done(c);
+	}
+}
+
+/* Take the next step of an ending, as far as the queue allows. */
+void crew__conn_advance(crew_conn *c)
+{
+	bool flushed = c->record->bytes_queued == 0;
+	if (!flushed || c->record->state == CREW__CONN_CLOSED)
+		return;
+	if (c->record->state <= CREW__CONN_OPEN) {
+		if (c->flags & CREW__C_FINISHING)
+			advance_finishing(c);
+		return;
+	}
+	bool ended = c->flags & CREW__C_PEER_ENDED;
+	if (c->record->state == CREW__CONN_CLOSING) {
+		if ((c->flags & CREW__C_UNPARTED) && !ended)
+			return;
+		shut_down(c);
+		set_state(c, CREW__CONN_LINGER);
+		crew__conn_watch(c);
+		crew__conn_deadline(c, c->since + c->net->limits.linger);
+	}
+	if (c->record->state == CREW__CONN_LINGER && (ended || c->net->limits.linger == 0))
+		done(c);
+}
+
+/* ---- the end of the end -------------------------------------------------------------------- */
+
+/* Told of its losses, told of its end, counted, freed; in this order. */
+void crew__conn_free(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	struct crew__slab *s = net->stats.slab;
+	crew__must(c->record->state == CREW__CONN_CLOSED && !c->on_agenda);
+	if (c->flags & CREW__C_TELL_LOSS)
+		tell_losses(c, true);
+	net->ops->on_closed(c);
+	net->untold[c->slot] = (struct crew__untold){ 0 };
+	if (net->ips)
+		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
+	crew__slab_begin(s);
+	s->connections--;
+	(*crew__slab_close(s, (crew_end_reason)c->record->end))++;
+	atomic_store_explicit(&c->record->id, 0, memory_order_relaxed);
+	crew__slab_end(s);
+	net->slots[c->slot] = NULL;
+	net->free_slots[net->free_count++] = c->slot;
+	crew__buf_release(&c->in);
+	c->magic = 0;
+	free(c);
+}
+
+/* ---- deadlines ----------------------------------------------------------------------------- */
+
+/* Later of two times in modular hundredths. */
+static uint32_t later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) >= 0 ? a : b;
+}
+
+static bool come(uint32_t due, uint32_t now)
+{
+	return (int32_t)(now - due) >= 0;
+}
+
+static uint32_t sooner_of(uint32_t a, uint32_t b)
+{
+	if (a == CREW__WHEEL_OUT)
+		return b;
+	if (b == CREW__WHEEL_OUT)
+		return a;
+	return (int32_t)(a - b) <= 0 ? a : b;
+}
+
+void crew__conn_deadline(crew_conn *c, uint32_t due)
+{
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	crew__wheel_sooner(c->net->wheel, &c->wheel, due == CREW__WHEEL_OUT ? 1 : due);
+}
+
+/* The last time the kernel took bytes of a queue that is not empty. */
+static uint32_t progress(const crew_conn *c)
+{
+	return later(c->record->last_out, c->record->queued_since);
+}
+
+static void sample_kernel(crew_conn *c)
+{
+	int unsent = 0;
+	if (c->record->transport == CREW__TCP && ioctl(c->fd, SIOCOUTQNSD, &unsent) == 0)
+		c->net->stats.cold[c->slot].kernel_unsent = (uint32_t)unsent;
+}
+
+/* Something waits: sample what the kernel holds, and end a peer that takes nothing. */
+static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
+{
+	const struct crew__limits *limits = &c->net->limits;
+	if (c->record->bytes_queued == 0) {
+		c->net->stats.cold[c->slot].kernel_unsent = 0;
+		return CREW__WHEEL_OUT;
+	}
+	sample_kernel(c);
+	uint32_t next = now + 100;
+	if (limits->send_timeout > 0) {
+		uint32_t due = progress(c) + limits->send_timeout;
+		if (come(due, now)) {
+			crew__conn_abort(c, CREW_END_DEADLINE);
+			return CREW__WHEEL_OUT;
+		}
+		next = sooner_of(next, due);
+	}
+	return next;
+}
+
+static uint32_t look_at_ending(crew_conn *c, uint32_t now)
+{
+	const struct crew__limits *limits = &c->net->limits;
+	bool lingers = c->record->state == CREW__CONN_LINGER;
+	if (!lingers && c->record->bytes_queued > 0) {
+		uint32_t due = later(c->since, progress(c)) + limits->closing_timeout;
+		if (!come(due, now))
+			return due;
+		crew__conn_abort(c, (crew_end_reason)c->record->end);
+		return CREW__WHEEL_OUT;
+	}
+	uint32_t due = later(c->since, c->record->last_out) + limits->linger;
+	if (!come(due, now))
+		return due;
+	if (lingers) {
+		done(c);
+		return CREW__WHEEL_OUT;
+	}
+	crew__conn_parted(c);
+	return now + 1;
+}
+
+static uint32_t look_at_idle(crew_conn *c, uint32_t now)
+{
+	uint32_t timeout = c->net->limits.idle_timeout;
+	if (timeout == 0)
+		return CREW__WHEEL_OUT;
+	if (c->flags & CREW__C_WAITING)
+		return now + timeout;
+	uint32_t due = later(c->record->last_in, c->record->last_out) + timeout;
+	if (!come(due, now))
+		return due;
+	crew__conn_close(c, CREW_END_IDLE);
+	return now + c->net->limits.linger + 1;
+}
+
+uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_t now)
+{
+	(void)arg;
+	crew_conn *c = crew__container_of(entry, crew_conn, wheel);
+	crew__must(c->magic == CREW__CONN_MAGIC);
+	uint32_t next = look_at_backlog(c, now);
+	if (c->record->state <= CREW__CONN_OPEN)
+		next = sooner_of(next, c->net->ops->on_deadline(c, now));
+	if (c->record->state == CREW__CONN_OPEN)
+		next = sooner_of(next, look_at_idle(c, now));
+	if (c->record->state == CREW__CONN_CLOSING || c->record->state == CREW__CONN_LINGER)
+		next = sooner_of(next, look_at_ending(c, now));
+	return c->record->state == CREW__CONN_CLOSED ? CREW__WHEEL_OUT : next;
+}
+
+/* ---- pipes --------------------------------------------------------------------------------- */
+
+int crew__conn_pipe(crew_conn *from, crew_conn *to)
+{
+	if (from == to)
+		return -EINVAL;
+	if (from->record->state > CREW__CONN_OPEN || (to && to->record->state > CREW__CONN_OPEN))
+		return -ENOTCONN;
+	if (to && to->pipe_from && to->pipe_from != from)
+		return -EBUSY;
+	if (from->pipe_to)
+		from->pipe_to->pipe_from = NULL;
+	from->pipe_to = to;
+	if (to)
+		to->pipe_from = from;
+	else
+		crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
+	return 0;
+}
+
+/* ---- for tests ----------------------------------------------------------------------------- */
+
+void crew__conn_check(const crew_conn *c)
+{
+	const struct crew__record *r = c->record;
+	crew__must(c->magic == CREW__CONN_MAGIC);
+	crew__must(c->on_agenda || !(c->flags & CREW__C_AGENDA & ~(uint32_t)CREW__C_TELL_LOSS));
+	if (r->state == CREW__CONN_CLOSED) {
+		crew__must(c->fd < 0 && crew__queue_empty(&c->queue) && r->bytes_queued == 0);
+		crew__must(r->messages_queued == 0 && r->end != CREW_END_REASONS);
+		return;
+	}
+	uint64_t bytes, messages;
+	crew__queue_sums(&c->queue, &bytes, &messages);
+	bool corked = c->net->current == c;
+	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
+	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));
+	crew__must(crew__queue_empty(&c->queue) || c->on_agenda || corked ||
+		(c->flags & (CREW__C_WRITING | CREW__C_DETACHED)));
+	crew__must(c->in.len <= c->in.max);
+}

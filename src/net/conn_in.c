@@ -1,0 +1,263 @@
+/* conn_in.c - the way in: from a ready socket to the protocol above, at most one read a turn.
+ *
+ * What a protocol cannot use yet is kept in `in`. A short rest is put in front of the next read in
+ * the shared buffer; a long one (a large message on its way) is read into where it lies. */
+#include "net/conn.h"
+
+#include "base/check.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/sockios.h>
+
+enum { SHORT_REST = 1024 };
+
+static bool wants_input(const crew_conn *c)
+{
+	if (c->flags & CREW__C_PEER_ENDED)
+		return false;
+	if (c->record->state > CREW__CONN_OPEN)
+		return c->record->state < CREW__CONN_CLOSED;
+	return !(c->flags & CREW__C_STOPPED);
+}
+
+void crew__conn_watch(crew_conn *c)
+{
+	if (c->source.fd < 0)
+		return;
+	unsigned events = (wants_input(c) ? CREW__READ : 0) |
+		(c->flags & CREW__C_WRITING ? CREW__WRITE : 0);
+	if (events != c->source.events && crew__loop_mod(c->net->loop, &c->source, events) < 0)
+		crew__conn_broken(c, CREW_END_MEMORY);
+}
+
+/* ---- to the protocol ----------------------------------------------------------------------- */
+
+static void keep_rest(crew_conn *c, const char *data, size_t len)
+{
+	crew__must(c->in.len == 0);
+	if (crew__buf_append(&c->in, data, len) < 0)
+		crew__conn_broken(c, CREW_END_MEMORY);
+}
+
+/* Deliver `len` bytes at `data`, which is the read buffer or `in`'s own memory. */
+static void deliver(crew_conn *c, char *data, size_t len)
+{
+	bool own = data == c->in.data;
+	if (c->record->state > CREW__CONN_OPEN && !(c->flags & CREW__C_UNPARTED)) {
+		c->in.len = 0;
+		return;
+	}
+	if (!own)
+		c->in.len = 0;
+	size_t used = c->net->ops->on_data(c, data, len);
+	crew__must(used <= len);
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	if (own)
+		crew__buf_consume(&c->in, used);
+	else if (used < len)
+		keep_rest(c, data + used, len - used);
+	if (c->in.len == 0 && c->in.data)
+		crew__buf_release(&c->in);
+}
+
+static void note_held_input(crew_conn *c)
+{
+	if (c->record->recv_queue != c->in.len)
+		c->record->recv_queue = c->in.len;
+}
+
+void crew__conn_feed(crew_conn *c)
+{
+	if (c->in.len == 0 || !crew__conn_ready(c))
+		return;
+	c->net->current = c;
+	deliver(c, c->in.data, c->in.len);
+	crew__conn_finish_event(c);
+}
+
+bool crew__conn_ready_slow(crew_conn *c)
+{
+	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_STOPPED))
+		return false;
+	crew__conn_flush(c);
+	if (c->record->state > CREW__CONN_OPEN)
+		return false;
+	if (c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer)
+		return true;
+	crew__conn_stop_reading(c, CREW__C_HELD);
+	return false;
+}
+
+void crew__conn_stop_reading(crew_conn *c, uint32_t why)
+{
+	c->flags |= why;
+	if (c->net->current != c)
+		crew__conn_watch(c);
+}
+
+void crew__conn_go_on_reading(crew_conn *c, uint32_t why)
+{
+	if (!(c->flags & why) || c->record->state == CREW__CONN_CLOSED)
+		return;
+	crew__conn_clear(c, why);
+	if (c->flags & CREW__C_STOPPED)
+		return;
+	if (c->in.len > 0)
+		crew__conn_agenda(c, CREW__C_FEED);
+	if (c->flags & CREW__C_DETACHED) {
+		crew__conn_clear(c, CREW__C_DETACHED);
+		c->source.fd = c->fd;
+		if (crew__loop_add(c->net->loop, &c->source, CREW__READ) < 0) {
+			c->source.fd = -1;
+			crew__conn_broken(c, CREW_END_MEMORY);
+		}
+	} else if (c->net->current != c) {
+		crew__conn_watch(c);
+	}
+}
+
+/* ---- from the kernel ----------------------------------------------------------------------- */
+
+static void peer_ended(crew_conn *c)
+{
+	c->flags |= CREW__C_PEER_ENDED;
+	if (c->in.len > 0 && (c->flags & CREW__C_FEED))
+		deliver(c, c->in.data, c->in.len);
+	if (c->record->state <= CREW__CONN_OPEN)
+		c->net->ops->on_end(c);
+	else
+		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+/* One read. Where to: see the top of this file. Returns its result, and where all of it lies. */
+static ssize_t read_some(crew_conn *c, char **ret_data, size_t *ret_before)
+{
+	char *room = c->net->read_buffer;
+	size_t space = CREW__READ_MOST;
+	size_t before = c->in.len;
+	if (before <= SHORT_REST) {
+		memcpy(room, before ? c->in.data : room, before);
+	} else {
+		size_t more = crew__min(crew__max(before, CREW__READ_MOST / 4), CREW__READ_MOST);
+		more = crew__min(more, c->in.max - before);
+		if (more == 0 || crew__buf_reserve(&c->in, more) < 0) {
+			errno = ENOMEM;
+			return -1;
+		}
+		room = c->in.data;
+		space = crew__min(c->in.cap - before, CREW__READ_MOST) + before;
+	}
+	*ret_data = room;
+	*ret_before = before;
+	ssize_t n;
+	do {
+		n = recv(c->fd, room + before, space - before, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static void read_failed(crew_conn *c, int error)
+{
+	if (error == EAGAIN || error == EWOULDBLOCK)
+		return;
+	if (error == ENOMEM)
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else
+		crew__conn_broken(c, CREW_END_RESET);
+}
+
+static void on_readable(crew_conn *c)
+{
+	char *data;
+	size_t before;
+	ssize_t n = read_some(c, &data, &before);
+	if (n < 0) {
+		read_failed(c, errno);
+		return;
+	}
+	if (n == 0) {
+		peer_ended(c);
+		return;
+	}
+	c->net->stats.slab->bytes_in += (uint64_t)n;
+	c->record->bytes_in += (uint64_t)n;
+	c->record->last_in = crew__net_now(c->net);
+	if (data == c->in.data)
+		c->in.len += (uint32_t)n;
+	deliver(c, data, before + (size_t)n);
+}
+
+/* Hung up while we do not read: a socket error ends it; otherwise what the peer sent before it left
+ * may still be wanted, so the descriptor is kept, but out of the loop: a hang-up cannot be masked. */
+static void hung_up(crew_conn *c)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0) {
+		crew__conn_broken(c, CREW_END_RESET);
+		return;
+	}
+	if ((c->flags & CREW__C_PEER_ENDED) || c->record->state > CREW__CONN_OPEN) {
+		crew__conn_broken(c, CREW_END_PEER);
+		return;
+	}
+	crew__loop_remove(c->net->loop, &c->source);
+	crew__conn_clear(c, CREW__C_WRITING);
+	c->flags |= CREW__C_DETACHED;
+}
+
+static void on_event(struct crew__source *source, unsigned events)
+{
+	crew_conn *c = crew__container_of(source, crew_conn, source);
+	crew__must(c->magic == CREW__CONN_MAGIC);
+	c->net->current = c;
+	if (crew__unlikely(events & CREW__WRITE))
+		crew__conn_flush(c);
+	if (crew__likely(c->record->state != CREW__CONN_CLOSED)) {
+		if (crew__likely((events & ~CREW__WRITE) && wants_input(c)))
+			on_readable(c);
+		else if (events & CREW__HUP)
+			hung_up(c);
+	}
+	crew__conn_finish_event(c);
+}
+
+/* The connection's own event has been handled: its cork leaves, what it must be told is told. */
+void crew__conn_finish_event(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	crew__net_flush_cork(net);
+	net->current = NULL;
+	if (crew__unlikely(c->record->state == CREW__CONN_CLOSED))
+		return;
+	note_held_input(c);
+	if (crew__unlikely(c->record->bytes_queued * 2 > net->limits.max_send_buffer) &&
+		c->record->state <= CREW__CONN_OPEN)
+		c->flags |= CREW__C_HELD;
+	if (crew__unlikely(c->flags & (CREW__C_TELL_FULL | CREW__C_TELL_DRAIN | CREW__C_TELL_LOSS)))
+		crew__conn_tell(c);
+	if (crew__unlikely(c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING)))
+		crew__conn_advance(c);
+	crew__conn_watch(c);
+}
+
+int crew__conn_attach(crew_conn *c)
+{
+	c->source.fn = on_event;
+	c->source.fd = c->fd;
+	return crew__loop_add(c->net->loop, &c->source, CREW__READ);
+}
+
+int64_t crew__conn_unacked(const crew_conn *c)
+{
+	int bytes = 0;
+	if (c->record->transport != CREW__TCP)
+		return -ENOTSUP;
+	if (ioctl(c->fd, SIOCOUTQ, &bytes) < 0)
+		return -errno;
+	return bytes;
+}

@@ -1,0 +1,529 @@
+/* conn_out.c - the way out: from an offered message to the kernel, counted at every step.
+ *
+ *   send ─▸ the cork (its own event, small)    ─┐
+ *        ─▸ the kernel at once (large)          ├─▸ settle(): sent += n, queued -= n
+ *        ─▸ the queue (elsewhere, kernel full) ─┘
+ *
+ * Offered and queued are counted when the message is accepted; sent when the kernel has taken its
+ * last byte; never both halves outside one update. */
+#include "net/conn.h"
+
+#include "base/check.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+	VECTORS = 64,
+	ROUNDS = 4,               /* writes to one connection in a row, before others have their turn */
+	JOIN_MOST = 16 * 1024,    /* many short pieces leave as one copy rather than as many vectors */
+};
+
+static size_t size_of(const struct crew__out *out)
+{
+	return out->head.len + out->body.len + out->tail.len;
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+static void count_accepted(crew_conn *c, size_t bytes)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__record *r = c->record;
+	if (r->bytes_queued == 0)
+		r->queued_since = crew__net_now(c->net);
+	crew__slab_begin(s);
+	s->messages_offered++;
+	s->messages_queued++;
+	s->bytes_queued += bytes;
+	r->messages_queued++;
+	r->bytes_queued += bytes;
+	crew__slab_end(s);
+}
+
+/* Bytes of no message. */
+static void count_control(crew_conn *c, size_t bytes)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	if (c->record->bytes_queued == 0)
+		c->record->queued_since = crew__net_now(c->net);
+	crew__slab_begin(s);
+	s->bytes_queued += bytes;
+	c->record->bytes_queued += bytes;
+	crew__slab_end(s);
+}
+
+/* The kernel took `bytes`, and with them the last byte of `messages`. */
+static void settle(crew_conn *c, size_t bytes, uint32_t messages)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__record *r = c->record;
+	crew__slab_begin(s);
+	s->messages_sent += messages;
+	s->messages_queued -= messages;
+	s->bytes_queued -= bytes;
+	s->bytes_out += bytes;
+	r->messages_queued -= messages;
+	r->bytes_queued -= bytes;
+	r->bytes_out += bytes;
+	crew__slab_end(s);
+	r->last_out = crew__net_now(c->net);
+}
+
+static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
+{
+	struct crew__untold *untold = &c->net->untold[c->slot];
+	untold->messages[reason] += (uint32_t)messages;
+	untold->bytes[reason] += bytes;
+	/* on_error that sends into a full queue again must not keep the loop turning: what it loses is
+	 * told when the connection is next looked at for another reason. */
+	if (c->told_turn == c->net->turn && (c->told & (1u << reason)))
+		c->flags |= CREW__C_TELL_LOSS;
+	else
+		crew__conn_agenda(c, CREW__C_TELL_LOSS);
+}
+
+/* A message that was not accepted: offered and failed in one update. */
+static void lose_offered(crew_conn *c, crew_reason reason, size_t bytes)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	crew__slab_begin(s);
+	s->messages_offered++;
+	s->send_fail++;
+	(*crew__slab_fail(s, reason))++;
+	c->record->send_fail++;
+	c->net->stats.cold[c->slot].fail[reason]++;
+	crew__slab_end(s);
+	note_untold(c, reason, 1, bytes);
+}
+
+void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes)
+{
+	if (c) {
+		lose_offered(c, CREW_LOST_CLOSED, bytes);
+		return;
+	}
+	struct crew__slab *s = net->stats.slab;
+	crew__slab_begin(s);
+	s->messages_offered++;
+	s->send_fail++;
+	s->fail_closed++;
+	crew__slab_end(s);
+}
+
+int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes)
+{
+	lose_offered(c, CREW_LOST_MEMORY, bytes);
+	return -ENOMEM;
+}
+
+void crew__net_count_invalid(struct crew__net *net)
+{
+	net->stats.slab->send_invalid++;
+}
+
+/* Why messages are lost that wait when a connection ends for that reason. */
+static crew_reason loss_at(crew_end_reason end)
+{
+	switch (end) {
+	case CREW_END_PEER:
+	case CREW_END_RESET:
+		return CREW_LOST_RESET;
+	case CREW_END_HANDSHAKE:
+		return CREW_LOST_HANDSHAKE;
+	case CREW_END_DEADLINE:
+		return CREW_LOST_DEADLINE;
+	case CREW_END_FULL:
+		return CREW_LOST_FULL;
+	case CREW_END_MEMORY:
+		return CREW_LOST_MEMORY;
+	default:
+		return CREW_LOST_ABORTED;
+	}
+}
+
+void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
+{
+	struct crew__net *net = c->net;
+	struct crew__slab *s = net->stats.slab;
+	struct crew__record *r = c->record;
+	if (net->current == c) {
+		net->cork.len = 0;
+		net->cork.messages = 0;
+	}
+	crew__queue_drop(&c->queue, &net->pieces);
+	uint32_t messages = r->messages_queued;
+	uint64_t bytes = r->bytes_queued;
+	crew_reason reason = loss_at(end);
+	crew__slab_begin(s);
+	s->messages_queued -= messages;
+	s->bytes_queued -= bytes;
+	s->send_fail += messages;
+	*crew__slab_fail(s, reason) += messages;
+	r->messages_queued = 0;
+	r->bytes_queued = 0;
+	r->send_fail += messages;
+	net->stats.cold[c->slot].fail[reason] += messages;
+	crew__slab_end(s);
+	if (messages > 0)
+		note_untold(c, reason, messages, bytes);
+}
+
+/* ---- to the kernel ------------------------------------------------------------------------- */
+
+/* Bytes taken (0: the kernel is full), or -1 when the connection broke; it is CLOSED then. */
+static ssize_t write_vectors(crew_conn *c, struct iovec *vectors, size_t count)
+{
+	ssize_t n;
+	do {
+		if (count == 1) {
+			n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+		} else {
+			struct msghdr message = { .msg_iov = vectors, .msg_iovlen = count };
+			n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+		}
+	} while (n < 0 && errno == EINTR);
+	if (crew__likely(n >= 0))
+		return n;
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+		return 0;
+	crew__conn_broken(c, c->flags & CREW__C_PEER_ENDED ? CREW_END_PEER : CREW_END_RESET);
+	return -1;
+}
+
+static void kernel_is_full(crew_conn *c)
+{
+	c->flags |= CREW__C_WRITING | CREW__C_BACKLOG;
+	c->asked_turn = c->net->turn;
+	crew__conn_watch(c);
+	crew__conn_deadline(c, crew__net_now(c->net) + 100);
+}
+
+/* Keep what the kernel did not take of the cork: `taken` bytes of it have left. */
+static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
+{
+	struct crew__net *net = c->net;
+	size_t at = taken;
+	for (uint32_t i = first_message; i < net->cork.messages; i++) {
+		size_t end = net->cork.ends[i];
+		int error = crew__queue_copy(&c->queue, net->cork.data + at, end - at, true);
+		if (error)
+			return error;
+		at = end;
+	}
+	return crew__queue_copy(&c->queue, net->cork.data + at, net->cork.len - at, false);
+}
+
+void crew__net_flush_cork(struct crew__net *net)
+{
+	crew_conn *c = net->current;
+	if (net->cork.len == 0)
+		return;
+	struct iovec all = { .iov_base = net->cork.data, .iov_len = net->cork.len };
+	ssize_t n = write_vectors(c, &all, 1);
+	if (n < 0)
+		return;
+	uint32_t messages = net->cork.messages;
+	if (crew__likely((size_t)n == net->cork.len)) {
+		net->cork.len = 0;
+		net->cork.messages = 0;
+		settle(c, (size_t)n, messages);
+		return;
+	}
+	messages = 0;
+	while (messages < net->cork.messages && net->cork.ends[messages] <= (size_t)n)
+		messages++;
+	int error = keep_cork(c, (size_t)n, messages);
+	net->cork.len = 0;
+	net->cork.messages = 0;
+	settle(c, (size_t)n, messages);
+	if (error)
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else
+		kernel_is_full(c);
+}
+
+/* Many short pieces (a burst of broadcasts) cost less as one copy than as many vectors. */
+static size_t join(struct crew__net *net, struct iovec *vectors, size_t count, size_t bytes)
+{
+	if (count < 2 || bytes > JOIN_MOST || net->cork.len > 0)
+		return count;
+	char *at = net->cork.data;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(at, vectors[i].iov_base, vectors[i].iov_len);
+		at += vectors[i].iov_len;
+	}
+	vectors[0] = (struct iovec){ .iov_base = net->cork.data, .iov_len = bytes };
+	return 1;
+}
+
+/* What has become true because the queue got shorter. */
+static void after_flush(crew_conn *c)
+{
+	uint64_t queued = c->record->bytes_queued;
+	size_t limit = c->net->limits.max_send_buffer;
+	if (queued < limit)
+		crew__conn_clear(c, CREW__C_FULL);
+	if (queued * 2 <= limit) {
+		if (c->flags & CREW__C_HELD)
+			crew__conn_go_on_reading(c, CREW__C_HELD);
+		if (c->pipe_from && (c->pipe_from->flags & CREW__C_PIPE_FULL))
+			crew__conn_go_on_reading(c->pipe_from, CREW__C_PIPE_FULL);
+	}
+	if (!crew__queue_empty(&c->queue))
+		return;
+	if (c->flags & CREW__C_WRITING) {
+		crew__conn_clear(c, CREW__C_WRITING);
+		crew__conn_watch(c);
+	}
+	if (c->flags & CREW__C_BACKLOG) {
+		crew__conn_clear(c, CREW__C_BACKLOG);
+		if (c->record->state <= CREW__CONN_OPEN)
+			crew__conn_agenda(c, CREW__C_TELL_DRAIN);
+	}
+}
+
+void crew__conn_flush(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	if (net->current == c)
+		crew__net_flush_cork(net);
+	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
+		struct iovec vectors[VECTORS];
+		size_t bytes;
+		size_t count = crew__queue_gather(&c->queue, vectors, VECTORS, &bytes);
+		count = join(net, vectors, count, bytes);
+		ssize_t n = write_vectors(c, vectors, count);
+		if (n < 0)
+			return;
+		settle(c, (size_t)n, crew__queue_consume(&c->queue, &net->pieces, (size_t)n));
+		if ((size_t)n < bytes) {
+			kernel_is_full(c);
+			break;
+		}
+	}
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	after_flush(c);
+	if (!crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING))
+		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+/* Before refusing, the kernel is asked once more; a full one once a turn. */
+static bool still_full(crew_conn *c)
+{
+	if (!(c->flags & CREW__C_WRITING) || c->asked_turn != c->net->turn) {
+		c->asked_turn = c->net->turn;
+		crew__conn_flush(c);
+	}
+	return c->record->bytes_queued >= c->net->limits.max_send_buffer;
+}
+
+/* ---- the three ways ------------------------------------------------------------------------ */
+
+static void cork_bytes(struct crew__net *net, crew_bytes bytes)
+{
+	if (bytes.len == 0)
+		return;
+	memcpy(net->cork.data + net->cork.len, bytes.data, bytes.len);
+	net->cork.len += (uint32_t)bytes.len;
+}
+
+static void cork(struct crew__net *net, const struct crew__out *out)
+{
+	cork_bytes(net, out->head);
+	cork_bytes(net, out->body);
+	cork_bytes(net, out->tail);
+	net->cork.ends[net->cork.messages++] = net->cork.len;
+}
+
+/* Append the part of `bytes` behind the first `*skip` of them. */
+static int queue_part(crew_conn *c, crew_bytes bytes, size_t *skip, bool last)
+{
+	size_t left_out = crew__min(*skip, bytes.len);
+	*skip -= left_out;
+	if (left_out == bytes.len)
+		return 0;
+	return crew__queue_copy(&c->queue, bytes.data + left_out, bytes.len - left_out, last);
+}
+
+static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
+{
+	bool last = out->tail.len == 0;
+	if (out->hold == CREW__HOLD_COPY || *skip >= out->body.len)
+		return queue_part(c, out->body, skip, last);
+	int error = crew__queue_refer(&c->queue, &c->net->pieces, out->body.data, out->body.len, *skip,
+		last, out->release, out->arg);
+	*skip = 0;
+	out->referred = !error;
+	return error;
+}
+
+/* Queue what is left of a message of which `skip` bytes are in the kernel already: all or nothing. */
+static int queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
+{
+	struct crew__queue_mark mark = crew__queue_mark(&c->queue);
+	int error = queue_part(c, out->head, &skip, out->body.len == 0 && out->tail.len == 0);
+	if (!error)
+		error = queue_body(c, out, &skip);
+	if (!error)
+		error = queue_part(c, out->tail, &skip, true);
+	if (error) {
+		crew__queue_rollback(&c->queue, &c->net->pieces, &mark);
+		out->referred = false;
+	}
+	return error;
+}
+
+static size_t add_vector(struct iovec *vectors, size_t count, crew_bytes bytes)
+{
+	if (bytes.len == 0)
+		return count;
+	vectors[count] = (struct iovec){ (void *)(uintptr_t)bytes.data, bytes.len };
+	return count + 1;
+}
+
+/* Straight from the caller's memory; the queue and the cork of `c` are empty. */
+static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
+{
+	struct iovec vectors[3];
+	size_t count = add_vector(vectors, 0, out->head);
+	count = add_vector(vectors, count, out->body);
+	count = add_vector(vectors, count, out->tail);
+	count_accepted(c, total);
+	ssize_t n = write_vectors(c, vectors, count);
+	if (n < 0)
+		return -ENOTCONN;
+	if ((size_t)n == total) {
+		settle(c, total, 1);
+		return 0;
+	}
+	int error = queue_rest(c, out, (size_t)n);
+	settle(c, (size_t)n, 0);
+	if (error) {
+		crew__conn_broken(c, CREW_END_MEMORY); /* the peer has a part: its stream cannot go on */
+		return error;
+	}
+	kernel_is_full(c);
+	return (int64_t)c->record->bytes_queued;
+}
+
+static int64_t enqueue(crew_conn *c, struct crew__out *out, size_t total)
+{
+	int error = queue_rest(c, out, 0);
+	if (error) {
+		lose_offered(c, CREW_LOST_MEMORY, total);
+		return error;
+	}
+	count_accepted(c, total);
+	if (!(c->flags & CREW__C_WRITING))
+		crew__conn_agenda(c, CREW__C_DIRTY);
+	return (int64_t)c->record->bytes_queued;
+}
+
+static bool empty_handed(const crew_conn *c)
+{
+	return crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
+}
+
+/* On its own event, with nothing queued: a small message joins the cork. False: it does not fit. */
+static bool corked(crew_conn *c, const struct crew__out *out, size_t total)
+{
+	struct crew__net *net = c->net;
+	bool fits = CREW__CORK_MOST - net->cork.len >= total && net->cork.messages < CREW__CORK_ENDS;
+	if (total >= CREW__DIRECT_LEAST || !fits)
+		return false;
+	count_accepted(c, total);
+	cork(net, out);
+	return true;
+}
+
+static int64_t accept_message(crew_conn *c, struct crew__out *out, size_t total)
+{
+	bool own = c->net->current == c;
+	if (own && empty_handed(c)) {
+		if (crew__likely(corked(c, out, total)))
+			return (int64_t)c->record->bytes_queued;
+		crew__net_flush_cork(c->net);
+		if (c->record->state == CREW__CONN_CLOSED) {
+			lose_offered(c, CREW_LOST_CLOSED, total);
+			return -ENOTCONN;
+		}
+	}
+	bool copies = out->hold == CREW__HOLD_COPY;
+	if (empty_handed(c) && (own || (copies && total >= CREW__DIRECT_LEAST)))
+		return send_now(c, out, total);
+	return enqueue(c, out, total);
+}
+
+static void reached_limit(crew_conn *c)
+{
+	if (!still_full(c) || (c->flags & CREW__C_FULL) || c->record->state > CREW__CONN_OPEN)
+		return;
+	c->flags |= CREW__C_FULL;
+	crew__conn_agenda(c, CREW__C_TELL_FULL);
+}
+
+/* A message without a byte (an empty one on a raw stream) has left as soon as it is accepted. */
+static int64_t send_nothing(crew_conn *c)
+{
+	count_accepted(c, 0);
+	settle(c, 0, 1);
+	return (int64_t)c->record->bytes_queued;
+}
+
+static bool closed_to_sends(const crew_conn *c)
+{
+	return c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING);
+}
+
+static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
+{
+	size_t limit = c->net->limits.max_send_buffer;
+	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) && still_full(c)) {
+		lose_offered(c, CREW_LOST_FULL, total);
+		return -ENOBUFS;
+	}
+	if (crew__unlikely(closed_to_sends(c))) {
+		lose_offered(c, CREW_LOST_CLOSED, total);
+		return -ENOTCONN;
+	}
+	if (crew__unlikely(total == 0))
+		return send_nothing(c);
+	int64_t queued = accept_message(c, out, total);
+	if (crew__likely(c->record->bytes_queued < limit))
+		return queued;
+	reached_limit(c);
+	return queued < 0 ? queued : (int64_t)c->record->bytes_queued;
+}
+
+int64_t crew__conn_send(crew_conn *c, struct crew__out *out)
+{
+	int64_t queued = offer(c, out, size_of(out));
+	if (out->release && !out->referred)
+		out->release((void *)(uintptr_t)out->body.data, out->arg);
+	return queued;
+}
+
+int crew__conn_control(crew_conn *c, crew_bytes bytes)
+{
+	struct crew__net *net = c->net;
+	if (c->record->state == CREW__CONN_CLOSED || (c->flags & CREW__C_FINISHED))
+		return -ENOTCONN;
+	if (net->current == c && empty_handed(c) && CREW__CORK_MOST - net->cork.len >= bytes.len) {
+		count_control(c, bytes.len);
+		cork_bytes(net, bytes);
+		return 0;
+	}
+	if (net->current == c)
+		crew__net_flush_cork(net);
+	if (c->record->state == CREW__CONN_CLOSED)
+		return -ENOTCONN;
+	int error = crew__queue_copy(&c->queue, bytes.data, bytes.len, false);
+	if (error)
+		return error;
+	count_control(c, bytes.len);
+	if (!(c->flags & CREW__C_WRITING))
+		crew__conn_agenda(c, CREW__C_DIRTY);
+	return 0;
+}

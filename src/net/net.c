@@ -1,0 +1,238 @@
+#include "net/net.h"
+
+#include "base/check.h"
+#include "net/conn.h"
+#include "net/ip_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the turn's end ------------------------------------------------------------------------ */
+
+static void do_agenda_of(crew_conn *c)
+{
+	if (c->flags & CREW__C_DIRTY) {
+		crew__conn_clear(c, CREW__C_DIRTY);
+		if (!(c->flags & CREW__C_WRITING))
+			crew__conn_flush(c);
+	}
+	if (c->flags & CREW__C_FEED) {
+		crew__conn_clear(c, CREW__C_FEED);
+		crew__conn_feed(c);
+	}
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	crew__conn_tell(c);
+	crew__conn_advance(c);
+	crew__conn_watch(c);
+}
+
+/* What gets onto the agenda while it is worked through waits for the next turn, which then comes
+ * without waiting. */
+static bool on_turn_end(struct crew__turn_hook *hook)
+{
+	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
+	crew_conn *list = net->agenda;
+	net->agenda = NULL;
+	net->agenda_tail = &net->agenda;
+	while (list) {
+		crew_conn *c = list;
+		list = c->next_agenda;
+		c->on_agenda = false;
+		if (c->flags & CREW__C_DOOMED)
+			crew__conn_free(c);
+		else
+			do_agenda_of(c);
+	}
+	net->turn++;
+	return net->agenda != NULL;
+}
+
+/* ---- making and ending --------------------------------------------------------------------- */
+
+static int allocate(struct crew__net *net)
+{
+	size_t slots = net->stats.slots;
+	net->slots = calloc(slots, sizeof(crew_conn *));
+	net->free_slots = calloc(slots, sizeof(uint32_t));
+	net->uses = calloc(slots, sizeof(uint32_t));
+	net->untold = calloc(slots, sizeof(struct crew__untold));
+	net->cork.data = malloc(CREW__CORK_MOST);
+	net->cork.ends = malloc(CREW__CORK_ENDS * sizeof(uint32_t));
+	net->read_buffer = malloc(CREW__READ_MOST);
+	bool all = net->slots && net->free_slots && net->uses && net->untold && net->cork.data &&
+		net->cork.ends && net->read_buffer;
+	return all ? 0 : -ENOMEM;
+}
+
+static void release(struct crew__net *net)
+{
+	crew__wheel_free(net->wheel);
+	crew__ip_table_free(net->ips);
+	crew__piece_pool_fini(&net->pieces);
+	free(net->slots);
+	free(net->free_slots);
+	free(net->uses);
+	free(net->untold);
+	free(net->cork.data);
+	free(net->cork.ends);
+	free(net->read_buffer);
+}
+
+int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
+{
+	*net = (struct crew__net){
+		.loop = plan->loop,
+		.ops = plan->ops,
+		.owner = plan->owner,
+		.limits = plan->limits,
+		.ext_size = plan->ext_size,
+		.stats = plan->stats,
+		.protocol = plan->protocol,
+		.transport = plan->transport,
+		.hook.fn = on_turn_end,
+		.turn = 1,
+	};
+	net->agenda_tail = &net->agenda;
+	int error = allocate(net);
+	if (!error)
+		error = crew__wheel_new(net->loop, net->stats.began_ns, crew__conn_on_wheel, net, &net->wheel);
+	if (!error && net->limits.max_connections_per_ip > 0)
+		error = crew__ip_table_new(net->stats.slots, &net->ips);
+	if (error) {
+		release(net);
+		return error;
+	}
+	crew__loop_add_hook(net->loop, &net->hook);
+	return 0;
+}
+
+void crew__net_fini(struct crew__net *net)
+{
+	for (uint32_t slot = 0; slot < net->slots_high; slot++)
+		if (net->slots[slot])
+			crew__conn_abort(net->slots[slot], CREW_END_DRAIN);
+	while (net->agenda)
+		on_turn_end(&net->hook);
+	crew__loop_remove_hook(net->loop, &net->hook);
+	release(net);
+}
+
+/* ---- slots --------------------------------------------------------------------------------- */
+
+static bool take_slot(struct crew__net *net, uint32_t *ret_slot)
+{
+	if (net->free_count > 0) {
+		*ret_slot = net->free_slots[--net->free_count];
+		return true;
+	}
+	if (net->slots_high == net->stats.slots)
+		return false;
+	*ret_slot = net->slots_high++;
+	atomic_store_explicit(&net->stats.slab->slots_high, net->slots_high, memory_order_relaxed);
+	return true;
+}
+
+static uint64_t new_id(struct crew__net *net, uint32_t slot)
+{
+	if (++net->uses[slot] == 0)
+		net->uses[slot] = 1;
+	return (uint64_t)(net->stats.life & 0xfff) << 52 | (uint64_t)slot << 32 | net->uses[slot];
+}
+
+static void fill_record(struct crew__net *net, uint32_t slot,
+	const struct crew__record_address *remote, const struct crew__record_address *local)
+{
+	static const struct crew__record_address nowhere;
+	struct crew__record *r = &net->stats.records[slot];
+	uint32_t now = crew__net_now(net);
+	memset(r, 0, sizeof(*r));
+	r->last_in = now;
+	r->last_out = now;
+	r->opened = now;
+	r->state = CREW__CONN_HANDSHAKE;
+	r->protocol = net->protocol;
+	r->transport = net->transport;
+	r->end = CREW_END_REASONS;
+	net->stats.cold[slot] = (struct crew__record_cold){
+		.remote = remote ? *remote : nowhere,
+		.local = local ? *local : nowhere,
+	};
+}
+
+static void count_opened(struct crew__net *net, uint32_t slot)
+{
+	struct crew__slab *s = net->stats.slab;
+	crew__slab_begin(s);
+	s->connections++;
+	s->connections_total++;
+	atomic_store_explicit(&net->stats.records[slot].id, new_id(net, slot), memory_order_relaxed);
+	crew__slab_end(s);
+}
+
+int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
+	const struct crew__record_address *local)
+{
+	uint32_t slot;
+	if (!take_slot(net, &slot)) {
+		close(take_fd);
+		return -EMFILE;
+	}
+	fill_record(net, slot, remote, local);
+	crew_conn *c = crew__conn_new(net, take_fd, slot);
+	if (!c) {
+		net->free_slots[net->free_count++] = slot;
+		close(take_fd);
+		return -ENOMEM;
+	}
+	net->slots[slot] = c;
+	count_opened(net, slot);
+	crew_conn *outer = net->current;
+	crew__must(!outer);
+	net->current = c;
+	net->ops->on_accepted(c);
+	crew__conn_finish_event(c);
+	return 0;
+}
+
+crew_conn *crew__net_find(const struct crew__net *net, uint64_t id)
+{
+	uint32_t slot = (uint32_t)(id >> 32) & 0xfffffu;
+	if (id >> 52 != (net->stats.life & 0xfff) || slot >= net->slots_high || !net->slots[slot])
+		return NULL;
+	return net->stats.records[slot].id == id ? net->slots[slot] : NULL;
+}
+
+uint32_t crew__net_now(const struct crew__net *net)
+{
+	return crew__wheel_now(net->wheel);
+}
+
+/* ---- for tests ----------------------------------------------------------------------------- */
+
+void crew__net_check(const struct crew__net *net)
+{
+	const struct crew__slab *s = net->stats.slab;
+	uint64_t bytes = 0, messages = 0, connections = 0, failed = 0, closed = 0;
+	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+		const crew_conn *c = net->slots[slot];
+		crew__must((c != NULL) == (net->stats.records[slot].id != 0));
+		if (!c)
+			continue;
+		crew__conn_check(c);
+		bytes += c->record->bytes_queued;
+		messages += c->record->messages_queued;
+		connections++;
+	}
+	for (unsigned i = 0; i < CREW_LOST_REASONS; i++)
+		failed += (&s->fail_closed)[i];
+	for (unsigned i = 0; i < CREW_END_REASONS; i++)
+		closed += (&s->close_peer)[i];
+	crew__must(s->bytes_queued == bytes && s->messages_queued == messages);
+	crew__must(s->connections == connections);
+	crew__must(s->messages_offered ==
+		s->messages_sent + s->messages_queued + s->messages_replaced + s->send_fail);
+	crew__must(s->send_fail == failed);
+	crew__must(s->connections_total == s->connections + closed);
+}

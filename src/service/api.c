@@ -1,0 +1,273 @@
+/* api.c - the public calls on connections and workers that are no sends. */
+#include "service/inner.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/address.h"
+#include "proto/utf8.h"
+#include "stats/segment.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The worker of this thread's loop, for calls that name none. */
+static crew_worker *any_worker(void)
+{
+	if (crew__here.current)
+		return crew__here.current;
+	return crew__here.count > 0 ? crew__here.workers[0] : NULL;
+}
+
+crew_bytes crew_str(const char *string)
+{
+	return (crew_bytes){ string, string ? strlen(string) : 0 };
+}
+
+/* ---- a connection -------------------------------------------------------------------------- */
+
+static bool is_open(const crew_conn *c)
+{
+	return c && c->record->state <= CREW__CONN_OPEN;
+}
+
+uint64_t crew_id(const crew_conn *c)
+{
+	return c ? c->record->id : 0;
+}
+
+crew_conn *crew_find(uint64_t id)
+{
+	for (unsigned i = 0; i < crew__here.count; i++) {
+		crew_conn *c = crew__net_find(&crew__here.workers[i]->net, id);
+		if (c)
+			return c;
+	}
+	return NULL;
+}
+
+void *crew_data(crew_conn *c)
+{
+	if (!c || crew__worker_of(c)->service->conn_size == 0)
+		return NULL;
+	return c->ext + crew__worker_of(c)->data_at;
+}
+
+void *crew_protocol_state(crew_conn *c)
+{
+	if (!c || !crew__worker_of(c)->service->protocol)
+		return NULL;
+	return c->ext + crew__worker_of(c)->state_at;
+}
+
+void *crew_scratch(crew_conn *c, size_t size)
+{
+	if (!c || size > CREW__SEND_MOST)
+		return NULL;
+	struct crew__buf *scratch = &crew__worker_of(c)->scratch;
+	return crew__buf_reserve(scratch, size) < 0 ? NULL : scratch->data;
+}
+
+crew_worker *crew_worker_of(const crew_conn *c)
+{
+	return c ? crew__worker_of(c) : NULL;
+}
+
+const crew_service *crew_service_of(const crew_conn *c)
+{
+	return c ? crew__worker_of(c)->service : NULL;
+}
+
+size_t crew_queued(const crew_conn *c)
+{
+	return c ? c->record->bytes_queued : 0;
+}
+
+static size_t no_address(char *text, size_t size)
+{
+	if (size > 0)
+		text[0] = '\0';
+	return 0;
+}
+
+size_t crew_remote(const crew_conn *c, char *text, size_t size)
+{
+	if (!c)
+		return no_address(text, size);
+	return crew__address_text(&c->net->stats.cold[c->slot].remote, text, size);
+}
+
+size_t crew_local(const crew_conn *c, char *text, size_t size)
+{
+	if (!c)
+		return no_address(text, size);
+	return crew__address_text(&c->net->stats.cold[c->slot].local, text, size);
+}
+
+int crew_pause(crew_conn *c)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	crew__conn_stop_reading(c, CREW__C_PAUSED);
+	return 0;
+}
+
+int crew_resume(crew_conn *c)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	crew__conn_go_on_reading(c, CREW__C_PAUSED);
+	return 0;
+}
+
+int crew_pipe(crew_conn *from, crew_conn *to)
+{
+	if (!from)
+		return -ENOTCONN;
+	return crew__conn_pipe(from, to);
+}
+
+int crew_finish(crew_conn *c)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	if (c->record->protocol == CREW__WS)
+		return crew_close(c);
+	return crew__conn_finish(c);
+}
+
+int crew_close(crew_conn *c)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	crew__conn_close(c, CREW_END_APP);
+	return 0;
+}
+
+int crew_close_with(crew_conn *c, int code, crew_bytes reason)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	bool text = (reason.data || reason.len == 0) && reason.len <= CREW__WS_CONTROL_MAX - 2;
+	if (code < 0 || !crew__ws_code_valid((unsigned)code) || !text || !crew__utf8_valid(reason))
+		return -EINVAL;
+	crew_worker *w = crew__worker_of(c);
+	w->closing_code = code;
+	w->closing_reason = reason;
+	crew__conn_close(c, CREW_END_APP);
+	w->closing_code = 0;
+	w->closing_reason = (crew_bytes){ NULL, 0 };
+	return 0;
+}
+
+int crew_abort(crew_conn *c)
+{
+	if (!c || c->record->state == CREW__CONN_CLOSED)
+		return -ENOTCONN;
+	crew__conn_abort(c, CREW_END_APP);
+	return 0;
+}
+
+crew_end_reason crew_close_reason(const crew_conn *c)
+{
+	return c ? (crew_end_reason)c->record->end : CREW_END_REASONS;
+}
+
+/* ---- a worker ------------------------------------------------------------------------------ */
+
+const crew_service *crew_worker_service(const crew_worker *w)
+{
+	return w ? w->service : NULL;
+}
+
+unsigned crew_worker_id(const crew_worker *w)
+{
+	return w ? w->id : 0;
+}
+
+unsigned crew_worker_generation(const crew_worker *w)
+{
+	return w ? w->generation : 0;
+}
+
+size_t crew_worker_connections(const crew_worker *w)
+{
+	return w ? w->net.stats.slab->connections : 0;
+}
+
+void crew_worker_recycle(crew_worker *w)
+{
+	if (w && w->plan.recycle)
+		w->plan.recycle(w->plan.arg, w);
+}
+
+uint64_t crew_worker_counter(const crew_worker *w, const char *name)
+{
+	uint64_t value = 0;
+	if (!w || !name || !crew__slab_value(w->net.stats.slab, w->counters, name, &value))
+		return 0;
+	return value;
+}
+
+uint64_t crew_service_counter(const crew_service *service, const char *name)
+{
+	crew_worker *w = any_worker();
+	if (!w || !service || !name || !w->plan.service_counter)
+		return 0;
+	return w->plan.service_counter(w->plan.arg, service, name);
+}
+
+void crew_count(crew_worker *w, unsigned index, int64_t n)
+{
+	if (!w || index >= CREW_MAX_COUNTERS || !w->counters)
+		return;
+	for (unsigned i = 0; i <= index; i++)
+		if (!w->counters[i].name)
+			return;
+	w->net.stats.slab->app[index] += (uint64_t)n;
+}
+
+uint64_t crew_now_ms(void)
+{
+	crew_worker *w = any_worker();
+	return (w ? crew__loop_ns(w->plan.loop) : crew__clock_ns()) / CREW__NS_PER_MS;
+}
+
+void crew_log(crew_level level, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	crew__log_v(level, format, arguments);
+	va_end(arguments);
+}
+
+/* ---- from other threads -------------------------------------------------------------------- */
+
+struct post {
+	crew_worker *worker;
+	void (*fn)(crew_worker *w, void *arg);
+	void *arg;
+};
+
+static void run_post(void *arg)
+{
+	struct post post = *(struct post *)arg;
+	free(arg);
+	struct crew__entered before = crew__enter(post.worker, CREW__CB_POST);
+	post.fn(post.worker, post.arg);
+	crew__leave(post.worker, before);
+}
+
+int crew_post(crew_worker *w, void (*fn)(crew_worker *w, void *arg), void *arg)
+{
+	if (!w || !fn)
+		return -EINVAL;
+	struct post *post = malloc(sizeof(*post));
+	if (!post)
+		return -ENOMEM;
+	*post = (struct post){ w, fn, arg };
+	int error = crew__loop_post(w->plan.loop, run_post, post);
+	if (error)
+		free(post);
+	return error;
+}

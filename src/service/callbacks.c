@@ -1,0 +1,185 @@
+/* callbacks.c - from what connections and protocols report to the program's own functions. */
+#include "service/inner.h"
+
+#include "net/address.h"
+
+#include <stdlib.h>
+
+static void on_accepted(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (w->kind == CREW__WS) {
+		crew__conn_deadline(c, c->record->opened + w->handshake_timeout);
+		return;
+	}
+	crew__conn_opened(c);
+	if (w->service->protocol && w->service->protocol->on_open) {
+		struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
+		w->service->protocol->on_open(c);
+		crew__leave(w, before);
+	}
+	crew__service_open(c);
+}
+
+void crew__service_open(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew__side(c)->shown = true;
+	if (!w->service->on_open || c->record->state > CREW__CONN_OPEN)
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_OPEN);
+	w->service->on_open(c);
+	crew__leave(w, before);
+}
+
+static size_t on_data(crew_conn *c, char *data, size_t len)
+{
+	switch (c->record->protocol) {
+	case CREW__HTTP:
+		return crew__http_data(c, data, len);
+	case CREW__WS:
+		return crew__ws_data(c, data, len);
+	default:
+		return crew__stream_data(c, data, len);
+	}
+}
+
+/* What flows into another connection: refused there only if that one has gone or is full, which
+ * back-pressure prevents for all but its last message. */
+static void pipe_message(crew_conn *from, crew_msg msg)
+{
+	crew_conn *to = from->pipe_to;
+	size_t limit = to->net->limits.max_send_buffer;
+	crew__service_send(to, msg.body, msg.kind);
+	if (crew__likely(to->record->bytes_queued * 2 <= limit))
+		return;
+	crew__conn_flush(to);
+	if (from->pipe_to == to && to->record->bytes_queued * 2 > limit)
+		crew__conn_stop_reading(from, CREW__C_PIPE_FULL);
+}
+
+void crew__service_message(crew_conn *c, crew_msg msg)
+{
+	crew_worker *w = crew__worker_of(c);
+	w->net.stats.slab->total_request++;
+	if (crew__unlikely(c->pipe_to)) {
+		pipe_message(c, msg);
+		return;
+	}
+	if (!w->service->on_message)
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_MESSAGE);
+	w->answering = c;
+	w->answer_kind = msg.kind;
+	w->service->on_message(c, msg);
+	w->answering = NULL;
+	crew__leave(w, before);
+}
+
+static void on_end(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (c->pipe_to) {
+		crew__conn_finish(c->pipe_to);
+		return;
+	}
+	bool stream = c->record->protocol != CREW__HTTP && c->record->protocol != CREW__WS;
+	if (!stream || !w->service->on_end) {
+		bool handshaking = c->record->state == CREW__CONN_HANDSHAKE;
+		crew__conn_close(c, handshaking ? CREW_END_HANDSHAKE : CREW_END_PEER);
+		return;
+	}
+	struct crew__entered before = crew__enter(w, CREW__CB_END);
+	w->service->on_end(c);
+	crew__leave(w, before);
+}
+
+static bool on_closing(crew_conn *c)
+{
+	return c->record->protocol == CREW__WS && crew__ws_closing(c);
+}
+
+static void on_notice(crew_conn *c, enum crew__notice notice)
+{
+	crew_worker *w = crew__worker_of(c);
+	bool full = notice == CREW__NOTICE_FULL;
+	void (*fn)(crew_conn *) = full ? w->service->on_full : w->service->on_drain;
+	if (!fn)
+		return;
+	struct crew__entered before = crew__enter(w, full ? CREW__CB_FULL : CREW__CB_DRAIN);
+	fn(c);
+	crew__leave(w, before);
+}
+
+static void on_loss(crew_conn *c, const crew_loss *loss)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (!w->service->on_error)
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_ERROR);
+	w->service->on_error(c, loss);
+	crew__leave(w, before);
+}
+
+static void on_closed(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (crew__side(c)->shown && w->service->on_close) {
+		struct crew__entered before = crew__enter(w, CREW__CB_CLOSE);
+		w->service->on_close(c);
+		crew__leave(w, before);
+	}
+	if (w->service->protocol && w->service->protocol->on_close) {
+		struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
+		w->service->protocol->on_close(c);
+		crew__leave(w, before);
+	}
+	if (c->record->protocol == CREW__WS)
+		crew__ws_fini(&crew__side(c)->ws.codec);
+	crew__worker_conn_gone(w);
+}
+
+static uint32_t on_deadline(crew_conn *c, uint32_t now)
+{
+	switch (c->record->protocol) {
+	case CREW__HTTP:
+		return crew__http_deadline(c, now);
+	case CREW__WS:
+		return crew__ws_deadline(c, now);
+	default:
+		return CREW__WHEEL_OUT;
+	}
+}
+
+const struct crew__conn_ops crew__service_ops = {
+	.on_accepted = on_accepted,
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_closing = on_closing,
+	.on_notice = on_notice,
+	.on_loss = on_loss,
+	.on_closed = on_closed,
+	.on_deadline = on_deadline,
+};
+
+void crew__service_violation(crew_conn *c, int code, const char *what)
+{
+	crew_worker *w = crew__worker_of(c);
+	uint32_t left_out;
+	char peer[80];
+	if (crew__log_allowed(&w->protocol_log, 5, &left_out)) {
+		crew__address_text(&w->net.stats.cold[c->slot].remote, peer, sizeof(peer));
+		crew__log(CREW_INFO, "%s: %s broke the protocol: %s; connection %016llx ends "
+			"(%u such lines left out)", w->service->name, peer, what,
+			(unsigned long long)c->record->id, left_out);
+	}
+	w->closing_code = code;
+	crew__conn_close(c, CREW_END_PROTOCOL);
+	w->closing_code = 0;
+}
+
+bool crew__conn_is_member(const crew_conn *c)
+{
+	bool handshaken = crew__worker_of(c)->kind != CREW__WS || c->record->protocol == CREW__WS;
+	return c->record->state == CREW__CONN_OPEN && handshaken;
+}

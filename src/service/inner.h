@@ -1,0 +1,172 @@
+/* inner.h - what the files of this layer share: the worker, and what each connection carries for
+ * its protocol. Not for other layers (worker.h is).
+ *
+ * Behind every connection (crew_conn.ext) stands its protocol's side, then the state of a protocol
+ * of the program's own, then the program's conn_size bytes. */
+#ifndef CREW_SERVICE_INNER_H
+#define CREW_SERVICE_INNER_H
+
+#include "base/check.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "proto/http1.h"
+#include "proto/ws.h"
+#include "service/worker.h"
+
+#define CREW__WORKER_MAGIC 0x776f726bu
+
+enum {
+	CREW__CLOSE_NORMAL = 1000,
+	CREW__CLOSE_GOING_AWAY = 1001,
+	CREW__CLOSE_NO_STATUS = 1005, /* stands for a close frame without a code */
+	CREW__RESPONSE_HEAD_MOST = 16 * 1024,
+	CREW__SEND_MOST = 1024 * 1024 * 1024, /* one message, so that sizes fit where they are kept */
+};
+
+/* A connection that speaks HTTP: a service's own, or a WebSocket's before its handshake. */
+struct crew__http_side {
+	struct crew__http1 parser;
+	uint32_t began;   /* hundredths: when the first byte of an unfinished request came; 0: none */
+	uint8_t version;  /* of the request in hand: 10 or 11 */
+	bool awaiting;    /* a request waits for its answer */
+	bool head_only;
+	bool keep_alive;
+};
+
+/* A connection that speaks WebSocket. */
+struct crew__ws_side {
+	struct crew__ws codec;
+	uint64_t ping_mark;  /* bytes_out at which the last ping has left our queue */
+	uint32_t ping_at;    /* hundredths: when it was sent, or seen to have passed; 0: none is out */
+	bool ping_passed;    /* it has left our queue and the kernel's */
+	bool closed_by_peer;
+};
+
+struct crew__side {
+	bool shown; /* the program has seen it: on_close is due */
+	union {
+		struct crew__http_side http;
+		struct crew__ws_side ws;
+		uint32_t scanned; /* text: how far the line's end was looked for */
+	};
+};
+
+/* Where a worker is on its way out. */
+enum crew__leaving { CREW__STAYS, CREW__WAITS, CREW__CLOSES, CREW__GONE };
+
+struct crew__user_timers;
+
+struct crew_worker {
+	uint32_t magic;
+	unsigned id, generation;
+	struct crew__net net;
+	const crew_service *service;
+	const struct crew__service_settings *settings;
+	const crew_counter *counters;
+	struct crew__worker_plan plan; /* listen_fds are not valid after crew__worker_new */
+
+	struct crew__listener **listeners;
+	size_t listener_count;
+
+	enum crew__protocol_kind kind;     /* of the scheme: HTTP, WS (which begins as HTTP), ... */
+	size_t state_at, data_at;          /* offsets in ext of the protocol's state and the program's */
+	uint32_t handshake_timeout, heartbeat; /* hundredths */
+	size_t max_message;
+
+	struct crew__http1_request request; /* the one being looked at */
+	uint64_t date_second;
+	char date[30];
+	struct crew__buf scratch;
+
+	crew_conn *answering;    /* whose on_message runs, and the kind of the message */
+	crew_kind answer_kind;
+	int closing_code;        /* what on_closing is to say */
+	crew_bytes closing_reason;
+	struct crew__log_rate protocol_log;
+
+	struct crew__user_timers *timers;
+	struct crew__turn_hook hook;
+
+	enum crew__leaving leaving;
+	struct crew__worker_stop stop;
+	struct crew__timer stop_timer;
+};
+
+static inline crew_worker *crew__worker_of(const crew_conn *c)
+{
+	return c->net->owner;
+}
+
+static inline struct crew__side *crew__side(crew_conn *c)
+{
+	return (struct crew__side *)(void *)c->ext;
+}
+
+/* The workers of this process (one, or all of --single), and whose callback runs. */
+struct crew__here {
+	crew_worker *workers[CREW_MAX_SERVICES];
+	unsigned count;
+	crew_worker *current; /* NULL outside callbacks */
+};
+extern struct crew__here crew__here;
+
+/* Around every call into the program: who runs, and what `busy_in` shows. Calls may nest. */
+struct crew__entered {
+	crew_worker *worker;
+	uint32_t callback;
+};
+
+static inline struct crew__entered crew__enter(crew_worker *w, enum crew__callback callback)
+{
+	struct crew__slab *s = w->net.stats.slab;
+	struct crew__entered before = {
+		crew__here.current,
+		atomic_load_explicit(&s->callback, memory_order_relaxed),
+	};
+	crew__here.current = w;
+	atomic_store_explicit(&s->callback, (uint32_t)callback, memory_order_relaxed);
+	return before;
+}
+
+static inline void crew__leave(crew_worker *w, struct crew__entered before)
+{
+	atomic_store_explicit(&w->net.stats.slab->callback, before.callback, memory_order_relaxed);
+	crew__here.current = before.worker;
+}
+
+/* A whole message for the program, or for what the connection is piped into. */
+void crew__service_message(crew_conn *c, crew_msg msg);
+/* The connection is ready for the program: on_open. */
+void crew__service_open(crew_conn *c);
+/* The peer broke the protocol: count, log (rarely), close with this WebSocket code where there is
+ * one. `what` is a sentence. */
+void crew__service_violation(crew_conn *c, int code, const char *what);
+
+/* The protocols; each takes bytes and returns how many it is done with. */
+size_t crew__http_data(crew_conn *c, char *data, size_t len);
+uint32_t crew__http_deadline(crew_conn *c, uint32_t now);
+void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason);
+size_t crew__ws_data(crew_conn *c, char *data, size_t len);
+uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);
+bool crew__ws_closing(crew_conn *c);
+void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request);
+size_t crew__stream_data(crew_conn *c, char *data, size_t len);
+
+/* Offer a message of the program's, framed for the connection's protocol. */
+int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind);
+
+/* The functions that net calls. */
+extern const struct crew__conn_ops crew__service_ops;
+
+/* A connection has gone; is the worker done? */
+void crew__worker_conn_gone(crew_worker *w);
+/* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */
+bool crew__conn_is_member(const crew_conn *c);
+
+/* The program's watches end with the last worker of the process. */
+void crew__watches_free(struct crew__loop *loop);
+
+int crew__user_timers_new(crew_worker *w, struct crew__user_timers **ret_timers);
+void crew__user_timers_free(struct crew__user_timers *timers); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,398 @@
+/* send.c - the program's sends: checked, framed for the protocol, handed to the connection.
+ *
+ * A shared message keeps its encodings: the first protocol that needs a head gets it in the room
+ * before the bytes, so that a broadcast encodes once and each receiver refers to the same bytes; a
+ * second protocol (or kind) gets a copy of its own. */
+#include "service/inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEAD_ROOM = 16, TAIL_ROOM = 2 };
+
+/* ---- framing ------------------------------------------------------------------------------- */
+
+static int frame_length(crew_frame *frame)
+{
+	uint64_t whole = (uint64_t)frame->body.len + 4;
+	if (whole > UINT32_MAX)
+		return -EMSGSIZE;
+	for (int i = 0; i < 4; i++)
+		frame->room[i] = (char)(whole >> (24 - 8 * i));
+	frame->head = (crew_bytes){ frame->room, 4 };
+	return 0;
+}
+
+static void frame_websocket(crew_frame *frame, crew_kind kind)
+{
+	unsigned opcode = kind == CREW_BINARY ? CREW__WS_OP_BINARY : CREW__WS_OP_TEXT;
+	frame->head = (crew_bytes){ frame->room, crew__ws_header(frame->room, opcode, frame->body.len) };
+}
+
+static int frame_custom(crew_conn *c, crew_kind kind, crew_frame *frame)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (!w->service->protocol->encode)
+		return 0;
+	struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
+	int error = w->service->protocol->encode(c, kind, frame);
+	crew__leave(w, before);
+	return error;
+}
+
+/* Put head and tail around frame->body. 0, -EMSGSIZE, -EINVAL, -ENOMEM. */
+static inline int encode(crew_conn *c, crew_kind kind, crew_frame *frame)
+{
+	frame->head.len = 0;
+	frame->tail.len = 0;
+	switch (c->record->protocol) {
+	case CREW__WS:
+		frame_websocket(frame, kind);
+		return 0;
+	case CREW__TEXT:
+		frame->tail = CREW_BYTES("\n");
+		return 0;
+	case CREW__FRAME:
+		return frame_length(frame);
+	case CREW__CUSTOM:
+		return frame_custom(c, kind, frame);
+	case CREW__HTTP:
+		return -EINVAL; /* answers go by crew_reply() */
+	default:
+		return 0;
+	}
+}
+
+static size_t framed_size(const crew_frame *frame)
+{
+	return frame->head.len + frame->body.len + frame->tail.len;
+}
+
+/* ---- the one way to a connection ----------------------------------------------------------- */
+
+/* Whose counters tell of a send to nobody: the worker whose callback runs, else the first. */
+static struct crew__net *net_of_nobody(void)
+{
+	if (crew__here.current)
+		return &crew__here.current->net;
+	return crew__here.count > 0 ? &crew__here.workers[0]->net : NULL;
+}
+
+static int64_t lose_to_nobody(size_t bytes)
+{
+	struct crew__net *net = net_of_nobody();
+	if (net)
+		crew__net_lose_closed(net, NULL, bytes);
+	return -ENOTCONN;
+}
+
+static int64_t refuse(struct crew__net *net, int error)
+{
+	if (net)
+		crew__net_count_invalid(net);
+	return error;
+}
+
+static crew_kind kind_for(const crew_conn *c, crew_kind kind)
+{
+	if (kind != CREW_KIND_DEFAULT)
+		return kind;
+	const crew_worker *w = crew__worker_of(c);
+	return w->answering == c ? w->answer_kind : CREW_TEXT;
+}
+
+static bool is_valid(crew_bytes bytes, crew_kind kind)
+{
+	return (bytes.data || bytes.len == 0) && (unsigned)kind <= CREW_BINARY;
+}
+
+/* `out` says how the body is held; it is released in every case. */
+static inline int64_t send_framed(
+	crew_conn *c, crew_bytes bytes, crew_kind kind, struct crew__out *out)
+{
+	crew_frame frame;
+	int error = 0;
+	if (crew__unlikely(!is_valid(bytes, kind)))
+		error = -EINVAL;
+	else if (crew__unlikely(bytes.len > CREW__SEND_MOST))
+		error = -EMSGSIZE;
+	else if (crew__unlikely(!c))
+		error = -ENOTCONN;
+	if (crew__likely(!error)) {
+		frame.body = bytes;
+		error = encode(c, kind_for(c, kind), &frame);
+	}
+	if (crew__likely(!error)) {
+		bool replaced = frame.body.data != bytes.data;
+		out->head = frame.head;
+		out->body = frame.body;
+		out->tail = frame.tail;
+		if (crew__likely(!replaced))
+			return crew__conn_send(c, out);
+		/* encode() made other bytes: those are copied, the program's own are done with. */
+		struct crew__out other = { .head = frame.head, .body = frame.body, .tail = frame.tail };
+		int64_t queued = crew__conn_send(c, &other);
+		if (out->release)
+			out->release((void *)(uintptr_t)bytes.data, out->arg);
+		return queued;
+	}
+	if (out->release)
+		out->release((void *)(uintptr_t)bytes.data, out->arg);
+	if (error == -ENOTCONN)
+		return lose_to_nobody(bytes.len);
+	return refuse(c ? c->net : net_of_nobody(), error);
+}
+
+int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind)
+{
+	struct crew__out out = { .hold = CREW__HOLD_COPY };
+	return send_framed(c, bytes, kind, &out);
+}
+
+int64_t crew_send(crew_conn *c, crew_bytes bytes)
+{
+	struct crew__out out = { .hold = CREW__HOLD_COPY };
+	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+}
+
+int64_t crew_send_with(crew_conn *c, crew_bytes bytes, const crew_send_options *options)
+{
+	struct crew__out out = { .hold = CREW__HOLD_COPY };
+	return send_framed(c, bytes, options ? options->kind : CREW_KIND_DEFAULT, &out);
+}
+
+int64_t crew_send_static(crew_conn *c, crew_bytes bytes)
+{
+	struct crew__out out = { .hold = CREW__HOLD_REFER };
+	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+}
+
+int64_t crew_send_owned(
+	crew_conn *c, crew_bytes bytes, void (*free_fn)(void *data, void *arg), void *arg)
+{
+	struct crew__out out = { .hold = CREW__HOLD_REFER, .release = free_fn, .arg = arg };
+	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+}
+
+/* ---- shared messages ----------------------------------------------------------------------- */
+
+/* What an encoding depends on. */
+struct key {
+	uint8_t protocol; /* enum crew__protocol_kind */
+	uint8_t kind;
+	const crew_protocol *custom;
+};
+
+struct variant {
+	struct variant *next;
+	struct key key;
+	size_t len;
+	char data[];
+};
+
+/* The bytes stand behind HEAD_ROOM bytes for one head and before TAIL_ROOM for one tail. */
+struct crew_shared {
+	uint32_t references;
+	crew_kind kind;
+	size_t len;
+	struct key head_key; /* whose head is in the room */
+	size_t head_len;     /* 0: the room is free */
+	struct variant *variants;
+	char room[];
+};
+
+crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind)
+{
+	if ((!bytes.data && bytes.len > 0) || bytes.len > CREW__SEND_MOST)
+		return NULL;
+	crew_shared *s = malloc(sizeof(*s) + HEAD_ROOM + bytes.len + TAIL_ROOM);
+	if (!s)
+		return NULL;
+	*s = (crew_shared){ .references = 1, .kind = kind, .len = bytes.len };
+	if (bytes.len > 0)
+		memcpy(s->room + HEAD_ROOM, bytes.data, bytes.len);
+	s->room[HEAD_ROOM + bytes.len] = '\n'; /* the tail of `text` */
+	return s;
+}
+
+crew_shared *crew_shared_new(crew_bytes bytes)
+{
+	return crew_shared_new_kind(bytes, CREW_TEXT);
+}
+
+crew_shared *crew_shared_ref(crew_shared *s)
+{
+	if (s)
+		s->references++;
+	return s;
+}
+
+void crew_shared_unref(crew_shared *s)
+{
+	if (!s)
+		return;
+	crew__must(s->references > 0);
+	if (--s->references > 0)
+		return;
+	while (s->variants) {
+		struct variant *v = s->variants;
+		s->variants = v->next;
+		free(v);
+	}
+	free(s);
+}
+
+crew_bytes crew_shared_bytes(const crew_shared *s)
+{
+	return s ? (crew_bytes){ s->room + HEAD_ROOM, s->len } : (crew_bytes){ NULL, 0 };
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+	return a->protocol == b->protocol && a->kind == b->kind && a->custom == b->custom;
+}
+
+static int add_variant(crew_shared *s, const struct key *key, const crew_frame *frame)
+{
+	struct variant *v = malloc(sizeof(*v) + framed_size(frame));
+	if (!v)
+		return -ENOMEM;
+	const crew_bytes parts[] = { frame->head, frame->body, frame->tail };
+	v->key = *key;
+	v->len = 0;
+	for (size_t i = 0; i < crew__lengthof(parts); i++) {
+		if (parts[i].len > 0)
+			memcpy(v->data + v->len, parts[i].data, parts[i].len);
+		v->len += parts[i].len;
+	}
+	v->next = s->variants;
+	s->variants = v;
+	return 0;
+}
+
+/* Encode for the first time: in place when a head alone is wanted and its room is free. */
+static int encode_shared(crew_conn *c, crew_shared *s, const struct key *key)
+{
+	crew_frame frame;
+	frame.body = crew_shared_bytes(s);
+	const char *body = frame.body.data;
+	int error = encode(c, (crew_kind)key->kind, &frame);
+	if (error)
+		return error;
+	bool in_place = frame.body.data == body && frame.body.len == s->len && frame.tail.len == 0 &&
+		s->head_len == 0 && frame.head.len > 0 && frame.head.len <= HEAD_ROOM;
+	if (!in_place)
+		return add_variant(s, key, &frame);
+	memcpy(s->room + HEAD_ROOM - frame.head.len, frame.head.data, frame.head.len);
+	s->head_len = frame.head.len;
+	s->head_key = *key;
+	return 0;
+}
+
+/* False: not encoded for that key yet. */
+static bool find_encoding(const crew_shared *s, const struct key *key, crew_bytes *ret_bytes)
+{
+	if (key->protocol == CREW__RAW || key->protocol == CREW__TEXT) {
+		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM, s->len + (key->protocol == CREW__TEXT) };
+		return true;
+	}
+	if (s->head_len > 0 && same_key(&s->head_key, key)) {
+		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM - s->head_len, s->head_len + s->len };
+		return true;
+	}
+	for (const struct variant *v = s->variants; v; v = v->next) {
+		if (same_key(&v->key, key)) {
+			*ret_bytes = (crew_bytes){ v->data, v->len };
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct key key_for(const crew_conn *c, const crew_shared *s)
+{
+	return (struct key){
+		.protocol = c->record->protocol,
+		.kind = (uint8_t)(s->kind == CREW_KIND_DEFAULT ? CREW_TEXT : s->kind),
+		.custom = crew__worker_of(c)->service->protocol,
+	};
+}
+
+static void unref_shared(void *data, void *arg)
+{
+	(void)data;
+	crew_shared_unref(arg);
+}
+
+static int64_t send_encoded(crew_conn *c, crew_shared *s, crew_bytes encoded)
+{
+	struct crew__out out = {
+		.body = encoded,
+		.hold = CREW__HOLD_REFER,
+		.release = unref_shared,
+		.arg = crew_shared_ref(s),
+	};
+	return crew__conn_send(c, &out);
+}
+
+int64_t crew_send_shared(crew_conn *c, crew_shared *s)
+{
+	crew_bytes encoded;
+	if (!s)
+		return refuse(c ? c->net : net_of_nobody(), -EINVAL);
+	if (!c)
+		return lose_to_nobody(s->len);
+	struct key key = key_for(c, s);
+	if (crew__unlikely(!find_encoding(s, &key, &encoded))) {
+		int error = encode_shared(c, s, &key);
+		if (error == -ENOMEM)
+			return crew__conn_lose_memory(c, s->len);
+		if (error)
+			return refuse(c->net, error);
+		crew__must(find_encoding(s, &key, &encoded));
+	}
+	return send_encoded(c, s, encoded);
+}
+
+/* ---- to all of a service ------------------------------------------------------------------- */
+
+static crew_worker *worker_of_service(const crew_service *service)
+{
+	for (unsigned i = 0; i < crew__here.count; i++)
+		if (crew__here.workers[i]->service == service)
+			return crew__here.workers[i];
+	return NULL;
+}
+
+int64_t crew_broadcast(const crew_service *service, crew_shared *s)
+{
+	crew_worker *w = worker_of_service(service);
+	int64_t accepted = 0;
+	if (!w || !s)
+		return -EINVAL;
+	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
+		crew_conn *c = w->net.slots[slot];
+		if (c && crew__conn_is_member(c))
+			accepted += crew_send_shared(c, s) >= 0;
+	}
+	return accepted;
+}
+
+int64_t crew_each(
+	const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg)
+{
+	crew_worker *w = worker_of_service(service);
+	int64_t called = 0;
+	if (!w || !fn)
+		return -EINVAL;
+	struct crew__entered before = crew__enter(w, CREW__CB_EACH);
+	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
+		crew_conn *c = w->net.slots[slot];
+		if (!c || !crew__conn_is_member(c))
+			continue;
+		called++;
+		fn(c, arg);
+	}
+	crew__leave(w, before);
+	return called;
+}

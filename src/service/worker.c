@@ -1,0 +1,390 @@
+#include "service/worker.h"
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "service/inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct crew__here crew__here;
+
+/* ---- limits and layout --------------------------------------------------------------------- */
+
+/* Hundredths, rounded up: a timer is never early. */
+static uint32_t hundredths(int64_t ms)
+{
+	return (uint32_t)((ms + 9) / 10);
+}
+
+static struct crew__limits limits_of(const struct crew__service_settings *s)
+{
+	size_t rest = CREW__READ_MOST + CREW__HTTP_HEAD_MAX + 64;
+	return (struct crew__limits){
+		.max_connections = (size_t)s->max_connections,
+		.max_connections_per_ip = (size_t)s->max_connections_per_ip,
+		.max_send_buffer = (size_t)s->max_send_buffer,
+		.held_most = (size_t)s->max_message * 2 + rest,
+		.kernel_unsent_limit = (int)s->kernel_unsent_limit,
+		.send_timeout = hundredths(s->send_timeout_ms),
+		.idle_timeout = hundredths(s->idle_timeout_ms),
+		.linger = hundredths(s->linger_ms),
+		.closing_timeout = hundredths(s->drain_timeout_ms) + 1,
+	};
+}
+
+static enum crew__protocol_kind kind_of(const crew_service *service, const char *scheme)
+{
+	static const struct {
+		const char *scheme;
+		enum crew__protocol_kind kind;
+	} kinds[] = {
+		{ "text", CREW__TEXT },
+		{ "frame", CREW__FRAME },
+		{ "http", CREW__HTTP },
+		{ "ws", CREW__WS },
+	};
+	if (service->protocol)
+		return CREW__CUSTOM;
+	size_t length = strcspn(scheme, "+");
+	for (size_t i = 0; i < crew__lengthof(kinds); i++)
+		if (strlen(kinds[i].scheme) == length && memcmp(kinds[i].scheme, scheme, length) == 0)
+			return kinds[i].kind;
+	return CREW__RAW;
+}
+
+static size_t aligned(size_t size)
+{
+	return (size + 15) & ~(size_t)15;
+}
+
+static size_t side_size(enum crew__protocol_kind kind)
+{
+	size_t before = offsetof(struct crew__side, http);
+	switch (kind) {
+	case CREW__WS:
+		return sizeof(struct crew__side);
+	case CREW__HTTP:
+		return before + sizeof(struct crew__http_side);
+	default:
+		return before + sizeof(uint32_t);
+	}
+}
+
+/* The protocol and transport of the address; a service without one is raw. */
+static void read_address(crew_worker *w, enum crew__transport_kind *ret_transport)
+{
+	struct crew__address address = { .scheme = "tcp" };
+	char error[256];
+	*ret_transport = CREW__TCP;
+	if (w->settings->listen &&
+		crew__address_parse(w->settings->listen, "/", &address, error, sizeof(error)) == 0)
+		*ret_transport = address.transport;
+	w->kind = kind_of(w->service, address.scheme);
+}
+
+static int init_net(crew_worker *w)
+{
+	enum crew__transport_kind transport;
+	read_address(w, &transport);
+	w->state_at = aligned(side_size(w->kind));
+	w->data_at = w->state_at + (w->service->protocol ? aligned(w->service->protocol->state_size) : 0);
+	const struct crew__net_plan plan = {
+		.loop = w->plan.loop,
+		.ops = &crew__service_ops,
+		.owner = w,
+		.limits = limits_of(w->settings),
+		.ext_size = w->data_at + w->service->conn_size,
+		.stats = w->plan.stats,
+		.protocol = (uint8_t)(w->kind == CREW__WS ? CREW__HTTP : w->kind),
+		.transport = (uint8_t)transport,
+	};
+	return crew__net_init(&w->net, &plan);
+}
+
+/* ---- listeners ----------------------------------------------------------------------------- */
+
+static int add_listener(crew_worker *w, int take_fd)
+{
+	size_t size = (w->listener_count + 1) * sizeof(struct crew__listener *);
+	struct crew__listener **all = realloc(w->listeners, size);
+	struct crew__listener *listener = all ? malloc(sizeof(*listener)) : NULL;
+	if (all)
+		w->listeners = all;
+	if (!listener) {
+		close(take_fd);
+		return -ENOMEM;
+	}
+	int error = crew__listener_init(listener, &w->net, take_fd, w->service->name);
+	if (error) {
+		free(listener);
+		return error;
+	}
+	w->listeners[w->listener_count++] = listener;
+	return 0;
+}
+
+static void end_listeners(crew_worker *w)
+{
+	for (size_t i = 0; i < w->listener_count; i++) {
+		crew__listener_fini(w->listeners[i]);
+		free(w->listeners[i]);
+	}
+	free(w->listeners);
+	w->listeners = NULL;
+	w->listener_count = 0;
+}
+
+int crew__worker_adopt(crew_worker *w, int take_listen_fd)
+{
+	if (w->leaving != CREW__STAYS) {
+		close(take_listen_fd);
+		return 0;
+	}
+	int error = add_listener(w, take_listen_fd);
+	return error ? error : crew__listener_start(w->listeners[w->listener_count - 1]);
+}
+
+/* ---- the life of a worker ------------------------------------------------------------------ */
+
+static void set_state(crew_worker *w, enum crew__worker_state state)
+{
+	atomic_store_explicit(&w->net.stats.slab->state, (uint32_t)state, memory_order_release);
+}
+
+/* Once a second or so, while the loop turns anyway. */
+static bool on_turn_end(struct crew__turn_hook *hook)
+{
+	crew_worker *w = crew__container_of(hook, crew_worker, hook);
+	struct crew__slab *s = w->net.stats.slab;
+	uint64_t now = crew__loop_ns(w->plan.loop);
+	uint64_t since = atomic_load_explicit(&s->qps_since_ns, memory_order_relaxed);
+	if (crew__likely(now - since < CREW__NS_PER_S))
+		return false;
+	uint64_t requests = s->total_request - s->qps_requests;
+	crew__slab_begin(s);
+	s->qps = requests * CREW__NS_PER_S / (now - since);
+	s->qps_requests = s->total_request;
+	atomic_store_explicit(&s->qps_since_ns, now, memory_order_relaxed);
+	crew__slab_end(s);
+	return false;
+}
+
+static void on_stop_timer(struct crew__timer *timer);
+
+static int take_listeners(crew_worker *w, const struct crew__worker_plan *plan)
+{
+	int error = 0;
+	for (size_t i = 0; i < plan->listen_count; i++) {
+		if (error)
+			close(plan->listen_fds[i]);
+		else
+			error = add_listener(w, plan->listen_fds[i]);
+	}
+	return error;
+}
+
+static void close_all(const struct crew__worker_plan *plan)
+{
+	for (size_t i = 0; i < plan->listen_count; i++)
+		close(plan->listen_fds[i]);
+}
+
+static void enter_process(crew_worker *w)
+{
+	crew__must(crew__here.count < CREW_MAX_SERVICES);
+	crew__here.workers[crew__here.count++] = w;
+}
+
+static void leave_process(crew_worker *w)
+{
+	for (unsigned i = 0; i < crew__here.count; i++) {
+		if (crew__here.workers[i] == w) {
+			crew__here.workers[i] = crew__here.workers[--crew__here.count];
+			return;
+		}
+	}
+}
+
+int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_worker)
+{
+	crew_worker *w = calloc(1, sizeof(*w));
+	if (!w) {
+		close_all(plan);
+		return -ENOMEM;
+	}
+	w->magic = CREW__WORKER_MAGIC;
+	w->id = plan->id;
+	w->generation = plan->generation;
+	w->service = plan->settings->service;
+	w->settings = plan->settings;
+	w->counters = plan->counters;
+	w->plan = *plan;
+	w->handshake_timeout = hundredths(plan->settings->handshake_timeout_ms);
+	w->heartbeat = hundredths(plan->settings->heartbeat_ms);
+	w->max_message = (size_t)plan->settings->max_message;
+	w->hook.fn = on_turn_end;
+	w->stop_timer.fn = on_stop_timer;
+	crew__buf_init(&w->scratch, (UINT32_C(1) << 31) - 1);
+	int error = init_net(w);
+	if (error) {
+		close_all(plan);
+		free(w);
+		return error;
+	}
+	error = crew__user_timers_new(w, &w->timers);
+	int listen_error = take_listeners(w, plan);
+	error = error ? error : listen_error;
+	if (!error)
+		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns);
+	enter_process(w);
+	crew__loop_add_hook(plan->loop, &w->hook);
+	atomic_store_explicit(
+		&plan->stats.slab->qps_since_ns, crew__loop_ns(plan->loop), memory_order_relaxed);
+	if (error) {
+		crew__worker_free(w);
+		return error;
+	}
+	*ret_worker = w;
+	return 0;
+}
+
+int crew__worker_start(crew_worker *w)
+{
+	if (w->service->on_worker_start) {
+		struct crew__entered before = crew__enter(w, CREW__CB_WORKER_START);
+		int error = w->service->on_worker_start(w);
+		crew__leave(w, before);
+		if (error < 0)
+			return error;
+	}
+	for (size_t i = 0; i < w->listener_count; i++) {
+		int error = crew__listener_start(w->listeners[i]);
+		if (error)
+			return error;
+	}
+	set_state(w, CREW__READY);
+	return 0;
+}
+
+void crew__worker_reloading(crew_worker *w)
+{
+	if (!w->service->on_reload)
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_RELOAD);
+	w->service->on_reload(w);
+	crew__leave(w, before);
+}
+
+void crew__worker_free(crew_worker *w)
+{
+	end_listeners(w);
+	crew__timer_stop(w->plan.loop, &w->stop_timer);
+	crew__net_fini(&w->net);
+	crew__user_timers_free(w->timers);
+	crew__loop_remove_hook(w->plan.loop, &w->hook);
+	crew__buf_release(&w->scratch);
+	leave_process(w);
+	if (crew__here.count == 0)
+		crew__watches_free(w->plan.loop);
+	free(w);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void finish(crew_worker *w)
+{
+	if (w->leaving == CREW__GONE)
+		return;
+	w->leaving = CREW__GONE;
+	crew__timer_stop(w->plan.loop, &w->stop_timer);
+	if (w->service->on_worker_stop) {
+		struct crew__entered before = crew__enter(w, CREW__CB_WORKER_STOP);
+		w->service->on_worker_stop(w);
+		crew__leave(w, before);
+	}
+	set_state(w, CREW__EXITED);
+	w->stop.done(w, w->stop.arg);
+}
+
+void crew__worker_conn_gone(crew_worker *w)
+{
+	bool leaves = w->leaving == CREW__WAITS || w->leaving == CREW__CLOSES;
+	/* The connection that goes is still counted, and the end must come from the loop. */
+	if (leaves && w->net.stats.slab->connections <= 1)
+		crew__timer_start(w->plan.loop, &w->stop_timer, crew__loop_ns(w->plan.loop));
+}
+
+/* An HTTP connection leaves after the answer in hand; every other one at once. */
+static void close_one(crew_worker *w, crew_conn *c)
+{
+	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {
+		crew__side(c)->http.keep_alive = false;
+		return;
+	}
+	w->closing_code = w->stop.close_code;
+	crew__conn_close(c, CREW_END_DRAIN);
+	w->closing_code = 0;
+}
+
+static void for_connections(crew_worker *w, void (*fn)(crew_worker *w, crew_conn *c), bool http_only)
+{
+	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
+		crew_conn *c = w->net.slots[slot];
+		if (c && (!http_only || c->record->protocol == CREW__HTTP))
+			fn(w, c);
+	}
+}
+
+static void abort_one(crew_worker *w, crew_conn *c)
+{
+	(void)w;
+	crew__conn_abort(c, CREW_END_DRAIN);
+}
+
+static void wait_until(crew_worker *w, uint64_t ms)
+{
+	uint64_t due = crew__loop_ns(w->plan.loop) + ms * CREW__NS_PER_MS;
+	if (crew__timer_start(w->plan.loop, &w->stop_timer, due) < 0)
+		for_connections(w, abort_one, false);
+}
+
+static void close_everything(crew_worker *w, uint64_t window_ms)
+{
+	w->leaving = CREW__CLOSES;
+	wait_until(w, window_ms);
+	for_connections(w, close_one, false);
+}
+
+static void on_stop_timer(struct crew__timer *timer)
+{
+	crew_worker *w = crew__container_of(timer, crew_worker, stop_timer);
+	if (w->net.stats.slab->connections == 0) {
+		finish(w);
+	} else if (w->leaving == CREW__WAITS) {
+		close_everything(w, (uint64_t)w->settings->stop_timeout_ms);
+	} else {
+		for_connections(w, abort_one, false);
+		wait_until(w, 0);
+	}
+}
+
+void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop)
+{
+	if (w->leaving == CREW__GONE || (w->leaving == CREW__CLOSES && stop->graceful))
+		return;
+	w->stop = *stop;
+	end_listeners(w);
+	set_state(w, CREW__DRAINING);
+	if (w->net.stats.slab->connections == 0) {
+		w->leaving = CREW__CLOSES;
+		wait_until(w, 0);
+	} else if (stop->graceful) {
+		w->leaving = CREW__WAITS;
+		wait_until(w, stop->window_ms);
+		for_connections(w, close_one, true);
+	} else {
+		close_everything(w, stop->window_ms);
+	}
+}

@@ -1,0 +1,210 @@
+/* ws.c - WebSocket connections: the handshake, frames to messages, the heartbeat, the goodbye. */
+#include "service/inner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- handshake (RFC 6455 section 4.2) ------------------------------------------------------ */
+
+static bool equals(crew_bytes bytes, const char *text)
+{
+	return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
+}
+
+/* The status that a bad handshake deserves, 0 when it is good. */
+static int handshake_status(const struct crew__http1_request *request, char ret_accept[29])
+{
+	const crew_request *r = &request->public;
+	if (!equals(r->method, "GET") || r->version != 11 || r->body.len > 0 || request->ws_repeated)
+		return 400;
+	if (!equals(request->ws_version, "13"))
+		return 426;
+	return crew__ws_accept(request->ws_key, ret_accept) ? 0 : 400;
+}
+
+void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request)
+{
+	crew_worker *w = crew__worker_of(c);
+	char accept[29];
+	int status = w->leaving == CREW__STAYS ? handshake_status(request, accept) : 503;
+	if (status != 0) {
+		crew__http_refuse(c, status, CREW_END_HANDSHAKE);
+		return;
+	}
+	char answer[160];
+	int n = snprintf(answer, sizeof(answer), "HTTP/1.1 101 Switching Protocols\r\n"
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+	if (crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
+		crew__conn_broken(c, CREW_END_MEMORY);
+		return;
+	}
+	struct crew__side *side = crew__side(c);
+	memset(&side->ws, 0, sizeof(side->ws));
+	crew__ws_init(&side->ws.codec, w->max_message);
+	c->record->protocol = CREW__WS;
+	crew__conn_opened(c);
+	crew__service_open(c);
+}
+
+/* ---- frames in ----------------------------------------------------------------------------- */
+
+static void send_control(crew_conn *c, unsigned opcode, crew_bytes body)
+{
+	char frame[CREW__WS_HEADER_MAX + CREW__WS_CONTROL_MAX];
+	size_t head = crew__ws_header(frame, opcode, body.len);
+	crew__must(body.len <= CREW__WS_CONTROL_MAX);
+	if (body.len > 0)
+		memcpy(frame + head, body.data, body.len);
+	if (crew__conn_control(c, (crew_bytes){ frame, head + body.len }) == -ENOMEM)
+		crew__conn_broken(c, CREW_END_MEMORY);
+}
+
+static void peer_closes(crew_conn *c, const struct crew__ws_event *event)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew__side(c)->ws.closed_by_peer = true;
+	if (c->record->state > CREW__CONN_OPEN) {
+		crew__conn_parted(c);
+		return;
+	}
+	w->closing_code = event->code;
+	crew__conn_close(c, CREW_END_PEER);
+	w->closing_code = 0;
+}
+
+static void handle(crew_conn *c, const struct crew__ws_event *event)
+{
+	bool open = c->record->state == CREW__CONN_OPEN;
+	switch (event->kind) {
+	case CREW__WS_MESSAGE:
+		if (crew__likely(open))
+			crew__service_message(
+				c, (crew_msg){ event->body, event->text ? CREW_TEXT : CREW_BINARY });
+		break;
+	case CREW__WS_PING:
+		if (open)
+			send_control(c, CREW__WS_OP_PONG, event->body);
+		break;
+	case CREW__WS_CLOSE:
+		peer_closes(c, event);
+		break;
+	case CREW__WS_BAD:
+		if (open)
+			crew__service_violation(c, event->code, event->what);
+		else
+			crew__conn_parted(c);
+		break;
+	case CREW__WS_PONG:
+	case CREW__WS_MORE:
+		break;
+	}
+}
+
+/* On and on while frames are whole and wanted; in CLOSING only the peer's goodbye is wanted. */
+size_t crew__ws_data(crew_conn *c, char *data, size_t len)
+{
+	struct crew__ws *codec = &crew__side(c)->ws.codec;
+	size_t used = 0;
+	while (used < len) {
+		struct crew__ws_event event;
+		bool parting = c->flags & CREW__C_UNPARTED;
+		if (!parting && crew__unlikely(!crew__conn_ready(c)))
+			return c->record->state > CREW__CONN_OPEN ? len : used;
+		size_t taken = crew__ws_feed(codec, data + used, len - used, &event);
+		used += taken;
+		handle(c, &event);
+		if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE)
+			return len;
+		if (event.kind == CREW__WS_MORE && taken == 0)
+			break;
+	}
+	return used;
+}
+
+/* ---- the goodbye --------------------------------------------------------------------------- */
+
+/* What may be echoed or sent; 0: no code at all. */
+static int code_to_send(int wanted)
+{
+	if (wanted == CREW__CLOSE_NO_STATUS)
+		return 0;
+	return wanted != 0 ? wanted : CREW__CLOSE_NORMAL;
+}
+
+/* True when the peer's close frame is to be waited for: not after its own, nor after an error. */
+bool crew__ws_closing(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	char body[CREW__WS_CONTROL_MAX];
+	size_t len = 0;
+	int code = code_to_send(w->closing_code);
+	if (code != 0) {
+		body[0] = (char)(code >> 8);
+		body[1] = (char)code;
+		len = 2;
+		if (w->closing_reason.len > 0)
+			memcpy(body + len, w->closing_reason.data, w->closing_reason.len);
+		len += w->closing_reason.len;
+	}
+	if (!(c->flags & CREW__C_FINISHED))
+		send_control(c, CREW__WS_OP_CLOSE, (crew_bytes){ body, len });
+	return !crew__side(c)->ws.closed_by_peer && !(c->flags & CREW__C_PEER_ENDED) &&
+		c->record->end != CREW_END_PROTOCOL;
+}
+
+/* ---- the heartbeat ------------------------------------------------------------------------- */
+
+static bool come(uint32_t due, uint32_t now)
+{
+	return (int32_t)(now - due) >= 0;
+}
+
+static uint32_t nonzero(uint32_t hundredths)
+{
+	return hundredths ? hundredths : 1;
+}
+
+/* Has the ping left our queue, and the kernel's? A peer that reads slowly is not a dead one. */
+static bool ping_has_passed(crew_conn *c)
+{
+	uint64_t out = c->record->bytes_out;
+	if (out < crew__side(c)->ws.ping_mark)
+		return false;
+	int64_t unacked = crew__conn_unacked(c);
+	return unacked < 0 || out - crew__side(c)->ws.ping_mark >= (uint64_t)unacked;
+}
+
+static void ping(crew_conn *c, uint32_t now)
+{
+	struct crew__ws_side *ws = &crew__side(c)->ws;
+	send_control(c, CREW__WS_OP_PING, (crew_bytes){ NULL, 0 });
+	ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
+	ws->ping_at = nonzero(now);
+	ws->ping_passed = false;
+}
+
+uint32_t crew__ws_deadline(crew_conn *c, uint32_t now)
+{
+	uint32_t every = crew__worker_of(c)->heartbeat;
+	struct crew__ws_side *ws = &crew__side(c)->ws;
+	if (every == 0 || c->record->state != CREW__CONN_OPEN)
+		return CREW__WHEEL_OUT;
+	bool heard = ws->ping_at != 0 && (int32_t)(c->record->last_in - ws->ping_at) > 0;
+	if (ws->ping_at == 0 || heard) {
+		ws->ping_at = 0;
+		if (!come(c->record->last_in + every, now))
+			return nonzero(c->record->last_in + every);
+		ping(c, now);
+		return nonzero(now + every);
+	}
+	/* We stopped reading ourselves: its answer may lie in the kernel. */
+	if (!ws->ping_passed || (c->flags & CREW__C_STOPPED)) {
+		ws->ping_passed = ping_has_passed(c);
+		ws->ping_at = nonzero(now);
+		return nonzero(now + every);
+	}
+	if (!come(ws->ping_at + every, now))
+		return nonzero(ws->ping_at + every);
+	crew__conn_close(c, CREW_END_HEARTBEAT);
+	return CREW__WHEEL_OUT;
+}
