@@ -14,14 +14,14 @@
 /* Growing a table fails while this is 1, and once it has counted down to 1. 0: never. */
 static int calls_to_failure;
 
-void *reallocarray(void *old, size_t count, size_t size)
+void *reallocarray(void *ptr, size_t nmemb, size_t size)
 {
 	size_t bytes;
-	if (calls_to_failure == 1 || __builtin_mul_overflow(count, size, &bytes))
+	if (calls_to_failure == 1 || __builtin_mul_overflow(nmemb, size, &bytes))
 		return NULL;
 	if (calls_to_failure > 1)
 		calls_to_failure--;
-	return realloc(old, bytes);
+	return realloc(ptr, bytes);
 }
 
 #define HUNDREDTH_NS (CREW__NS_PER_S / 100)
