@@ -264,9 +264,7 @@ static int make_surroundings(struct process *process)
 		return status;
 	crew__census_set_own(
 		process->census, greeting->hello.index, greeting->hello.life, &greeting->segment);
-	status = crew__loop_note_turns(process->loop, &greeting->stats.slab->turn_began_ns);
-	if (status == 0)
-		status = crew__loop_signal(process->loop, SIGTERM, on_terminate, process);
+	status = crew__loop_signal(process->loop, SIGTERM, on_terminate, process);
 	if (status == 0)
 		status = crew__loop_add(process->loop, &process->wire, CREW__READ);
 	return status;

@@ -218,8 +218,6 @@ static int make_member(struct crew__single *single, unsigned index)
 		.arg = member,
 	};
 	status = crew__segment_stats(&member->entry->segment, &worker.stats);
-	if (status == 0)
-		status = crew__loop_note_turns(single->loop, &worker.stats.slab->turn_began_ns);
 	if (status < 0)
 		return status;
 	int fd = crew__listeners_fd(plan->listeners, index, 0);
