@@ -105,5 +105,9 @@ void crew__loop_unblock_signals(void);
 /* From any thread: call `fn(arg)` in the loop, in order. 0, -ENOMEM, -ESHUTDOWN once crew__loop_run
  * has returned; what was queued by then is never called. */
 int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg);
+/* The same for an `arg` that somebody must free: when it was queued and `fn` will never be called,
+ * `drop(arg)` is, by crew__loop_run or crew__loop_free. On an error it is still the caller's. */
+int crew__loop_post_owned(
+	struct crew__loop *loop, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
 
 #endif

@@ -11,6 +11,7 @@
 struct crew__post {
 	struct crew__post *next;
 	void (*fn)(void *arg);
+	void (*drop)(void *arg); /* NULL: nothing */
 	void *arg;
 };
 
@@ -64,9 +65,11 @@ static void forget_all(struct crew__posts *posts)
 {
 	struct crew__post *post = take_all(posts);
 	while (post) {
-		struct crew__post *next = post->next;
-		free(post);
-		post = next;
+		struct crew__post *forgotten = post;
+		post = post->next;
+		if (forgotten->drop)
+			forgotten->drop(forgotten->arg);
+		free(forgotten);
 	}
 }
 
@@ -102,11 +105,17 @@ void crew__posts_run(struct crew__posts *posts)
 
 int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg)
 {
+	return crew__loop_post_owned(loop, fn, NULL, arg);
+}
+
+int crew__loop_post_owned(
+	struct crew__loop *loop, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
+{
 	struct crew__posts *posts = &loop->posts;
 	struct crew__post *post = malloc(sizeof(*post));
 	if (!post)
 		return -ENOMEM;
-	*post = (struct crew__post){ NULL, fn, arg };
+	*post = (struct crew__post){ NULL, fn, drop, arg };
 
 	pthread_mutex_lock(&posts->lock);
 	if (posts->shut) {

@@ -14,7 +14,8 @@
 
 struct world {
 	struct crew__loop *loop;
-	int calls;
+	enum crew__engine_kind kind;
+	int calls, drops;
 	int signals[NSIG];
 	int posts_left; /* posts that post themselves again */
 };
@@ -24,6 +25,7 @@ static int set_up(void **state, enum crew__engine_kind kind)
 	struct world *world = calloc(1, sizeof(*world));
 	if (!world || crew__loop_new(kind, &world->loop) != 0)
 		return -1;
+	world->kind = kind;
 	*state = world;
 	return 0;
 }
@@ -340,6 +342,7 @@ int main(void)
 		ON_BOTH(a_post_of_a_post_waits_for_the_next_turn),
 		ON_BOTH(posts_are_refused_when_the_loop_has_ended),
 		ON_BOTH(posts_of_a_freed_loop_are_forgotten),
+		ON_BOTH(an_owned_post_is_called_or_dropped),
 		ON_BOTH(all_threads_posts_arrive_each_in_order),
 		ON_BOTH(signals_are_told_in_the_loop),
 		ON_BOTH(a_new_handler_replaces_the_old),
