@@ -127,6 +127,43 @@ static void posts_of_a_freed_loop_are_forgotten(void **state)
 	assert_int_equal(crew__loop_new(CREW__ENGINE_AUTO, &world->loop), 0);
 }
 
+static void drop_post(void *arg)
+{
+	struct world *world = arg;
+	world->drops++;
+}
+
+static void stop_and_post_owned(void *arg)
+{
+	struct world *world = arg;
+	crew__loop_stop(world->loop);
+	assert_int_equal(crew__loop_post_owned(world->loop, count_call, drop_post, world), 0);
+}
+
+/* Either the one or the other, once. */
+static void an_owned_post_is_called_or_dropped(void **state)
+{
+	struct world *world = *state;
+	struct crew__loop *loop = world->loop;
+	assert_int_equal(crew__loop_post_owned(loop, count_call, drop_post, world), 0);
+	turn(world);
+	assert_int_equal(world->calls, 1);
+	assert_int_equal(world->drops, 0);
+
+	assert_int_equal(crew__loop_post(loop, stop_and_post_owned, world), 0);
+	assert_int_equal(crew__loop_run(loop), 0);
+	assert_int_equal(world->calls, 1);
+	assert_int_equal(world->drops, 1);
+	assert_int_equal(crew__loop_post_owned(loop, count_call, drop_post, world), -ESHUTDOWN);
+	assert_int_equal(world->drops, 1);
+
+	assert_int_equal(crew__loop_new(world->kind, &loop), 0);
+	assert_int_equal(crew__loop_post_owned(loop, count_call, drop_post, world), 0);
+	crew__loop_free(loop);
+	assert_int_equal(world->calls, 1);
+	assert_int_equal(world->drops, 2);
+}
+
 enum {
 	THREADS = 4,
 	POSTS = 2000
