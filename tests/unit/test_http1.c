@@ -48,6 +48,8 @@ static const struct status_case request_lines[] = {
 	/* The method. */
 	S(0, "DELETE / HTTP/1.1\r\n" HOST "\r\n"),
 	S(0, "get / HTTP/1.1\r\n" HOST "\r\n"),
+	S(0, "COPY / HTTP/1.1\r\n" HOST "\r\n"),
+	S(0, "CHECKIN / HTTP/1.1\r\n" HOST "\r\n"),
 	S(0, "X-!#$%&'*+.^_`|~9 / HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "G@T / HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "G\0T / HTTP/1.1\r\n" HOST "\r\n"),
@@ -87,6 +89,9 @@ static const struct status_case request_lines[] = {
 	S(400, "CONNECT b: HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "CONNECT [::1] HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "CONNECT b:1?c HTTP/1.1\r\n" HOST "\r\n"),
+	S(400, "CONNECT u@b:1 HTTP/1.1\r\n" HOST "\r\n"),
+	S(0, "CONNECT b:10 HTTP/1.1\r\n" HOST "\r\n"),
+	S(0, "CONNECT b:19 HTTP/1.1\r\n" HOST "\r\n"),
 	/* The version. */
 	S(0, "GET / HTTP/1.0\r\n\r\n"),
 	S(505, "GET / HTTP/1.2\r\n" HOST "\r\n"),
@@ -97,6 +102,8 @@ static const struct status_case request_lines[] = {
 	S(505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	S(400, "GET /\r\n\r\n"),
 	S(400, "GET / \r\n\r\n"),
+	S(400, "GET / HTTP/x.1\r\n" HOST "\r\n"),
+	S(400, "GET / HTTP/1./\r\n" HOST "\r\n"),
 	S(400, "GET / HTTP/1\r\n" HOST "\r\n"),
 	S(400, "GET / HTTP/1.\r\n" HOST "\r\n"),
 	S(400, "GET / HTTP/1.10\r\n" HOST "\r\n"),
@@ -162,7 +169,10 @@ static const struct status_case hosts[] = {
 	S(0, GET "Host: [::1]\r\n\r\n"),
 	S(0, GET "Host: [::1]:8080\r\n\r\n"),
 	S(0, GET "Host: [::ffff:1.2.3.4]\r\n\r\n"),
+	S(0, GET "Host: a:9999\r\n\r\n"),
+	S(0, GET "Host: [0000:0000:0000:0000:0000:ffff:255.255.255.255]\r\n\r\n"),
 	S(0, GET "Host: a%C3%a9.example\r\n\r\n"),
+	S(0, GET "Host: a%0F%f0\r\n\r\n"),
 	S(0, GET "Host: xn--a_b~c!$&'()*+;=.example-with-a-long-name\r\n\r\n"),
 	S(0, GET "Host:\ta\t \r\n\r\n"),
 };
@@ -376,7 +386,7 @@ static void nonsense_is_refused_early(void **unused)
 {
 	(void)unused;
 	static const char *const early[] = { "\x16", "{", "GET / FTP", "GET /\x01", GET "a b",
-		GET HOST "X: y\n" };
+		GET HOST "X: y\n", "GET a HTTP/1.1\r\n" };
 	static struct crew__http1_request r;
 	size_t consumed;
 	int status;

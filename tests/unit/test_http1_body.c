@@ -142,6 +142,7 @@ static const struct body_case chunks[] = {
 	T("more", CHUNKED "3e8\r\n"),
 	T("413", CHUNKED "1\r\nx\r\n3e8\r\n"),
 	T("413", CHUNKED "ffffffff\r\n"),
+	T("413", CHUNKED "ffffffffff"),
 	T("413", CHUNKED "100000001\r\nx\r\n0\r\n\r\n"),         /* 1 in 32 bits */
 	T("413", CHUNKED "10000000000000001\r\nx\r\n0\r\n\r\n"), /* 1 in 64 bits */
 	/* CR LF, and nothing else. */

@@ -60,6 +60,8 @@ static void heads_of_all_kinds(void **unused)
 		{ { FIELDS(FIELD("X", "y"), FIELD("Set-Cookie", "a\t=b; c"), FIELD("E", "")) }, 11,
 			true,
 			"200 OK|Content-Length: 0\r\nX: y\r\nSet-Cookie: a\t=b; c\r\nE: \r\n" },
+		{ { FIELDS({ { "N", 1 }, { NULL, 0 } }) }, 11, true,
+			"200 OK|Content-Length: 0\r\nN: \r\n" },
 		{ { .body = CREW_BYTES("{}"), FIELDS(FIELD("content-TYPE", "application/json")) },
 			11, true,
 			"200 OK|Content-Length: 2\r\ncontent-TYPE: application/json\r\n" },

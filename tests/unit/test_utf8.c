@@ -120,6 +120,11 @@ static void every_long_beginning(void **unused)
 					check(bytes, 3);
 					check(bytes, 4);
 					check(bytes, 6);
+					/* And behind one of three bytes, which has a way of its
+					 * own. */
+					unsigned char behind[9] = "\xE4\xB8\xAD";
+					memcpy(behind + 3, bytes, 6);
+					check(behind, sizeof(behind));
 				}
 }
 

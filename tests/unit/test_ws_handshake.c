@@ -21,6 +21,14 @@ static void the_answer_to_a_key(void **unused)
 	for (size_t i = 0; i < crew__lengthof(wrong); i++)
 		assert_false(crew__ws_accept((crew_bytes){ wrong[i], strlen(wrong[i]) }, accept));
 	assert_false(crew__ws_accept((crew_bytes){ 0 }, accept));
+	for (int c = 0; c < 256; c++) {
+		char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
+		key[9] = (char)c;
+		bool good = c != 0 && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					     "0123456789+/",
+					      c);
+		assert_int_equal(crew__ws_accept((crew_bytes){ key, 24 }, accept), good);
+	}
 }
 
 static void close_codes(void **unused)
