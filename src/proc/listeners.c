@@ -54,8 +54,9 @@ int crew__listeners_open(struct crew__listeners *listeners, const struct crew__s
 		int status = open_service(&listeners->service[i], &settings->service[i],
 			settings->run_dir, single, why, sizeof(why));
 		if (status < 0) {
-			snprintf(ret_error, error_size, "service %s: %s",
-				settings->service[i].service->name, why);
+			snprintf(ret_error, error_size, "service %s cannot listen on %s: %s",
+				settings->service[i].service->name, settings->service[i].listen,
+				why);
 			crew__listeners_close(listeners);
 			return status;
 		}

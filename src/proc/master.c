@@ -299,8 +299,7 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static int init_parts(struct crew__master *master, struct crew__settings *settings,
-	const char *mode, char *ret_error, size_t error_size)
+static int init_loop(struct crew__master *master, const struct crew__settings *settings)
 {
 	int status = crew__loop_new(settings->engine, &master->loop);
 	if (status < 0)
@@ -314,7 +313,39 @@ static int init_parts(struct crew__master *master, struct crew__settings *settin
 		.arg = master,
 	};
 	crew__family_init(&master->family);
-	status = watch_signals(master);
+	return watch_signals(master);
+}
+
+static int init_slots(struct crew__master *master, char *ret_error, size_t error_size)
+{
+	int status = crew__slots_init(master);
+	if (status == -ENOSPC)
+		snprintf(ret_error, error_size, "more than %d workers; set fewer",
+			(int)CREW__LIVES_MAX / 2);
+	if (status < 0 || master->slot_count > 0)
+		return status;
+	snprintf(ret_error, error_size, "the program has no services");
+	return -EINVAL;
+}
+
+static int init_control(struct crew__master *master, const struct crew__settings *settings,
+	char *ret_error, size_t error_size)
+{
+	const struct crew__control_plan plan = {
+		.loop = master->loop,
+		.settings = settings,
+		.registry = master->registry,
+		.stop = stop_for_command,
+		.reload = reload_for_command,
+		.arg = master,
+	};
+	return crew__control_new(&plan, &master->control, ret_error, error_size);
+}
+
+static int init_parts(struct crew__master *master, struct crew__settings *settings,
+	const char *mode, char *ret_error, size_t error_size)
+{
+	int status = init_loop(master, settings);
 	if (status == 0)
 		status = crew__registry_new(
 			settings, mode, crew__loop_engine(master->loop), &master->registry);
@@ -325,25 +356,10 @@ static int init_parts(struct crew__master *master, struct crew__settings *settin
 	if (status < 0)
 		return status;
 	crew__directory_generation(&master->registry->directory, master->generation->number);
-	status = crew__slots_init(master);
-	if (status == -ENOSPC)
-		snprintf(ret_error, error_size, "more than %d workers; set fewer",
-			(int)CREW__LIVES_MAX / 2);
-	if (status == 0 && master->slot_count == 0) {
-		snprintf(ret_error, error_size, "the program has no services");
-		status = -EINVAL;
-	}
+	status = init_slots(master, ret_error, error_size);
 	if (status < 0)
 		return status;
-	const struct crew__control_plan control = {
-		.loop = master->loop,
-		.settings = settings,
-		.registry = master->registry,
-		.stop = stop_for_command,
-		.reload = reload_for_command,
-		.arg = master,
-	};
-	return crew__control_new(&control, &master->control, ret_error, error_size);
+	return init_control(master, settings, ret_error, error_size);
 }
 
 int crew__master_init(struct crew__master *master, struct crew__settings *settings,

@@ -98,7 +98,7 @@ static void all_or_none(void **state)
 		port_of(crew__listeners_fd(&other, 0, 0)));
 	settings.service[2].listen = taken;
 	assert_int_equal(open_all(false), -EADDRINUSE);
-	assert_non_null(strstr(error, "service three: "));
+	assert_non_null(strstr(error, "service three cannot listen on "));
 	assert_non_null(strstr(error, taken));
 	char path[128];
 	snprintf(path, sizeof(path), "%s/two.sock", dir);
@@ -106,7 +106,7 @@ static void all_or_none(void **state)
 	crew__listeners_close(&other);
 	snprintf(taken, sizeof(taken), "no address");
 	assert_int_equal(open_all(false), -EINVAL);
-	assert_non_null(strstr(error, "service three: "));
+	assert_non_null(strstr(error, "service three cannot listen on "));
 }
 
 int main(void)
