@@ -263,6 +263,7 @@ void crew__conn_free(crew_conn *c)
 	struct crew__net *net = c->net;
 	struct crew__slab *s = net->stats.slab;
 	crew__must(c->record->state == CREW__CONN_CLOSED && !c->on_agenda);
+	c->on_agenda = true; /* what its last callbacks do must not bring it back */
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, true);
 	net->ops->on_closed(c);

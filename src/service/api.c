@@ -253,6 +253,8 @@ static void run_post(void *arg)
 {
 	struct post post = *(struct post *)arg;
 	free(arg);
+	if (!crew__worker_is_here(post.worker))
+		return; /* with --single, workers end one by one */
 	struct crew__entered before = crew__enter(post.worker, CREW__CB_POST);
 	post.fn(post.worker, post.arg);
 	crew__leave(post.worker, before);
@@ -266,7 +268,7 @@ int crew_post(crew_worker *w, void (*fn)(crew_worker *w, void *arg), void *arg)
 	if (!post)
 		return -ENOMEM;
 	*post = (struct post){ w, fn, arg };
-	int error = crew__loop_post(w->plan.loop, run_post, post);
+	int error = crew__loop_post_owned(w->plan.loop, run_post, free, post);
 	if (error)
 		free(post);
 	return error;

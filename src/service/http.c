@@ -182,9 +182,9 @@ static int64_t invalid(crew_worker *w)
 int64_t crew_reply(crew_conn *c, const crew_response *response)
 {
 	char room[CREW__RESPONSE_HEAD_MOST];
-	if (!c)
-		return crew__service_send(NULL, response ? response->body : (crew_bytes){ NULL, 0 },
-			CREW_KIND_DEFAULT);
+	if (!c || c->record->state > CREW__CONN_OPEN)
+		return crew__service_send(
+			c, response ? response->body : (crew_bytes){ NULL, 0 }, CREW_KIND_DEFAULT);
 	crew_worker *w = crew__worker_of(c);
 	bool http = c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting;
 	if (!response || !http || (!response->body.data && response->body.len > 0))

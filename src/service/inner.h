@@ -160,6 +160,8 @@ extern const struct crew__conn_ops crew__service_ops;
 
 /* A connection has gone; is the worker done? */
 void crew__worker_conn_gone(crew_worker *w);
+/* False once it has stopped: nothing of the program's is called for it any more. */
+bool crew__worker_is_here(const crew_worker *w);
 /* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */
 bool crew__conn_is_member(const crew_conn *c);
 

@@ -78,11 +78,11 @@ static struct crew__net *net_of_nobody(void)
 	return crew__here.count > 0 ? &crew__here.workers[0]->net : NULL;
 }
 
-static int64_t lose_to_nobody(size_t bytes)
+static int64_t lose_closed(crew_conn *c, size_t bytes)
 {
-	struct crew__net *net = net_of_nobody();
+	struct crew__net *net = c ? c->net : net_of_nobody();
 	if (net)
-		crew__net_lose_closed(net, NULL, bytes);
+		crew__net_lose_closed(net, c, bytes);
 	return -ENOTCONN;
 }
 
@@ -116,7 +116,7 @@ static inline int64_t send_framed(
 		error = -EINVAL;
 	else if (crew__unlikely(bytes.len > CREW__SEND_MOST))
 		error = -EMSGSIZE;
-	else if (crew__unlikely(!c))
+	else if (crew__unlikely(!c || c->record->state > CREW__CONN_OPEN))
 		error = -ENOTCONN;
 	if (crew__likely(!error)) {
 		frame.body = bytes;
@@ -139,7 +139,7 @@ static inline int64_t send_framed(
 	if (out->release)
 		out->release((void *)(uintptr_t)bytes.data, out->arg);
 	if (error == -ENOTCONN)
-		return lose_to_nobody(bytes.len);
+		return lose_closed(c, bytes.len);
 	return refuse(c ? c->net : net_of_nobody(), error);
 }
 
@@ -340,8 +340,8 @@ int64_t crew_send_shared(crew_conn *c, crew_shared *s)
 	crew_bytes encoded;
 	if (!s)
 		return refuse(c ? c->net : net_of_nobody(), -EINVAL);
-	if (!c)
-		return lose_to_nobody(s->len);
+	if (!c || c->record->state > CREW__CONN_OPEN)
+		return lose_closed(c, s->len);
 	struct key key = key_for(c, s);
 	if (crew__unlikely(!find_encoding(s, &key, &encoded))) {
 		int error = encode_shared(c, s, &key);

@@ -197,6 +197,14 @@ static void enter_process(crew_worker *w)
 	crew__here.workers[crew__here.count++] = w;
 }
 
+bool crew__worker_is_here(const crew_worker *w)
+{
+	for (unsigned i = 0; i < crew__here.count; i++)
+		if (crew__here.workers[i] == w)
+			return w->leaving != CREW__GONE;
+	return false;
+}
+
 static void leave_process(crew_worker *w)
 {
 	for (unsigned i = 0; i < crew__here.count; i++) {
