@@ -115,7 +115,7 @@ void crew__census_clear(struct crew__census *census, unsigned index)
 static const struct crew__directory_header *look(struct crew__census *census)
 {
 	if (!census->copy)
-		census->copy = malloc(sizeof(*census->copy));
+		census->copy = calloc(1, sizeof(*census->copy));
 	if (!census->copy)
 		return NULL;
 	_Atomic uint32_t *sequence = &census->directory->header->sequence;

@@ -20,13 +20,14 @@ enum {
 static bool free_graves(struct crew__turn_hook *hook)
 {
 	struct crew__family *family = crew__container_of(hook, struct crew__family, hook);
-	while (!crew__list_empty(&family->graves)) {
-		struct crew__child *child = crew__container_of(
-			family->graves.next, struct crew__child, node);
-		crew__list_remove(&child->node);
+	struct crew__node *head = &family->graves;
+	for (struct crew__node *node = head->next, *after; node != head; node = after) {
+		struct crew__child *child = crew__container_of(node, struct crew__child, node);
+		after = node->next;
 		crew__generation_unref(child->generation);
 		free(child);
 	}
+	crew__list_init(head);
 	return false;
 }
 

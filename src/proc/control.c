@@ -39,11 +39,12 @@ struct crew__control {
 static bool free_ended(struct crew__turn_hook *hook)
 {
 	struct crew__control *control = crew__container_of(hook, struct crew__control, hook);
-	while (!crew__list_empty(&control->ended)) {
-		struct crew__node *node = control->ended.next;
-		crew__list_remove(node);
+	struct crew__node *head = &control->ended;
+	for (struct crew__node *node = head->next, *after; node != head; node = after) {
+		after = node->next;
 		free(crew__container_of(node, struct conversation, node));
 	}
+	crew__list_init(head);
 	return false;
 }
 

@@ -208,7 +208,7 @@ static int look(const char *path, struct crew__running *ret_running)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? -ESRCH : -errno;
-	struct crew__running running;
+	struct crew__running running = { 0 };
 	int status = is_locked(fd) ? parse(fd, &running) : -ESRCH;
 	close(fd);
 	if (status == 0 && crew__process_start_time(running.pid, NULL) != running.start_time)
@@ -234,7 +234,7 @@ int crew__pidfile_read(const char *run_dir, const char *name, struct crew__runni
 
 int crew__pidfile_pidfd(const char *run_dir, const char *name, struct crew__running *ret_running)
 {
-	struct crew__running before;
+	struct crew__running before = { 0 };
 	int status = crew__pidfile_read(run_dir, name, &before);
 	if (status < 0)
 		return status;

@@ -58,7 +58,7 @@ int crew__wire_send(
 	struct msghdr packet = { .msg_iov = parts, .msg_iovlen = length > 0 ? 2 : 1 };
 	union ancillary ancillary;
 	memset(&ancillary, 0, sizeof(ancillary));
-	if (fd_count > 0)
+	if (fds && fd_count > 0)
 		attach_fds(&packet, &ancillary, fds, fd_count);
 
 	ssize_t sent;
