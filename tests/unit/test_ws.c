@@ -490,6 +490,25 @@ static void memory_follows_what_has_come(void **unused)
 	free(s.data);
 }
 
+/* The buffer refuses to grow in the middle of a frame, as it does without memory. */
+static void without_memory_it_ends(void **unused)
+{
+	(void)unused;
+	struct stream s = new_stream();
+	char text[300] = { 0 };
+	put_frame(&s, BINARY, text, sizeof(text));
+	struct crew__ws ws;
+	struct crew__ws_event e;
+	crew__ws_init(&ws, LIMIT);
+	assert_int_equal(crew__ws_feed(&ws, s.data, 100, &e), 100);
+	ws.message.max = ws.message.cap;
+	assert_int_equal(crew__ws_feed(&ws, s.data + 100, s.len - 100, &e), s.len - 100);
+	assert_int_equal(e.kind, CREW__WS_BAD);
+	assert_int_equal(e.code, 1011);
+	crew__ws_fini(&ws);
+	free(s.data);
+}
+
 static void empty_fragments_cost_nothing(void **unused)
 {
 	(void)unused;
@@ -571,6 +590,7 @@ int main(void)
 		cmocka_unit_test(long_messages_come_out_as_they_went_in),
 		cmocka_unit_test(a_text_is_refused_at_the_first_bad_byte),
 		cmocka_unit_test(memory_follows_what_has_come),
+		cmocka_unit_test(without_memory_it_ends),
 		cmocka_unit_test(empty_fragments_cost_nothing),
 		cmocka_unit_test(a_gathered_message_is_given_back),
 		cmocka_unit_test(noise_is_the_same_in_every_way),
