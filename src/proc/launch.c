@@ -2,6 +2,7 @@
 #include "proc/launch.h"
 
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,18 +136,31 @@ void crew__launch_fini(struct crew__launch *launch)
 	*launch = (struct crew__launch){ .cwd_fd = -1 };
 }
 
+/* A file that is still being copied is refused here, before anything is started from it: the table
+ * that an ELF header names stands at a program's very end. */
+static bool is_whole(const ElfW(Ehdr) * header, uint64_t size)
+{
+	unsigned char class = sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32;
+	uint64_t end;
+	if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != class)
+		return false;
+	if (__builtin_add_overflow(
+		    header->e_shoff, (uint64_t)header->e_shentsize * header->e_shnum, &end))
+		return false;
+	return end <= size;
+}
+
 static int check_program(int fd)
 {
 	struct stat st;
+	ElfW(Ehdr) header;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111))
 		return -EACCES;
-	/* A half-copied file is refused here rather than by the exec of the first worker. */
-	char magic[4];
-	if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) || memcmp(magic, "\177ELF", 4) != 0)
+	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
 		return -ENOEXEC;
-	return 0;
+	return is_whole(&header, (uint64_t)st.st_size) ? 0 : -ENOEXEC;
 }
 
 int crew__launch_open_program(const struct crew__launch *launch, char *ret_error, size_t error_size)
@@ -157,7 +171,8 @@ int crew__launch_open_program(const struct crew__launch *launch, char *ret_error
 		return fd;
 	snprintf(ret_error, error_size,
 		"cannot execute %s: %s; install the program there with its execute bit set",
-		launch->path, strerror(-status));
+		launch->path,
+		status == -ENOEXEC ? "it is no program, or only a part of one" : strerror(-status));
 	if (fd >= 0)
 		close(fd);
 	return status;

@@ -99,10 +99,21 @@ static void what_cannot_be_executed_is_refused(void **state)
 	put_file("#!/bin/sh\n", 0755);
 	assert_int_equal(open_program(), -ENOEXEC);
 	put_file("\177ELF and so on", 0755);
+	assert_int_equal(open_program(), -ENOEXEC);
+	/* This program, whole, and without its last byte. */
+	char command[300];
+	snprintf(
+		command, sizeof(command), "rm %s && cp /proc/%d/exe %s", path, (int)getpid(), path);
+	assert_int_equal(system(command), 0);
 	int fd = open_program();
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	struct stat st;
+	assert_int_equal(fstat(fd, &st), 0);
 	close(fd);
+	assert_int_equal(truncate(path, st.st_size - 1), 0);
+	assert_int_equal(open_program(), -ENOEXEC);
+	assert_non_null(strstr(error, "only a part"));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_int_equal(open_program(), -EACCES);
