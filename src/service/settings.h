@@ -2,9 +2,9 @@
  *
  * One table names every key with its section, type, default, limits and help; the code's structs,
  * then the INI file, then --set fill it, in that order. Whatever is wrong is told with its origin
- * ("echo.ini:7", "--set") and the nearest known name, and nothing starts. A worker gets the settings
- * of its generation from the master as text (crew__settings_write / crew__settings_parse), never
- * from the file. */
+ * ("echo.ini:7", "--set") and the nearest known name, and nothing starts. A worker gets the
+ * settings of its generation from the master as text (crew__settings_write / crew__settings_parse),
+ * never from the file. */
 #ifndef CREW_SERVICE_SETTINGS_H
 #define CREW_SERVICE_SETTINGS_H
 
@@ -16,7 +16,7 @@
  * feature can be off. */
 struct crew__service_settings {
 	const crew_service *service;
-	char *listen; /* NULL: no socket */
+	char *listen;    /* NULL: no socket */
 	int64_t workers; /* resolved: >= 1 */
 	bool reuse_port;
 	char *user, *group; /* NULL: unchanged */
@@ -34,8 +34,8 @@ struct crew__settings {
 	crew_level log_level;
 	char *log;     /* path; NULL: RUNDIR/NAME.log with -d, standard error in the foreground */
 	char *run_dir; /* always set, absolute */
-	int64_t control_mode; /* permissions of the control socket: octal, 0600 */
-	char *control_group;  /* NULL: unchanged */
+	int64_t control_mode;          /* permissions of the control socket: octal, 0600 */
+	char *control_group;           /* NULL: unchanged */
 	char **app_keys, **app_values; /* section [app] */
 	size_t app_count;
 	char *name; /* the program's name */
@@ -48,19 +48,19 @@ struct crew__settings_source {
 	const char *config;      /* file, or NULL; it must then exist */
 	const char *const *sets; /* "SECTION.KEY=VALUE" */
 	size_t set_count;
-	const char *run_dir;     /* --run-dir, or NULL */
+	const char *run_dir; /* --run-dir, or NULL */
 };
 
 /* Fill and check. 0, or -EINVAL/-ENOMEM/... with one line in `ret_error` that names origin, key,
  * cause and what to do. Calls app->on_config last (with the settings in force for crew_setting). */
-int crew__settings_load(const struct crew__settings_source *source, struct crew__settings **ret_settings,
-	char *ret_error, size_t error_size);
+int crew__settings_load(const struct crew__settings_source *source,
+	struct crew__settings **ret_settings, char *ret_error, size_t error_size);
 void crew__settings_free(struct crew__settings *settings);
 
 /* All in force as text ("section.key=value\n"), allocated; and back, for a worker. */
 char *crew__settings_write(const struct crew__settings *settings);
-int crew__settings_parse(const crew_app *app, const char *text, struct crew__settings **ret_settings,
-	char *ret_error, size_t error_size);
+int crew__settings_parse(const crew_app *app, const char *text,
+	struct crew__settings **ret_settings, char *ret_error, size_t error_size);
 
 /* The settings that crew_setting() reads in this process. */
 void crew__settings_use(const struct crew__settings *settings);

@@ -1,0 +1,274 @@
+/* settings_resolve.c - what depends on the machine or on other settings: defaults that are worked
+ * out, paths that are made absolute, and checks of values against each other. */
+#include "service/settings.h"
+
+#include "base/nearest.h"
+#include "net/address.h"
+#include "service/settings_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	SLOTS_MAX = (1 << 20) - 1,
+	RESERVE = 1, /* the descriptor that is kept back for the day when all are used up */
+	HTTP_IDLE_MS = 60000,
+	ADDRESS_WHY_MAX = 512
+};
+
+static const struct crew__origin nobody = { .kind = CREW__ORIGIN_DEFAULT };
+
+/* ---- paths --------------------------------------------------------------------------------- */
+
+static char *default_run_dir(const char *name)
+{
+	char *path;
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	int length;
+	if (geteuid() == 0)
+		length = asprintf(&path, "/run/%s", name);
+	else if (runtime && runtime[0] == '/')
+		length = asprintf(&path, "%s/%s", runtime, name);
+	else
+		length = asprintf(&path, "/tmp/%s-%u", name, (unsigned)geteuid());
+	return length < 0 ? NULL : path;
+}
+
+/* Without slashes at its end. NULL with errno. */
+static char *make_absolute(const char *path)
+{
+	char *full = NULL, *cwd = NULL;
+	if (path[0] == '/') {
+		full = strdup(path);
+	} else {
+		cwd = getcwd(NULL, 0);
+		if (cwd && asprintf(&full, "%s/%s", cwd, path) < 0)
+			full = NULL;
+	}
+	free(cwd);
+	size_t length = full ? strlen(full) : 0;
+	while (length > 1 && full[length - 1] == '/')
+		full[--length] = '\0';
+	return full;
+}
+
+/* `*path` becomes absolute; NULL stays. */
+static int resolve_path(const struct crew__loader *loader, const char *key, char **path)
+{
+	if (!*path)
+		return 0;
+	char *full = make_absolute(*path);
+	if (!full) {
+		crew__settings_refuse(loader, nobody, "cannot resolve crew.%s = %s: %s", key, *path,
+			strerror(errno));
+		return errno == ENOMEM ? -ENOMEM : -EINVAL;
+	}
+	free(*path);
+	*path = full;
+	/* Settings are written as lines for the workers. */
+	if (strchr(full, '\n'))
+		return crew__settings_refuse(
+			loader, nobody, "crew.%s = %s: a path cannot hold a line break", key, full);
+	return 0;
+}
+
+static int resolve_run_dir(struct crew__loader *loader)
+{
+	struct crew__settings *settings = loader->settings;
+	const char *option = loader->source->run_dir;
+	if (option) {
+		free(settings->run_dir);
+		settings->run_dir = strdup(option);
+	} else if (!settings->run_dir) {
+		settings->run_dir = default_run_dir(settings->name);
+	}
+	if (!settings->run_dir)
+		return crew__settings_no_memory(loader);
+	if (option && !option[0])
+		return crew__settings_refuse(
+			loader, nobody, "--run-dir needs the name of a directory");
+	return resolve_path(loader, "run_dir", &settings->run_dir);
+}
+
+/* ---- addresses ----------------------------------------------------------------------------- */
+
+/* tcp:// and unix:// are bare transports, on which a protocol of the program's own may run too. */
+static const char *const schemes[] = { "tcp", "unix", "text", "frame", "http", "ws" };
+
+static int unknown_scheme(const struct crew__loader *loader, struct crew__origin origin,
+	const struct crew__service_settings *settings, const char *scheme)
+{
+	const char *own = settings->service->protocol ? settings->service->protocol->name : NULL;
+	const char *name = settings->service->name, *nearest = NULL;
+	size_t best = SIZE_MAX;
+	for (size_t i = 0; i < crew__lengthof(schemes); i++)
+		if (crew__nearer(scheme, schemes[i], &best))
+			nearest = schemes[i];
+	if (own && crew__nearer(scheme, own, &best))
+		nearest = own;
+	return crew__settings_refuse(loader, origin,
+		"%s.listen = %.160s: unknown scheme \"%s\"; known are tcp, text, frame, http, ws, each "
+		"also with +unix, and unix%s%s%s%s%s",
+		name, settings->listen, scheme, own ? ", and the program's own " : "",
+		own ? own : "", nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+		nearest ? "\"?" : "");
+}
+
+static int check_scheme(const struct crew__loader *loader, struct crew__origin origin,
+	const struct crew__service_settings *settings, const char *scheme)
+{
+	const crew_protocol *own = settings->service->protocol;
+	if (own && (strcmp(scheme, own->name) == 0 || strcmp(scheme, "tcp") == 0))
+		return 0;
+	for (size_t i = 0; i < crew__lengthof(schemes); i++) {
+		if (strcmp(scheme, schemes[i]) != 0 || strcmp(scheme, "unix") == 0)
+			continue;
+		if (!own)
+			return 0;
+		return crew__settings_refuse(loader, origin,
+			"%s.listen = %.160s: the service speaks a protocol of its own; write %s:// instead",
+			settings->service->name, settings->listen, own->name);
+	}
+	return unknown_scheme(loader, origin, settings, scheme);
+}
+
+static int read_address(
+	const struct crew__loader *loader, unsigned index, struct crew__address *ret_address)
+{
+	const struct crew__service_settings *settings = &loader->settings->service[index];
+	struct crew__origin origin = loader->service_origin[index][CREW__SERVICE_KEY_listen];
+	char why[ADDRESS_WHY_MAX];
+	if (crew__address_parse(
+		    settings->listen, loader->settings->run_dir, ret_address, why, sizeof(why)))
+		return crew__settings_refuse(loader, origin, "%s.listen = %.160s: %s",
+			settings->service->name, settings->listen, why);
+	return check_scheme(loader, origin, settings, ret_address->scheme);
+}
+
+/* Port 0 is another one each time. */
+static bool same_place(const struct crew__address *a, const struct crew__address *b)
+{
+	struct crew__record_address record;
+	crew__address_record((const struct sockaddr *)&a->socket, &record);
+	return a->socket_size == b->socket_size &&
+	       (a->transport == CREW__UNIX || record.port != 0) &&
+	       memcmp(&a->socket, &b->socket, a->socket_size) == 0;
+}
+
+static int check_addresses(const struct crew__loader *loader, struct crew__address *addresses)
+{
+	const struct crew__settings *settings = loader->settings;
+	for (unsigned i = 0; i < settings->services; i++) {
+		if (!settings->service[i].listen)
+			continue;
+		int error = read_address(loader, i, &addresses[i]);
+		if (error)
+			return error;
+		for (unsigned k = 0; k < i; k++)
+			if (settings->service[k].listen && same_place(&addresses[i], &addresses[k]))
+				return crew__settings_refuse(loader,
+					loader->service_origin[i][CREW__SERVICE_KEY_listen],
+					"%s.listen = %.160s: service %s listens there already",
+					settings->service[i].service->name,
+					settings->service[i].listen,
+					settings->service[k].service->name);
+	}
+	return 0;
+}
+
+/* An address that was taken away by an empty value is more likely a slip. */
+static int check_emptied(const struct crew__loader *loader)
+{
+	const struct crew__settings *settings = loader->settings;
+	for (unsigned i = 0; i < settings->services; i++) {
+		struct crew__origin origin = loader->service_origin[i][CREW__SERVICE_KEY_listen];
+		if (!settings->service[i].listen && origin.kind != CREW__ORIGIN_DEFAULT)
+			return crew__settings_refuse(loader, origin,
+				"%s.listen is empty; write an address such as tcp://127.0.0.1:7001",
+				settings->service[i].service->name);
+	}
+	return 0;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+/* The hard limit, to which a worker raises its own. */
+static int64_t descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max > SLOTS_MAX)
+		return SLOTS_MAX;
+	return (int64_t)limit.rlim_max;
+}
+
+static int64_t default_connections(void)
+{
+	int64_t connections = descriptor_limit() * 9 / 10;
+	return connections > 0 ? connections : 1;
+}
+
+static int check_connections(const struct crew__loader *loader)
+{
+	int64_t limit = descriptor_limit();
+	for (unsigned i = 0; i < loader->settings->services; i++) {
+		const struct crew__service_settings *settings = &loader->settings->service[i];
+		struct crew__origin origin =
+			loader->service_origin[i][CREW__SERVICE_KEY_max_connections];
+		if (origin.kind == CREW__ORIGIN_DEFAULT ||
+			settings->max_connections <= limit - RESERVE)
+			continue;
+		return crew__settings_refuse(loader, origin,
+			"%s.max_connections = %lld: a worker may open only %lld descriptors here; raise the "
+			"hard limit (ulimit -Hn, or LimitNOFILE= of systemd) or allow at most %lld",
+			settings->service->name, (long long)settings->max_connections,
+			(long long)limit, (long long)(limit - RESERVE));
+	}
+	return 0;
+}
+
+static bool is_http(const char *listen)
+{
+	return listen && (strncmp(listen, "http:", 5) == 0 || strncmp(listen, "http+", 5) == 0);
+}
+
+static void resolve_numbers(struct crew__loader *loader)
+{
+	for (unsigned i = 0; i < loader->settings->services; i++) {
+		struct crew__service_settings *settings = &loader->settings->service[i];
+		const struct crew__origin *origins = loader->service_origin[i];
+		if (origins[CREW__SERVICE_KEY_max_connections].kind == CREW__ORIGIN_DEFAULT)
+			settings->max_connections = default_connections();
+		if (origins[CREW__SERVICE_KEY_idle_timeout_ms].kind == CREW__ORIGIN_DEFAULT)
+			settings->idle_timeout_ms = is_http(settings->listen) ? HTTP_IDLE_MS : 0;
+	}
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+int crew__settings_resolve(struct crew__loader *loader)
+{
+	int error = resolve_run_dir(loader);
+	if (!error)
+		error = resolve_path(loader, "log", &loader->settings->log);
+	if (!error)
+		resolve_numbers(loader);
+	return error;
+}
+
+int crew__settings_check(struct crew__loader *loader)
+{
+	int error = check_emptied(loader);
+	struct crew__address *addresses = calloc(
+		loader->settings->services, sizeof(struct crew__address));
+	if (!addresses)
+		return crew__settings_no_memory(loader);
+	if (!error)
+		error = check_addresses(loader, addresses);
+	if (!error)
+		error = check_connections(loader);
+	free(addresses);
+	return error;
+}

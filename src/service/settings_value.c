@@ -1,0 +1,369 @@
+/* settings_value.c - one value: read from text, kept within its range, shown as text.
+ *
+ * Not here: whether a value fits to the others (settings_resolve.c). */
+#include "service/settings.h"
+
+#include "base/nearest.h"
+#include "service/settings_parts.h"
+
+#include <grp.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+static int suffix_shift(const char *text, unsigned *ret_shift)
+{
+	static const struct {
+		const char *text;
+		unsigned shift;
+	} suffixes[] = { { "", 0 }, { "k", 10 }, { "K", 10 }, { "m", 20 }, { "M", 20 }, { "g", 30 },
+		{ "G", 30 } };
+	for (size_t i = 0; i < crew__lengthof(suffixes); i++) {
+		if (strcmp(suffixes[i].text, text) != 0)
+			continue;
+		*ret_shift = suffixes[i].shift;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int crew__parse_number(const char *text, int64_t *ret_number)
+{
+	unsigned shift;
+	int64_t number = 0;
+	if (strcmp(text, "off") == 0) {
+		*ret_number = 0;
+		return 0;
+	}
+	bool negative = text[0] == '-';
+	const char *digits = text + negative;
+	size_t count = strspn(digits, "0123456789");
+	if (count == 0 || suffix_shift(digits + count, &shift))
+		return -EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		int64_t digit = digits[i] - '0';
+		if (__builtin_mul_overflow(number, 10, &number) ||
+			__builtin_add_overflow(number, negative ? -digit : digit, &number))
+			return -ERANGE;
+	}
+	if (__builtin_mul_overflow(number, INT64_C(1) << shift, &number))
+		return -ERANGE;
+	*ret_number = number;
+	return 0;
+}
+
+static void show_number(enum crew__settings_kind kind, int64_t number, char *text, size_t size)
+{
+	static const char letters[] = "kmg";
+	size_t unit = 0;
+	while (kind == CREW__KIND_SIZE && unit < 3 && number > 0 && number % 1024 == 0) {
+		number /= 1024;
+		unit++;
+	}
+	if (unit > 0)
+		snprintf(text, size, "%" PRId64 "%c", number, letters[unit - 1]);
+	else
+		snprintf(text, size, "%" PRId64, number);
+}
+
+/* What is allowed, for the end of a complaint. */
+static const char *range_text(const struct crew__settings_key *key, char *text, size_t size)
+{
+	char least[32], most[32];
+	show_number(key->kind, key->least, least, sizeof(least));
+	show_number(key->kind, key->most, most, sizeof(most));
+	const char *unit = key->kind == CREW__KIND_MS ? " milliseconds" : "";
+	const char *more = key->kind == CREW__KIND_WORKERS ? ", or auto"
+			   : key->least == 0               ? ", or off"
+							   : "";
+	if (key->least == 0)
+		snprintf(text, size, "allowed are 1 to %s%s%s", most, unit, more);
+	else
+		snprintf(text, size, "allowed are %s to %s%s%s", least, most, unit, more);
+	return text;
+}
+
+static int64_t *number_of(const struct crew__settings_key *key, void *base)
+{
+	return (int64_t *)(void *)((char *)base + key->offset);
+}
+
+static int keep_number(
+	const struct crew__settings_key *key, void *base, int64_t number, char why[CREW__WHY_MAX])
+{
+	char range[128];
+	if (number < key->least || number > key->most) {
+		snprintf(why, CREW__WHY_MAX, "out of range; %s",
+			range_text(key, range, sizeof(range)));
+		return -EINVAL;
+	}
+	*number_of(key, base) = number;
+	return 0;
+}
+
+static int read_number(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	char range[128];
+	int64_t number;
+	int error = crew__parse_number(value, &number);
+	if (!error)
+		return keep_number(key, base, number, why);
+	snprintf(why, CREW__WHY_MAX, "%s; %s",
+		error == -ERANGE ? "out of range" : "this is no number",
+		range_text(key, range, sizeof(range)));
+	return -EINVAL;
+}
+
+static int64_t count_cpus(void)
+{
+	cpu_set_t cpus;
+	/* On a machine with more of them than the set can hold the kernel refuses. */
+	int64_t count = sched_getaffinity(0, sizeof(cpus), &cpus) < 0
+				? sysconf(_SC_NPROCESSORS_ONLN)
+				: CPU_COUNT(&cpus);
+	return count > 0 ? count : 1;
+}
+
+static int read_workers(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	if (strcmp(value, "auto") != 0)
+		return read_number(key, base, value, why);
+	int64_t cpus = count_cpus();
+	return keep_number(key, base, cpus > key->most ? key->most : cpus, why);
+}
+
+int crew__settings_take_number(
+	const struct crew__settings_key *key, void *base, int64_t value, char why[CREW__WHY_MAX])
+{
+	if (value == 0)
+		return 0; /* the preset is there already */
+	if (key->kind == CREW__KIND_WORKERS && value == CREW_AUTO)
+		return read_workers(key, base, "auto", why);
+	if (value == CREW_OFF && key->least > 0) {
+		snprintf(why, CREW__WHY_MAX, "this cannot be off");
+		return -EINVAL;
+	}
+	return keep_number(key, base, value == CREW_OFF ? 0 : value, why);
+}
+
+static int read_mode(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	size_t digits = strspn(value, "01234567");
+	long mode = digits > 0 && digits <= 4 ? strtol(value, NULL, 8) : -1;
+	if (value[digits] != '\0' || mode < key->least || mode > key->most) {
+		snprintf(why, CREW__WHY_MAX,
+			"this is no file mode; allowed are three octal digits, such as "
+			"0600 or 0660");
+		return -EINVAL;
+	}
+	*number_of(key, base) = mode;
+	return 0;
+}
+
+/* ---- choices ------------------------------------------------------------------------------- */
+
+struct choice {
+	const char *name;
+	int value;
+};
+
+static const struct choice switches[] = { { "on", 1 }, { "off", 0 }, { "yes", 1 }, { "no", 0 },
+	{ "true", 1 }, { "false", 0 }, { "1", 1 }, { "0", 0 }, { NULL, 0 } };
+static const struct choice engines[] = { { "auto", CREW__ENGINE_AUTO },
+	{ "epoll", CREW__ENGINE_EPOLL }, { "poll", CREW__ENGINE_POLL }, { NULL, 0 } };
+static const struct choice levels[] = { { "debug", CREW_DEBUG }, { "info", CREW_INFO },
+	{ "warn", CREW_WARN }, { "error", CREW_ERROR }, { NULL, 0 } };
+
+static void list_choices(const struct choice *choices, const char *value, char why[CREW__WHY_MAX])
+{
+	const char *nearest = NULL;
+	size_t best = SIZE_MAX;
+	int length = snprintf(why, CREW__WHY_MAX, "allowed are");
+	for (size_t i = 0; choices[i].name; i++) {
+		if (crew__nearer(value, choices[i].name, &best))
+			nearest = choices[i].name;
+		length += snprintf(why + length, CREW__WHY_MAX - (size_t)length, "%s%s",
+			i == 0 ? " " : (choices[i + 1].name ? ", " : " and "), choices[i].name);
+	}
+	if (nearest)
+		snprintf(why + length, CREW__WHY_MAX - (size_t)length, "; did you mean %s?",
+			nearest);
+}
+
+static int read_choice(
+	const struct choice *choices, const char *value, int *ret_value, char why[CREW__WHY_MAX])
+{
+	for (size_t i = 0; choices[i].name; i++) {
+		if (strcmp(choices[i].name, value) != 0)
+			continue;
+		*ret_value = choices[i].value;
+		return 0;
+	}
+	list_choices(choices, value, why);
+	return -EINVAL;
+}
+
+static const char *choice_name(const struct choice *choices, int value)
+{
+	size_t i = 0;
+	while (choices[i + 1].name && choices[i].value != value)
+		i++;
+	return choices[i].name;
+}
+
+static int read_switch(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	int on;
+	int error = read_choice(switches, value, &on, why);
+	if (!error)
+		*(bool *)((char *)base + key->offset) = on;
+	return error;
+}
+
+static int read_engine(struct crew__settings *settings, const char *value, char why[CREW__WHY_MAX])
+{
+	int engine;
+	if (strcmp(value, "io_uring") == 0) {
+		snprintf(why, CREW__WHY_MAX,
+			"this crew is built without io_uring; use auto, epoll or poll");
+		return -EINVAL;
+	}
+	int error = read_choice(engines, value, &engine, why);
+	if (!error)
+		settings->engine = (enum crew__engine_kind)engine;
+	return error;
+}
+
+static int read_level(struct crew__settings *settings, const char *value, char why[CREW__WHY_MAX])
+{
+	int level;
+	int error = read_choice(levels, value, &level, why);
+	if (!error)
+		settings->log_level = (crew_level)level;
+	return error;
+}
+
+/* ---- text ---------------------------------------------------------------------------------- */
+
+static char **text_of(const struct crew__settings_key *key, void *base)
+{
+	return (char **)(void *)((char *)base + key->offset);
+}
+
+/* Empty is NULL: whatever the key's default means. */
+static int keep_text(const struct crew__settings_key *key, void *base, const char *value)
+{
+	char *copy = value[0] ? strdup(value) : NULL;
+	if (value[0] && !copy)
+		return -ENOMEM;
+	free(*text_of(key, base));
+	*text_of(key, base) = copy;
+	return 0;
+}
+
+static int read_name(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	bool user = key->kind == CREW__KIND_USER;
+	bool known = !value[0] || (user ? (void *)getpwnam(value) : (void *)getgrnam(value));
+	if (known)
+		return keep_text(key, base, value);
+	snprintf(
+		why, CREW__WHY_MAX, "there is no such %s on this machine", user ? "user" : "group");
+	return -EINVAL;
+}
+
+/* ---- by kind ------------------------------------------------------------------------------- */
+
+int crew__settings_read_value(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	switch (key->kind) {
+	case CREW__KIND_ADDRESS:
+	case CREW__KIND_PATH:
+		return keep_text(key, base, value);
+	case CREW__KIND_USER:
+	case CREW__KIND_GROUP:
+		return read_name(key, base, value, why);
+	case CREW__KIND_WORKERS:
+		return read_workers(key, base, value, why);
+	case CREW__KIND_MODE:
+		return read_mode(key, base, value, why);
+	case CREW__KIND_SWITCH:
+		return read_switch(key, base, value, why);
+	case CREW__KIND_ENGINE:
+		return read_engine(base, value, why);
+	case CREW__KIND_LEVEL:
+		return read_level(base, value, why);
+	default:
+		return read_number(key, base, value, why);
+	}
+}
+
+static bool is_text(const struct crew__settings_key *key)
+{
+	return key->kind == CREW__KIND_ADDRESS || key->kind == CREW__KIND_PATH ||
+	       key->kind == CREW__KIND_USER || key->kind == CREW__KIND_GROUP;
+}
+
+char *crew__settings_show_value(const struct crew__settings_key *key, const void *base)
+{
+	const char *member = (const char *)base + key->offset;
+	const struct crew__settings *settings = base;
+	char number[32];
+	if (is_text(key)) {
+		const char *text = *(char *const *)(const void *)member;
+		return strdup(text ? text : "");
+	}
+	switch (key->kind) {
+	case CREW__KIND_SWITCH:
+		return strdup(choice_name(switches, *(const bool *)member));
+	case CREW__KIND_ENGINE:
+		return strdup(choice_name(engines, (int)settings->engine));
+	case CREW__KIND_LEVEL:
+		return strdup(choice_name(levels, (int)settings->log_level));
+	case CREW__KIND_MODE:
+		snprintf(number, sizeof(number), "%04" PRIo64,
+			*(const int64_t *)(const void *)member);
+		return strdup(number);
+	default:
+		snprintf(
+			number, sizeof(number), "%" PRId64, *(const int64_t *)(const void *)member);
+		return strdup(number);
+	}
+}
+
+void crew__settings_preset(const struct crew__settings_key *key, void *base)
+{
+	struct crew__settings *settings = base;
+	switch (key->kind) {
+	case CREW__KIND_NUMBER:
+	case CREW__KIND_SIZE:
+	case CREW__KIND_MS:
+	case CREW__KIND_WORKERS:
+	case CREW__KIND_MODE:
+		*number_of(key, base) = key->preset;
+		break;
+	case CREW__KIND_LEVEL:
+		settings->log_level = (crew_level)key->preset;
+		break;
+	default: /* all zero: NULL, off, auto */
+		break;
+	}
+}
+
+void crew__settings_drop_value(const struct crew__settings_key *key, void *base)
+{
+	if (is_text(key))
+		free(*text_of(key, base));
+}
