@@ -70,7 +70,7 @@ int crew__wire_send(
 
 int crew__wire_send_text(int fd, unsigned type, const char *text)
 {
-	return crew__wire_send(fd, type, text, strnlen(text, CREW__WIRE_MAX), NULL, 0);
+	return crew__wire_send(fd, type, text, crew__min(strlen(text), CREW__WIRE_MAX), NULL, 0);
 }
 
 /* Every descriptor that came must be closed some day, however odd the packet. */
