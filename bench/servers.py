@@ -79,6 +79,9 @@ class Server:
     def command(self):
         raise NotImplementedError
 
+    def environment(self):
+        return {}
+
     def __enter__(self):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
@@ -86,7 +89,8 @@ class Server:
         with log:
             self.process = subprocess.Popen(
                 pinned(cores()[0], self.prefix + self.command()),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                env=os.environ | self.environment())
         try:
             self.await_port()
         except BaseException:
@@ -138,7 +142,7 @@ class Floor(Server):
 
 
 class Crew(Server):
-    """The program of bench/crew; all its services run, the one of the mode is used."""
+    """The program of bench/crew with the one service of the mode."""
 
     name = "crew"
     modes = ("http", "ws", "fanout", "copy")
@@ -148,22 +152,17 @@ class Crew(Server):
     def program(self):
         return self.programs / "crew_bench_server"
 
-    def settings(self):
-        base = self.port - self.modes.index(self.mode)
-        for i, mode in enumerate(self.modes):
-            yield from ("--set", f"{mode}.listen={self.schemes[mode]}://127.0.0.1:{base + i}")
+    def environment(self):
+        return {"BENCH_ONLY": self.mode}
 
     def command(self):
+        listen = f"{self.mode}.listen={self.schemes[self.mode]}://127.0.0.1:{self.port}"
         return [self.program(), "start", *(["--single"] if self.single else []),
-                "--run-dir", self.directory, *self.settings()]
-
-    def __init__(self, build, mode):
-        super().__init__(build, mode)
-        self.port += self.modes.index(mode)
+                "--run-dir", self.directory, "--set", listen]
 
     def status(self):
         done = subprocess.run([self.program(), "status", "--json", "--run-dir", self.directory],
-                              capture_output=True, timeout=30)
+                              env=os.environ | self.environment(), capture_output=True, timeout=30)
         if done.returncode:
             raise Failed(f"crew status: {done.stderr.decode(errors='replace').strip()}")
         return json.loads(done.stdout)

@@ -5,8 +5,12 @@
  *   fanout   what one client says goes to all: one shared message
  *   copy     the same with a send, and so a copy where it must wait, for each
  *
- * It is written as any program would be: nothing here is tuned for the measurement. */
+ * It is written as any program would be: nothing here is tuned for the measurement. With BENCH_ONLY
+ * in its environment it has that one service alone, so that one is measured. */
 #include <crew/crew.h>
+
+#include <stdlib.h>
+#include <string.h>
 
 static void hello(crew_conn *c, const crew_request *request)
 {
@@ -64,5 +68,13 @@ int main(int argc, char **argv)
 		.on_message = to_each,
 	};
 
-	return crew_main(argc, argv, &(crew_app){ .services = { &http, &ws, &fanout, &copy } });
+	const crew_service *const all[] = { &http, &ws, &fanout, &copy };
+	const char *only = getenv("BENCH_ONLY");
+	crew_app app = { .name = "crew_bench_server" };
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!only || strcmp(only, all[i]->name) == 0)
+			app.services[count++] = all[i];
+	return crew_main(argc, argv, &app);
 }

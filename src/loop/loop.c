@@ -39,19 +39,20 @@ static inline __attribute__((always_inline)) int turn(struct crew__loop *loop, u
 		until_ns = loop->timers.next_ns;
 	if (loop->again)
 		until_ns = 0;
-	if (until_ns > loop->now_ns)
+	if (until_ns > loop->clock.ns)
 		note(loop, 0);
-	int error = ops->wait(loop->engine, loop->now_ns, until_ns);
-	loop->now_ns = crew__clock_ns();
-	note(loop, loop->now_ns);
+	int error = ops->wait(loop->engine, loop->clock.ns, until_ns);
+	loop->clock.ns = crew__clock_ns();
+	note(loop, loop->clock.ns);
 	if (crew__unlikely(error))
 		return error;
 
 	loop->again = false;
 	loop->turning = true;
+	loop->clock.turn++;
 	ops->dispatch(loop->engine);
-	if (loop->timers.next_ns <= loop->now_ns)
-		crew__timers_run(&loop->timers, loop->now_ns);
+	if (loop->timers.next_ns <= loop->clock.ns)
+		crew__timers_run(&loop->timers, loop->clock.ns);
 	if (crew__unlikely(loop->posts.arrived))
 		crew__posts_run(&loop->posts);
 	run_hooks(loop);
@@ -62,18 +63,18 @@ static inline __attribute__((always_inline)) int turn(struct crew__loop *loop, u
 int crew__loop_turn(struct crew__loop *loop, int max_wait_ms)
 {
 	crew__must(!loop->turning);
-	loop->now_ns = crew__clock_ns(); /* much may have happened since the last turn */
+	loop->clock.ns = crew__clock_ns(); /* much may have happened since the last turn */
 	if (max_wait_ms < 0)
 		return turn(loop, CREW__NEVER);
 	uint64_t most_ms = (unsigned)max_wait_ms;
-	return turn(loop, loop->now_ns + most_ms * CREW__NS_PER_MS);
+	return turn(loop, loop->clock.ns + most_ms * CREW__NS_PER_MS);
 }
 
 int crew__loop_run(struct crew__loop *loop)
 {
 	int error = 0;
 	crew__must(!loop->turning);
-	loop->now_ns = crew__clock_ns();
+	loop->clock.ns = crew__clock_ns();
 	crew__posts_shut(&loop->posts, false);
 	while (!loop->stopping && !error)
 		error = turn(loop, CREW__NEVER);
@@ -112,7 +113,7 @@ int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop)
 	crew__signals_init(&loop->signals);
 	crew__timers_init(&loop->timers);
 	crew__loop_note_turns(loop, NULL);
-	loop->now_ns = crew__clock_ns();
+	loop->clock.ns = crew__clock_ns();
 	*ret_loop = loop;
 	return 0;
 
@@ -142,7 +143,12 @@ const char *crew__loop_engine(const struct crew__loop *loop)
 
 uint64_t crew__loop_ns(const struct crew__loop *loop)
 {
-	return loop->now_ns;
+	return loop->clock.ns;
+}
+
+const struct crew__turn_clock *crew__loop_clock(const struct crew__loop *loop)
+{
+	return &loop->clock;
 }
 
 int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns)

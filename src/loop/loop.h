@@ -72,6 +72,13 @@ void crew__loop_stop(struct crew__loop *loop);
 
 /* The turn's time. */
 uint64_t crew__loop_ns(const struct crew__loop *loop);
+/* The same, with the number of the turn, for those who ask too often for a call: it changes with each
+ * turn and lives as long as the loop. */
+struct crew__turn_clock {
+	uint64_t ns;
+	uint32_t turn;
+};
+const struct crew__turn_clock *crew__loop_clock(const struct crew__loop *loop);
 /* Where the loop notes when the present turn began (ns), 0 while it waits; e.g. in shared memory.
  * NULL: nowhere. Several may be added (--single has one for each worker); -ENOBUFS beyond
  * CREW_MAX_SERVICES. */

@@ -64,7 +64,7 @@ void crew__signals_fini(struct crew__signals *signals, struct crew__loop *loop);
 
 struct crew__loop {
 	struct crew__engine *engine;
-	uint64_t now_ns;
+	struct crew__turn_clock clock;
 	bool again; /* there is work: the next wait does not block */
 	bool turning;
 	bool stopping;

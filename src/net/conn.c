@@ -33,8 +33,8 @@ static void tell_losses(crew_conn *c, bool last)
 {
 	struct crew__net *net = c->net;
 	struct crew__untold *untold = &net->untold[c->slot];
-	if (c->told_turn != net->turn || last) {
-		c->told_turn = net->turn;
+	if (c->told_turn != net->clock->turn || last) {
+		c->told_turn = net->clock->turn;
 		c->told = 0;
 	}
 	bool left = false;
@@ -88,8 +88,8 @@ crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot)
 	c->net = net;
 	c->slot = slot;
 	c->record = &net->stats.records[slot];
-	c->asked_turn = net->turn - 1;
-	c->told_turn = net->turn - 1;
+	c->asked_turn = net->clock->turn - 1;
+	c->told_turn = net->clock->turn - 1;
 	crew__buf_init(&c->in, net->limits.held_most);
 	crew__wheel_entry_init(&c->wheel);
 	if (crew__conn_attach(c) < 0) {

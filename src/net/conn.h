@@ -126,8 +126,14 @@ int crew__conn_pipe(crew_conn *from, crew_conn *to);
 /* Look at the deadlines at `due` or sooner. */
 void crew__conn_deadline(crew_conn *c, uint32_t due);
 
-/* Now, in hundredths since the life began. */
-uint32_t crew__net_now(const struct crew__net *net);
+/* Now, in hundredths since the life began; worked out once a turn. */
+uint32_t crew__net_read_clock(struct crew__net *net);
+static inline uint32_t crew__net_now(struct crew__net *net)
+{
+	if (crew__likely(net->now_turn == net->clock->turn))
+		return net->now;
+	return crew__net_read_clock(net);
+}
 
 /* May input be delivered? Looks at the queue as well: over half full holds the connection. */
 bool crew__conn_ready_slow(crew_conn *c);

@@ -77,7 +77,7 @@ static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uin
 	untold->bytes[reason] += bytes;
 	/* on_error that sends into a full queue again must not keep the loop turning: what it loses is
 	 * told when the connection is next looked at for another reason. */
-	if (c->told_turn == c->net->turn && (c->told & (1u << reason)))
+	if (c->told_turn == c->net->clock->turn && (c->told & (1u << reason)))
 		c->flags |= CREW__C_TELL_LOSS;
 	else
 		crew__conn_agenda(c, CREW__C_TELL_LOSS);
@@ -194,7 +194,7 @@ static ssize_t write_vectors(crew_conn *c, struct iovec *vectors, size_t count)
 static void kernel_is_full(crew_conn *c)
 {
 	c->flags |= CREW__C_WRITING | CREW__C_BACKLOG;
-	c->asked_turn = c->net->turn;
+	c->asked_turn = c->net->clock->turn;
 	crew__conn_watch(c);
 	crew__conn_deadline(c, crew__net_now(c->net) + 100);
 }
@@ -312,8 +312,8 @@ void crew__conn_flush(crew_conn *c)
 /* Before refusing, the kernel is asked once more; a full one once a turn. */
 static bool still_full(crew_conn *c)
 {
-	if (!(c->flags & CREW__C_WRITING) || c->asked_turn != c->net->turn) {
-		c->asked_turn = c->net->turn;
+	if (!(c->flags & CREW__C_WRITING) || c->asked_turn != c->net->clock->turn) {
+		c->asked_turn = c->net->clock->turn;
 		crew__conn_flush(c);
 	}
 	return c->record->bytes_queued >= c->net->limits.max_send_buffer;

@@ -45,7 +45,6 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 		else
 			do_agenda_of(c);
 	}
-	net->turn++;
 	return net->agenda != NULL;
 }
 
@@ -92,8 +91,9 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 		.protocol = plan->protocol,
 		.transport = plan->transport,
 		.hook.fn = on_turn_end,
-		.turn = 1,
+		.clock = crew__loop_clock(plan->loop),
 	};
+	net->now_turn = net->clock->turn - 1;
 	net->agenda_tail = &net->agenda;
 	int error = allocate(net);
 	if (!error)
@@ -204,9 +204,11 @@ crew_conn *crew__net_find(const struct crew__net *net, uint64_t id)
 	return net->stats.records[slot].id == id ? net->slots[slot] : NULL;
 }
 
-uint32_t crew__net_now(const struct crew__net *net)
+uint32_t crew__net_read_clock(struct crew__net *net)
 {
-	return crew__wheel_now(net->wheel);
+	net->now_turn = net->clock->turn;
+	net->now = crew__wheel_now(net->wheel);
+	return net->now;
 }
 
 /* ---- for tests ----------------------------------------------------------------------------- */

@@ -106,7 +106,8 @@ struct crew__net {
 	crew_conn *agenda, **agenda_tail;
 	struct crew__turn_hook hook;
 	struct crew__wheel *wheel;
-	uint32_t turn;           /* counts, to ask the kernel once a turn */
+	const struct crew__turn_clock *clock;
+	uint32_t now, now_turn;  /* hundredths, as worked out in that turn */
 	struct crew__ip_table *ips; /* NULL unless max_connections_per_ip */
 };
 

@@ -61,7 +61,7 @@ static void pipe_message(crew_conn *from, crew_msg msg)
 void crew__service_message(crew_conn *c, crew_msg msg)
 {
 	crew_worker *w = crew__worker_of(c);
-	w->net.stats.slab->total_request++;
+	crew__count_request(w);
 	if (crew__unlikely(c->pipe_to)) {
 		pipe_message(c, msg);
 		return;

@@ -49,7 +49,7 @@ static void hand_over(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
 	crew__side(c)->shown = true;
-	w->net.stats.slab->total_request++;
+	crew__count_request(w);
 	struct crew__entered before = crew__enter(w, CREW__CB_REQUEST);
 	w->service->on_request(c, &w->request.public);
 	crew__leave(w, before);

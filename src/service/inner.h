@@ -85,7 +85,6 @@ struct crew_worker {
 	struct crew__log_rate protocol_log;
 
 	struct crew__user_timers *timers;
-	struct crew__turn_hook hook;
 
 	enum crew__leaving leaving;
 	struct crew__worker_stop stop;
@@ -109,6 +108,15 @@ struct crew__here {
 	crew_worker *current; /* NULL outside callbacks */
 };
 extern struct crew__here crew__here;
+
+/* One more message or request is delivered. The rate is worked out every so many of them; whoever
+ * reads does so for a worker that has few (stats/segment.h). */
+void crew__worker_read_rate(crew_worker *w);
+static inline void crew__count_request(crew_worker *w)
+{
+	if (crew__unlikely((++w->net.stats.slab->total_request & 63) == 0))
+		crew__worker_read_rate(w);
+}
 
 /* Around every call into the program: who runs, and what `busy_in` shows. Calls may nest. */
 struct crew__entered {

@@ -153,22 +153,20 @@ static void set_state(crew_worker *w, enum crew__worker_state state)
 	atomic_store_explicit(&w->net.stats.slab->state, (uint32_t)state, memory_order_release);
 }
 
-/* Once a second or so, while the loop turns anyway. */
-static bool on_turn_end(struct crew__turn_hook *hook)
+/* The rate over the time since it was last worked out, when that is a second or more. */
+void crew__worker_read_rate(crew_worker *w)
 {
-	crew_worker *w = crew__container_of(hook, crew_worker, hook);
 	struct crew__slab *s = w->net.stats.slab;
 	uint64_t now = crew__loop_ns(w->plan.loop);
 	uint64_t since = atomic_load_explicit(&s->qps_since_ns, memory_order_relaxed);
-	if (crew__likely(now - since < CREW__NS_PER_S))
-		return false;
+	if (now - since < CREW__NS_PER_S)
+		return;
 	uint64_t requests = s->total_request - s->qps_requests;
 	crew__slab_begin(s);
 	s->qps = requests * CREW__NS_PER_S / (now - since);
 	s->qps_requests = s->total_request;
 	atomic_store_explicit(&s->qps_since_ns, now, memory_order_relaxed);
 	crew__slab_end(s);
-	return false;
 }
 
 static void on_stop_timer(struct crew__timer *timer);
@@ -232,7 +230,6 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	w->handshake_timeout = hundredths(plan->settings->handshake_timeout_ms);
 	w->heartbeat = hundredths(plan->settings->heartbeat_ms);
 	w->max_message = (size_t)plan->settings->max_message;
-	w->hook.fn = on_turn_end;
 	w->stop_timer.fn = on_stop_timer;
 	crew__buf_init(&w->scratch, (UINT32_C(1) << 31) - 1);
 	int error = init_net(w);
@@ -247,7 +244,6 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	if (!error)
 		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns);
 	enter_process(w);
-	crew__loop_add_hook(plan->loop, &w->hook);
 	atomic_store_explicit(
 		&plan->stats.slab->qps_since_ns, crew__loop_ns(plan->loop), memory_order_relaxed);
 	if (error) {
@@ -291,7 +287,6 @@ void crew__worker_free(crew_worker *w)
 	crew__timer_stop(w->plan.loop, &w->stop_timer);
 	crew__net_fini(&w->net);
 	crew__user_timers_free(w->timers);
-	crew__loop_remove_hook(w->plan.loop, &w->hook);
 	crew__buf_release(&w->scratch);
 	leave_process(w);
 	if (crew__here.count == 0)

@@ -118,6 +118,8 @@ size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 		if (event.kind == CREW__WS_MORE && taken == 0)
 			break;
 	}
+	if (crew__unlikely(codec->message.data))
+		crew__ws_done(codec);
 	return used;
 }
 
