@@ -142,6 +142,19 @@ void http1_expect_status(const char *input, size_t len, int status)
 	}
 }
 
+bool http1_same(const char *input, size_t len)
+{
+	char whole[TEXT_ROOM], out[TEXT_ROOM];
+	run(input, len, PIECES_WHOLE, whole);
+	for (unsigned way = PIECES_WHOLE + 1; way < PIECES_RANDOM + 4; way++) {
+		run(input, len, way, out);
+		if (strcmp(out, whole) != 0)
+			print_error("way %u of: %.*s\n", way, (int)len, input);
+		assert_string_equal(out, whole);
+	}
+	return strchr(whole, ';') != NULL;
+}
+
 enum crew__http1_result http1_once(char *copy, size_t len, struct crew__http1_request *request,
 	size_t *ret_consumed, int *ret_status)
 {

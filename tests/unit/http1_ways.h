@@ -19,6 +19,9 @@ void http1_expect(const char *input, size_t len, const char *expected);
  */
 void http1_expect_status(const char *input, size_t len, int status);
 
+/* Whatever `input` comes to, it is the same in every way. True when some of it was taken. */
+bool http1_same(const char *input, size_t len);
+
 /* In one piece, which need not end with the request. The request's fields point into `copy`. */
 enum crew__http1_result http1_once(char *copy, size_t len, struct crew__http1_request *request,
 	size_t *ret_consumed, int *ret_status);
