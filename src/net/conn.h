@@ -80,6 +80,15 @@ static inline void crew__conn_clear(crew_conn *c, uint32_t flags)
 	c->flags &= ~flags;
 }
 
+/* Now, in hundredths since the life began; worked out once a turn. */
+uint32_t crew__net_read_clock(struct crew__net *net);
+static inline uint32_t crew__net_now(struct crew__net *net)
+{
+	if (crew__likely(net->now_turn == net->clock->turn))
+		return net->now;
+	return crew__net_read_clock(net);
+}
+
 /* How the bytes of a message may be kept when they must wait. */
 enum crew__hold { CREW__HOLD_COPY, CREW__HOLD_REFER };
 
@@ -93,6 +102,46 @@ struct crew__out {
 	void *arg;
 	bool referred; /* set when the queue refers to the body, and so releases it */
 };
+
+/* The short way for a short message: while a connection's own event is handled and nothing of it is
+ * queued, a frame can be written where it will leave from. Room for `total` bytes, or NULL: then
+ * crew__conn_send it is. Write all of it, then call crew__conn_corked. */
+static inline char *crew__conn_cork_room(crew_conn *c, size_t total)
+{
+	struct crew__net *net = c->net;
+	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING;
+	bool may = net->current == c && !c->queue.head && !(c->flags & not_now) &&
+		c->record->state <= CREW__CONN_OPEN && total < CREW__DIRECT_LEAST &&
+		total <= CREW__CORK_MOST - net->cork.len && net->cork.messages < CREW__CORK_ENDS &&
+		c->record->bytes_queued + total < net->limits.max_send_buffer;
+	return crew__likely(may) ? net->cork.data + net->cork.len : NULL;
+}
+
+/* Accepted: offered and queued, in one update. */
+static inline void crew__conn_count_accepted(crew_conn *c, size_t bytes)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__record *r = c->record;
+	if (r->bytes_queued == 0)
+		r->queued_since = crew__net_now(c->net);
+	crew__slab_begin(s);
+	s->messages_offered++;
+	s->messages_queued++;
+	s->bytes_queued += bytes;
+	r->messages_queued++;
+	r->bytes_queued += bytes;
+	crew__slab_end(s);
+}
+
+/* Returns the bytes queued, as crew_send does. */
+static inline int64_t crew__conn_corked(crew_conn *c, size_t total)
+{
+	struct crew__net *net = c->net;
+	crew__conn_count_accepted(c, total);
+	net->cork.len += (uint32_t)total;
+	net->cork.ends[net->cork.messages++] = net->cork.len;
+	return (int64_t)c->record->bytes_queued;
+}
 
 /* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted. */
 int64_t crew__conn_send(crew_conn *c, struct crew__out *out);
@@ -126,18 +175,9 @@ int crew__conn_pipe(crew_conn *from, crew_conn *to);
 /* Look at the deadlines at `due` or sooner. */
 void crew__conn_deadline(crew_conn *c, uint32_t due);
 
-/* Now, in hundredths since the life began; worked out once a turn. */
-uint32_t crew__net_read_clock(struct crew__net *net);
-static inline uint32_t crew__net_now(struct crew__net *net)
-{
-	if (crew__likely(net->now_turn == net->clock->turn))
-		return net->now;
-	return crew__net_read_clock(net);
-}
-
 /* May input be delivered? Looks at the queue as well: over half full holds the connection. */
 bool crew__conn_ready_slow(crew_conn *c);
-static inline bool crew__conn_ready(crew_conn *c)
+static inline __attribute__((always_inline)) bool crew__conn_ready(crew_conn *c)
 {
 	if (crew__unlikely(c->record->bytes_queued * 2 > c->net->limits.max_send_buffer))
 		return crew__conn_ready_slow(c);

@@ -43,7 +43,7 @@ static void keep_rest(crew_conn *c, const char *data, size_t len)
 }
 
 /* Deliver `len` bytes at `data`, which is the read buffer or `in`'s own memory. */
-static void deliver(crew_conn *c, char *data, size_t len)
+static inline void deliver(crew_conn *c, char *data, size_t len)
 {
 	bool own = data == c->in.data;
 	if (c->record->state > CREW__CONN_OPEN && !(c->flags & CREW__C_UNPARTED)) {
@@ -139,8 +139,9 @@ static ssize_t read_some(crew_conn *c, char **ret_data, size_t *ret_before)
 	char *room = c->net->read_buffer;
 	size_t space = CREW__READ_MOST;
 	size_t before = c->in.len;
-	if (before <= SHORT_REST) {
-		memcpy(room, before ? c->in.data : room, before);
+	if (crew__likely(before <= SHORT_REST)) {
+		if (before > 0)
+			memcpy(room, c->in.data, before);
 	} else {
 		size_t more = crew__min(crew__max(before, CREW__READ_MOST / 4), CREW__READ_MOST);
 		more = crew__min(more, c->in.max - before);
@@ -153,16 +154,12 @@ static ssize_t read_some(crew_conn *c, char **ret_data, size_t *ret_before)
 	}
 	*ret_data = room;
 	*ret_before = before;
-	ssize_t n;
-	do {
-		n = recv(c->fd, room + before, space - before, 0);
-	} while (n < 0 && errno == EINTR);
-	return n;
+	return recv(c->fd, room + before, space - before, 0);
 }
 
 static void read_failed(crew_conn *c, int error)
 {
-	if (error == EAGAIN || error == EWOULDBLOCK)
+	if (error == EAGAIN || error == EINTR)
 		return;
 	if (error == ENOMEM)
 		crew__conn_broken(c, CREW_END_MEMORY);
@@ -232,15 +229,19 @@ void crew__conn_finish_event(crew_conn *c)
 	struct crew__net *net = c->net;
 	crew__net_flush_cork(net);
 	net->current = NULL;
-	if (crew__unlikely(c->record->state == CREW__CONN_CLOSED))
+	bool calm = c->flags == 0 && c->record->state == CREW__CONN_OPEN && c->in.len == 0 &&
+		c->record->recv_queue == 0 && c->source.events == CREW__READ;
+	if (crew__likely(calm))
+		return; /* nothing below would do anything */
+	if (c->record->state == CREW__CONN_CLOSED)
 		return;
 	note_held_input(c);
-	if (crew__unlikely(c->record->bytes_queued * 2 > net->limits.max_send_buffer) &&
+	if (c->record->bytes_queued * 2 > net->limits.max_send_buffer &&
 		c->record->state <= CREW__CONN_OPEN)
 		c->flags |= CREW__C_HELD;
-	if (crew__unlikely(c->flags & (CREW__C_TELL_FULL | CREW__C_TELL_DRAIN | CREW__C_TELL_LOSS)))
+	if (c->flags & (CREW__C_TELL_FULL | CREW__C_TELL_DRAIN | CREW__C_TELL_LOSS))
 		crew__conn_tell(c);
-	if (crew__unlikely(c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING)))
+	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING))
 		crew__conn_advance(c);
 	crew__conn_watch(c);
 }

@@ -26,21 +26,6 @@ static size_t size_of(const struct crew__out *out)
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-static void count_accepted(crew_conn *c, size_t bytes)
-{
-	struct crew__slab *s = c->net->stats.slab;
-	struct crew__record *r = c->record;
-	if (r->bytes_queued == 0)
-		r->queued_since = crew__net_now(c->net);
-	crew__slab_begin(s);
-	s->messages_offered++;
-	s->messages_queued++;
-	s->bytes_queued += bytes;
-	r->messages_queued++;
-	r->bytes_queued += bytes;
-	crew__slab_end(s);
-}
-
 /* Bytes of no message. */
 static void count_control(crew_conn *c, size_t bytes)
 {
@@ -54,7 +39,7 @@ static void count_control(crew_conn *c, size_t bytes)
 }
 
 /* The kernel took `bytes`, and with them the last byte of `messages`. */
-static void settle(crew_conn *c, size_t bytes, uint32_t messages)
+static inline void settle(crew_conn *c, size_t bytes, uint32_t messages)
 {
 	struct crew__slab *s = c->net->stats.slab;
 	struct crew__record *r = c->record;
@@ -171,24 +156,27 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 
 /* ---- to the kernel ------------------------------------------------------------------------- */
 
-/* Bytes taken (0: the kernel is full), or -1 when the connection broke; it is CLOSED then. */
-static ssize_t write_vectors(crew_conn *c, struct iovec *vectors, size_t count)
+/* What a failed write means: 0 when the kernel is full, -1 when the connection broke (it is CLOSED
+ * then). A non-blocking write is not interrupted. */
+static ssize_t write_failed(crew_conn *c)
 {
-	ssize_t n;
-	do {
-		if (count == 1) {
-			n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
-		} else {
-			struct msghdr message = { .msg_iov = vectors, .msg_iovlen = count };
-			n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
-		}
-	} while (n < 0 && errno == EINTR);
-	if (crew__likely(n >= 0))
-		return n;
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
 		return 0;
 	crew__conn_broken(c, c->flags & CREW__C_PEER_ENDED ? CREW_END_PEER : CREW_END_RESET);
 	return -1;
+}
+
+/* Bytes taken, or as write_failed(). */
+static ssize_t write_vectors(crew_conn *c, struct iovec *vectors, size_t count)
+{
+	ssize_t n;
+	if (count == 1) {
+		n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+	} else {
+		struct msghdr message = { .msg_iov = vectors, .msg_iovlen = count };
+		n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+	}
+	return crew__likely(n >= 0) ? n : write_failed(c);
 }
 
 static void kernel_is_full(crew_conn *c)
@@ -214,33 +202,41 @@ static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
 	return crew__queue_copy(&c->queue, net->cork.data + at, net->cork.len - at, false);
 }
 
+/* The kernel took `n` bytes of the cork, not all. */
+static void keep_rest_of_cork(crew_conn *c, size_t n)
+{
+	struct crew__net *net = c->net;
+	uint32_t messages = 0;
+	while (messages < net->cork.messages && net->cork.ends[messages] <= n)
+		messages++;
+	int error = keep_cork(c, n, messages);
+	net->cork.len = 0;
+	net->cork.messages = 0;
+	settle(c, n, messages);
+	if (error)
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else
+		kernel_is_full(c);
+}
+
 void crew__net_flush_cork(struct crew__net *net)
 {
 	crew_conn *c = net->current;
 	if (net->cork.len == 0)
 		return;
-	struct iovec all = { .iov_base = net->cork.data, .iov_len = net->cork.len };
-	ssize_t n = write_vectors(c, &all, 1);
-	if (n < 0)
+	ssize_t n = send(c->fd, net->cork.data, net->cork.len, MSG_NOSIGNAL);
+	if (crew__unlikely(n < 0))
+		n = write_failed(c);
+	if (crew__unlikely(n < 0))
 		return;
-	uint32_t messages = net->cork.messages;
-	if (crew__likely((size_t)n == net->cork.len)) {
-		net->cork.len = 0;
-		net->cork.messages = 0;
-		settle(c, (size_t)n, messages);
+	if (crew__unlikely((size_t)n < net->cork.len)) {
+		keep_rest_of_cork(c, (size_t)n);
 		return;
 	}
-	messages = 0;
-	while (messages < net->cork.messages && net->cork.ends[messages] <= (size_t)n)
-		messages++;
-	int error = keep_cork(c, (size_t)n, messages);
+	uint32_t messages = net->cork.messages;
 	net->cork.len = 0;
 	net->cork.messages = 0;
 	settle(c, (size_t)n, messages);
-	if (error)
-		crew__conn_broken(c, CREW_END_MEMORY);
-	else
-		kernel_is_full(c);
 }
 
 /* Many short pieces (a burst of broadcasts) cost less as one copy than as many vectors. */
@@ -329,14 +325,6 @@ static void cork_bytes(struct crew__net *net, crew_bytes bytes)
 	net->cork.len += (uint32_t)bytes.len;
 }
 
-static void cork(struct crew__net *net, const struct crew__out *out)
-{
-	cork_bytes(net, out->head);
-	cork_bytes(net, out->body);
-	cork_bytes(net, out->tail);
-	net->cork.ends[net->cork.messages++] = net->cork.len;
-}
-
 /* Append the part of `bytes` behind the first `*skip` of them. */
 static int queue_part(crew_conn *c, crew_bytes bytes, size_t *skip, bool last)
 {
@@ -390,7 +378,7 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 	size_t count = add_vector(vectors, 0, out->head);
 	count = add_vector(vectors, count, out->body);
 	count = add_vector(vectors, count, out->tail);
-	count_accepted(c, total);
+	crew__conn_count_accepted(c, total);
 	ssize_t n = write_vectors(c, vectors, count);
 	if (n < 0)
 		return -ENOTCONN;
@@ -415,7 +403,7 @@ static int64_t enqueue(crew_conn *c, struct crew__out *out, size_t total)
 		lose_offered(c, CREW_LOST_MEMORY, total);
 		return error;
 	}
-	count_accepted(c, total);
+	crew__conn_count_accepted(c, total);
 	if (!(c->flags & CREW__C_WRITING))
 		crew__conn_agenda(c, CREW__C_DIRTY);
 	return (int64_t)c->record->bytes_queued;
@@ -426,15 +414,16 @@ static bool empty_handed(const crew_conn *c)
 	return crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
 }
 
-/* On its own event, with nothing queued: a small message joins the cork. False: it does not fit. */
-static bool corked(crew_conn *c, const struct crew__out *out, size_t total)
+/* On its own event, with nothing queued: a small message joins the cork. False: it cannot. */
+static bool cork(crew_conn *c, const struct crew__out *out, size_t total)
 {
-	struct crew__net *net = c->net;
-	bool fits = CREW__CORK_MOST - net->cork.len >= total && net->cork.messages < CREW__CORK_ENDS;
-	if (total >= CREW__DIRECT_LEAST || !fits)
+	char *room = crew__conn_cork_room(c, total);
+	if (!room)
 		return false;
-	count_accepted(c, total);
-	cork(net, out);
+	crew__copy(room, out->head.data, out->head.len);
+	crew__copy(room + out->head.len, out->body.data, out->body.len);
+	crew__copy(room + out->head.len + out->body.len, out->tail.data, out->tail.len);
+	crew__conn_corked(c, total);
 	return true;
 }
 
@@ -442,7 +431,7 @@ static int64_t accept_message(crew_conn *c, struct crew__out *out, size_t total)
 {
 	bool own = c->net->current == c;
 	if (own && empty_handed(c)) {
-		if (crew__likely(corked(c, out, total)))
+		if (crew__likely(cork(c, out, total)))
 			return (int64_t)c->record->bytes_queued;
 		crew__net_flush_cork(c->net);
 		if (c->record->state == CREW__CONN_CLOSED) {
@@ -467,7 +456,7 @@ static void reached_limit(crew_conn *c)
 /* A message without a byte (an empty one on a raw stream) has left as soon as it is accepted. */
 static int64_t send_nothing(crew_conn *c)
 {
-	count_accepted(c, 0);
+	crew__conn_count_accepted(c, 0);
 	settle(c, 0, 1);
 	return (int64_t)c->record->bytes_queued;
 }

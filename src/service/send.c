@@ -143,6 +143,34 @@ static inline int64_t send_framed(
 	return refuse(c ? c->net : net_of_nobody(), error);
 }
 
+/* Nearly every send: an answer of a few bytes in a protocol of crew's, framed where it leaves from.
+ * CREW__NOT_CORKED: it must go the long way. */
+enum { CREW__NOT_CORKED = INT32_MIN };
+static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
+{
+	if (crew__unlikely(!c || bytes.len == 0 || bytes.len > CREW__WS_CONTROL_MAX || !bytes.data))
+		return CREW__NOT_CORKED;
+	char *room;
+	switch (c->record->protocol) {
+	case CREW__WS:
+		room = crew__conn_cork_room(c, bytes.len + 2);
+		if (crew__unlikely(!room))
+			return CREW__NOT_CORKED;
+		crew__ws_header(room, kind_for(c, CREW_KIND_DEFAULT) == CREW_BINARY ?
+			CREW__WS_OP_BINARY : CREW__WS_OP_TEXT, bytes.len);
+		crew__copy(room + 2, bytes.data, bytes.len);
+		return crew__conn_corked(c, bytes.len + 2);
+	case CREW__RAW:
+		room = crew__conn_cork_room(c, bytes.len);
+		if (crew__unlikely(!room))
+			return CREW__NOT_CORKED;
+		crew__copy(room, bytes.data, bytes.len);
+		return crew__conn_corked(c, bytes.len);
+	default:
+		return CREW__NOT_CORKED;
+	}
+}
+
 int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind)
 {
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
@@ -151,6 +179,9 @@ int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind)
 
 int64_t crew_send(crew_conn *c, crew_bytes bytes)
 {
+	int64_t queued = send_short(c, bytes);
+	if (crew__likely(queued != CREW__NOT_CORKED))
+		return queued;
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
 	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
 }
