@@ -147,12 +147,19 @@ enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size
 	return complete(p, data, request, ret_consumed);
 }
 
-size_t crew__http1_squeeze(struct crew__http1 *p, size_t len)
+/* All behind the decoded part of the body has been decoded already. Moving the rest only when the
+ * gap is as large makes the gap's bytes pay for it: each byte that came pays once. */
+size_t crew__http1_squeeze(struct crew__http1 *p, char *data, size_t len)
 {
 	if (!(p->flags & CHUNKED))
-		return len;
+		return 0;
+	size_t kept = (size_t)p->head + p->body;
+	size_t gap = len - kept;
+	if (gap < kept)
+		return 0;
+	memmove(data + gap, data, kept);
 	p->chunk_in = p->body;
-	return (size_t)p->head + p->body;
+	return gap;
 }
 
 bool crew__http1_idle(const struct crew__http1 *p)

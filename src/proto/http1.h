@@ -60,10 +60,11 @@ enum crew__http1_result {
 enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
 	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
 
-/* After CREW__HTTP_MORE or CREW__HTTP_HEAD: how many of the `len` bytes are still needed. A caller
- * may drop those behind, and must then append what comes next there. What a chunked body's coding
- * took is given back so: a body of many small chunks costs its own length and not six times that. */
-size_t crew__http1_squeeze(struct crew__http1 *p, size_t len);
+/* After CREW__HTTP_MORE or CREW__HTTP_HEAD, with the same bytes: how many at the front a caller may
+ * drop. What the coding of chunks took is given back so, once it is more than all the rest (which is
+ * moved then, so views are void): a body of many small chunks never holds more than twice its own
+ * length and its head's, and the moving costs no more than a fixed number of times the bytes. */
+size_t crew__http1_squeeze(struct crew__http1 *p, char *data, size_t len);
 
 /* No byte of a request has come (but perhaps an empty line before one). */
 bool crew__http1_idle(const struct crew__http1 *p);
