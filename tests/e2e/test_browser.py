@@ -11,8 +11,10 @@ import pytest
 from browser import Browser, Tab
 from processes import wait_until
 
-HEARTBEAT_MS = 1000
-ENOUGH = 300  # messages lost: three seconds of the feed, so three heartbeats, after it was full
+# The buffers before the queue take less than two heartbeats to fill: until then a tab that stands
+# still cannot be told from one that died.
+HEARTBEAT_MS = 2000
+ENOUGH = 600  # messages lost: six seconds of the feed, so three heartbeats, after it was full
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 
@@ -51,11 +53,20 @@ def full(connection):
     return connection["send_fail_by_reason"]["full"]
 
 
+def wait_full(feed, connection_id, more_than):
+    def look():
+        found = listeners(feed)
+        assert connection_id in found, ("it was closed", feed.totals()["closes_by_reason"])
+        return full(found[connection_id]) > more_than
+
+    wait_until(look, "`full` grows", 60)
+
+
 def test_tab_that_stops_reading(feed, browser):
     healthy, healthy_id = open_tab(browser, feed)
     frozen, frozen_id = open_tab(browser, feed)
     frozen.pause()
-    wait_until(lambda: full(listeners(feed)[frozen_id]) > ENOUGH, "`full` grows", 60)
+    wait_full(feed, frozen_id, ENOUGH)
 
     # It is that connection's loss alone, and the page of the other tab tells of it.
     for connection in feed.connections():
@@ -87,7 +98,7 @@ def test_freeze_button(feed, browser):
     healthy, healthy_id = open_tab(browser, feed)
     frozen, frozen_id = open_tab(browser, feed)
     frozen.value("find('freeze').click()")
-    wait_until(lambda: full(listeners(feed)[frozen_id]) > 0, "`full` grows", 60)
+    wait_full(feed, frozen_id, 0)
     made = healthy.value("tab.last")
     frozen.wait_value(f"tab.last > {made + 100} && document.title == 'feed'", 60)
 
