@@ -144,11 +144,22 @@ void crew__child_sync(struct crew__child *child)
 	settle(child);
 }
 
-int crew__child_adopt(struct crew__child *child, int listen_fd)
+int crew__child_adopt(struct crew__child *child, unsigned id, int listen_fd)
 {
+	const struct crew__absence absence = { .id = id };
 	if (child->wire.fd < 0)
 		return -ENOTCONN;
-	return crew__wire_send(child->wire.fd, CREW__MSG_ADOPT, NULL, 0, &listen_fd, 1);
+	return crew__wire_send(
+		child->wire.fd, CREW__MSG_ADOPT, &absence, sizeof(absence), &listen_fd, 1);
+}
+
+int crew__child_disown(struct crew__child *child, unsigned id)
+{
+	const struct crew__absence absence = { .id = id };
+	if (child->wire.fd < 0)
+		return -ENOTCONN;
+	return crew__wire_send(
+		child->wire.fd, CREW__MSG_DISOWN, &absence, sizeof(absence), NULL, 0);
 }
 
 /* ---- deadlines ----------------------------------------------------------------------------- */

@@ -103,8 +103,9 @@ void crew__child_reloading(struct crew__child *child);
 void crew__child_reopen_log(struct crew__child *child);
 /* Lives have come or gone: bring it up to date. */
 void crew__child_sync(struct crew__child *child);
-/* Give it a sibling's listener to accept from as well. */
-int crew__child_adopt(struct crew__child *child, int listen_fd);
+/* Give it the listener of a sibling that is away, and take it back. A negative errno: not said. */
+int crew__child_adopt(struct crew__child *child, unsigned id, int listen_fd);
+int crew__child_disown(struct crew__child *child, unsigned id);
 
 /* The process is dead and waited for. Reads what it still said, folds its numbers, and lays it in
  * its grave: the child may be looked at until the turn's end. */

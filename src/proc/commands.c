@@ -30,6 +30,9 @@ enum {
 	LOCK_MS = 1000,
 };
 
+static const char not_allowed[] =
+	"its control socket is closed to this user; be root or the user it runs as";
+
 static int complain(const struct crew__settings *settings, const char *text, int exit_status)
 {
 	fprintf(stderr, "%s: %s\n", settings->name, text);
@@ -123,6 +126,8 @@ static int order_stop(const struct crew__settings *settings, bool graceful, int 
 	}
 	if (wait_for_end(pidfd, 0))
 		return EXIT_DONE;
+	if (got == -EACCES)
+		return complain(settings, not_allowed, EXIT_FAILED);
 	*ret_bound_ms = crew__stop_bound_ms(settings, graceful);
 	char text[256];
 	snprintf(text, sizeof(text), "the master (pid %d) does not answer; it is sent %s",
@@ -243,6 +248,8 @@ int crew__run_reload(struct crew__settings *settings, const struct crew__run_opt
 	int fd;
 	int got = ask(
 		settings, CREW__MSG_RELOAD, options->graceful, RELOAD_ANSWER_MS, &message, &fd);
+	if (got == -EACCES)
+		return complain(settings, not_allowed, EXIT_FAILED);
 	if (got != 1) {
 		char text[256];
 		snprintf(text, sizeof(text),

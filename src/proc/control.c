@@ -40,6 +40,8 @@ static bool free_ended(struct crew__turn_hook *hook)
 {
 	struct crew__control *control = crew__container_of(hook, struct crew__control, hook);
 	struct crew__node *head = &control->ended;
+	if (crew__likely(crew__list_empty(head)))
+		return false;
 	for (struct crew__node *node = head->next, *after; node != head; node = after) {
 		after = node->next;
 		free(crew__container_of(node, struct conversation, node));

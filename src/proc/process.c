@@ -28,6 +28,11 @@ enum {
 	MESSAGES_PER_TURN = 64
 };
 
+struct adopted {
+	uint32_t id;
+	int fd; /* the worker's */
+};
+
 struct process {
 	struct crew__greeting greeting;
 	const struct crew__service_settings *service;
@@ -35,6 +40,8 @@ struct process {
 	struct crew__census *census;
 	struct crew__source wire;
 	crew_worker *worker;
+	struct adopted *adopted; /* listeners of siblings that are away */
+	size_t adopted_count;
 	bool leaving;
 };
 
@@ -140,11 +147,47 @@ static void take_life(struct process *process, struct crew__message *message)
 			strerror(-status));
 }
 
-static void take_listener(struct process *process, int fd)
+static void disown(struct process *process, uint32_t id)
 {
-	int status = fd < 0 ? -EPROTO : crew__worker_adopt(process->worker, fd);
+	for (size_t i = 0; i < process->adopted_count; i++) {
+		if (process->adopted[i].id != id)
+			continue;
+		crew__worker_disown(process->worker, process->adopted[i].fd);
+		process->adopted[i] = process->adopted[--process->adopted_count];
+		return;
+	}
+}
+
+static int adopt(struct process *process, uint32_t id, int take_fd)
+{
+	disown(process, id);
+	size_t size = (process->adopted_count + 1) * sizeof(struct adopted);
+	struct adopted *adopted = realloc(process->adopted, size);
+	if (!adopted) {
+		close(take_fd);
+		return -ENOMEM;
+	}
+	process->adopted = adopted;
+	int status = crew__worker_adopt(process->worker, take_fd);
+	if (status == 0)
+		adopted[process->adopted_count++] = (struct adopted){ id, take_fd };
+	return status;
+}
+
+static void take_absence(struct process *process, struct crew__message *message)
+{
+	struct crew__absence absence;
+	if (message->length != sizeof(absence))
+		return;
+	memcpy(&absence, message->payload, sizeof(absence));
+	if (message->type == CREW__MSG_DISOWN) {
+		disown(process, absence.id);
+		return;
+	}
+	int fd = crew__message_take_fd(message, 0);
+	int status = fd < 0 ? -EPROTO : adopt(process, absence.id, fd);
 	if (status < 0)
-		crew__log(CREW_WARN, "cannot accept for a worker that is away: %s",
+		crew__log(CREW_WARN, "cannot accept for #%u, which is away: %s", absence.id,
 			strerror(-status));
 }
 
@@ -161,7 +204,8 @@ static void take_message(struct process *process, struct crew__message *message)
 		take_log(process, crew__message_take_fd(message, 0));
 		break;
 	case CREW__MSG_ADOPT:
-		take_listener(process, crew__message_take_fd(message, 0));
+	case CREW__MSG_DISOWN:
+		take_absence(process, message);
 		break;
 	case CREW__MSG_LIFE:
 	case CREW__MSG_LIFE_GONE:
@@ -308,6 +352,7 @@ static void tear_down(struct process *process)
 		crew__loop_remove(process->loop, &process->wire);
 	if (fd >= 0)
 		close(fd);
+	free(process->adopted);
 	crew__census_free(process->census);
 	crew__loop_free(process->loop);
 	crew__panic_into(NULL, 0);

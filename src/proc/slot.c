@@ -132,30 +132,54 @@ static bool can_accept(const struct crew__slot *slot)
 	return slot->child && slot->child->state == CREW__CHILD_READY;
 }
 
+/* The sibling that accepts for this slot, if it is still there. */
+static struct crew__child *find_keeper(const struct crew__slot *slot)
+{
+	const struct crew__master *master = slot->master;
+	const struct crew__slot *first = &master->slots[master->first_slot[slot->service]];
+	unsigned count = master->listeners.service[slot->service].count;
+	for (const struct crew__slot *sibling = first; sibling < first + count; sibling++)
+		if (can_accept(sibling) && sibling->child->pid == slot->keeper)
+			return sibling->child;
+	return NULL;
+}
+
 /* With reuse_port the kernel keeps giving connections to the socket of a worker that is away; a
- * sibling takes them. It goes on with that after the other is back, which does no harm. */
+ * sibling takes them until it is back. */
 static void lend(struct crew__slot *slot)
 {
 	struct crew__master *master = slot->master;
 	int fd = crew__listeners_fd(&master->listeners, slot->service, slot->id);
 	struct crew__slot *first = &master->slots[master->first_slot[slot->service]];
-	struct crew__slot *end = first + master->listeners.service[slot->service].count;
-	for (struct crew__slot *sibling = first; sibling < end; sibling++)
-		if (can_accept(sibling) && sibling->child->pid == slot->lent_to)
-			return;
-	for (struct crew__slot *sibling = first; sibling < end; sibling++) {
-		if (!can_accept(sibling) || crew__child_adopt(sibling->child, fd) < 0)
+	unsigned count = master->listeners.service[slot->service].count;
+	if (find_keeper(slot))
+		return;
+	slot->keeper = 0;
+	for (struct crew__slot *sibling = first; sibling < first + count; sibling++) {
+		if (!can_accept(sibling) || crew__child_adopt(sibling->child, slot->id, fd) < 0)
 			continue;
-		slot->lent_to = sibling->child->pid;
+		slot->keeper = sibling->child->pid;
 		return;
 	}
+}
+
+/* A keeper that cannot be told now is told at the next occasion. */
+static void take_back(struct crew__slot *slot)
+{
+	struct crew__child *keeper = find_keeper(slot);
+	if (!keeper || crew__child_disown(keeper, slot->id) == 0)
+		slot->keeper = 0;
 }
 
 void crew__slots_lend(struct crew__master *master)
 {
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
-		if (!slot->child && master->listeners.service[slot->service].count > 1)
+		if (master->listeners.service[slot->service].count < 2)
+			continue;
+		if (!slot->child)
 			lend(slot);
+		else if (slot->keeper != 0 && can_accept(slot))
+			take_back(slot);
 	}
 }

@@ -26,7 +26,8 @@ enum crew__message_type {
 	CREW__MSG_REOPEN_LOG, /* the new log */
 	CREW__MSG_LIFE,       /* struct crew__life_note; its segment, read-only */
 	CREW__MSG_LIFE_GONE,  /* struct crew__life_note */
-	CREW__MSG_ADOPT,      /* a listener of a sibling that is not there */
+	CREW__MSG_ADOPT,      /* struct crew__absence; the listener of a sibling that is away */
+	CREW__MSG_DISOWN,     /* struct crew__absence: that sibling is back */
 	/* worker to master */
 	CREW__MSG_READY = 32,
 	CREW__MSG_FAILED,  /* a sentence */
@@ -61,6 +62,10 @@ struct crew__stop_order {
 struct crew__life_note {
 	uint32_t index; /* below CREW__LIVES_MAX */
 	uint32_t life;
+};
+
+struct crew__absence {
+	uint32_t id; /* who is or was away */
 };
 
 struct crew__command {

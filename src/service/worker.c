@@ -105,32 +105,51 @@ static int init_net(crew_worker *w)
 
 /* ---- listeners ----------------------------------------------------------------------------- */
 
-static int add_listener(crew_worker *w, int take_fd)
+/* An ended listener's memory stays, as an event of this turn may still name it, and serves again. */
+static struct crew__listener *get_listener(crew_worker *w)
 {
+	for (size_t i = 0; i < w->listener_count; i++)
+		if (w->listeners[i]->fd < 0)
+			return w->listeners[i];
 	size_t size = (w->listener_count + 1) * sizeof(struct crew__listener *);
 	struct crew__listener **all = realloc(w->listeners, size);
-	struct crew__listener *listener = all ? malloc(sizeof(*listener)) : NULL;
-	if (all)
-		w->listeners = all;
+	if (!all)
+		return NULL;
+	w->listeners = all;
+	struct crew__listener *listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return NULL;
+	listener->fd = -1;
+	w->listeners[w->listener_count++] = listener;
+	return listener;
+}
+
+static int add_listener(crew_worker *w, int take_fd, struct crew__listener **ret_listener)
+{
+	struct crew__listener *listener = get_listener(w);
 	if (!listener) {
 		close(take_fd);
 		return -ENOMEM;
 	}
 	int error = crew__listener_init(listener, &w->net, take_fd, w->service->name);
-	if (error) {
-		free(listener);
-		return error;
-	}
-	w->listeners[w->listener_count++] = listener;
-	return 0;
+	if (error)
+		listener->fd = -1;
+	else
+		*ret_listener = listener;
+	return error;
 }
 
 static void end_listeners(crew_worker *w)
 {
-	for (size_t i = 0; i < w->listener_count; i++) {
+	for (size_t i = 0; i < w->listener_count; i++)
 		crew__listener_fini(w->listeners[i]);
+}
+
+static void free_listeners(crew_worker *w)
+{
+	end_listeners(w);
+	for (size_t i = 0; i < w->listener_count; i++)
 		free(w->listeners[i]);
-	}
 	free(w->listeners);
 	w->listeners = NULL;
 	w->listener_count = 0;
@@ -142,8 +161,21 @@ int crew__worker_adopt(crew_worker *w, int take_listen_fd)
 		close(take_listen_fd);
 		return 0;
 	}
-	int error = add_listener(w, take_listen_fd);
-	return error ? error : crew__listener_start(w->listeners[w->listener_count - 1]);
+	struct crew__listener *listener;
+	int error = add_listener(w, take_listen_fd, &listener);
+	if (error)
+		return error;
+	error = crew__listener_start(listener);
+	if (error)
+		crew__listener_fini(listener);
+	return error;
+}
+
+void crew__worker_disown(crew_worker *w, int listen_fd)
+{
+	for (size_t i = 0; i < w->listener_count; i++)
+		if (w->listeners[i]->fd == listen_fd)
+			crew__listener_fini(w->listeners[i]);
 }
 
 /* ---- the life of a worker ------------------------------------------------------------------ */
@@ -174,11 +206,12 @@ static void on_stop_timer(struct crew__timer *timer);
 static int take_listeners(crew_worker *w, const struct crew__worker_plan *plan)
 {
 	int error = 0;
+	struct crew__listener *listener;
 	for (size_t i = 0; i < plan->listen_count; i++) {
 		if (error)
 			close(plan->listen_fds[i]);
 		else
-			error = add_listener(w, plan->listen_fds[i]);
+			error = add_listener(w, plan->listen_fds[i], &listener);
 	}
 	return error;
 }
@@ -283,7 +316,7 @@ void crew__worker_reloading(crew_worker *w)
 
 void crew__worker_free(crew_worker *w)
 {
-	end_listeners(w);
+	free_listeners(w);
 	crew__timer_stop(w->plan.loop, &w->stop_timer);
 	crew__net_fini(&w->net);
 	crew__user_timers_free(w->timers);

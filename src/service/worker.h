@@ -49,9 +49,11 @@ struct crew__worker_stop {
 };
 void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop);
 
-/* Accept from this listening socket as well, until the end: with reuse_port, that of a sibling which
- * is away. Taken over in every case. 0, -ENOMEM; a worker that stops closes it and returns 0. */
+/* Accept from this listening socket as well: with reuse_port, that of a sibling which is away. Taken
+ * over in every case. 0, -ENOMEM; a worker that stops closes it and returns 0. */
 int crew__worker_adopt(crew_worker *w, int take_listen_fd);
+/* The sibling is back: stop accepting from its socket and close it. Nothing when it is not here. */
+void crew__worker_disown(crew_worker *w, int listen_fd);
 
 /* A reload replaces this worker: call on_reload. */
 void crew__worker_reloading(crew_worker *w);
