@@ -35,6 +35,7 @@ enum {
 	CREW__C_PIPE_FULL = 1u << 3,  /* what it flows into cannot keep up */
 	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL,
 	CREW__C_PEER_ENDED = 1u << 4, /* its end of stream has been read */
+	CREW__C_NOT_READING = CREW__C_STOPPED | CREW__C_PEER_ENDED,
 	/* Writing. */
 	CREW__C_WRITING = 1u << 5,    /* the kernel is full: we watch for writability */
 	CREW__C_BACKLOG = 1u << 6,    /* the kernel was full since the queue was last empty */

@@ -53,6 +53,8 @@ static inline void deliver(crew_conn *c, char *data, size_t len)
 	if (!own)
 		c->in.len = 0;
 	size_t used = c->net->ops->on_data(c, data, len);
+	if (crew__likely(used == len && !c->in.data))
+		return;
 	crew__must(used <= len);
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
@@ -167,7 +169,7 @@ static void read_failed(crew_conn *c, int error)
 		crew__conn_broken(c, CREW_END_RESET);
 }
 
-static void on_readable(crew_conn *c)
+static inline void on_readable(crew_conn *c)
 {
 	char *data;
 	size_t before;
@@ -183,7 +185,7 @@ static void on_readable(crew_conn *c)
 	c->net->stats.slab->bytes_in += (uint64_t)n;
 	c->record->bytes_in += (uint64_t)n;
 	c->record->last_in = crew__net_now(c->net);
-	if (data == c->in.data)
+	if (crew__unlikely(data == c->in.data))
 		c->in.len += (uint32_t)n;
 	deliver(c, data, before + (size_t)n);
 }
@@ -207,19 +209,28 @@ static void hung_up(crew_conn *c)
 	c->flags |= CREW__C_DETACHED;
 }
 
+/* Not merely input: it can be written to, or the peer has left, or we do not read at present. */
+static __attribute__((noinline)) void on_other_event(crew_conn *c, unsigned events)
+{
+	if (events & CREW__WRITE)
+		crew__conn_flush(c);
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	if ((events & ~CREW__WRITE) && wants_input(c))
+		on_readable(c);
+	else if (events & CREW__HUP)
+		hung_up(c);
+}
+
 static void on_event(struct crew__source *source, unsigned events)
 {
 	crew_conn *c = crew__container_of(source, crew_conn, source);
 	crew__must(c->magic == CREW__CONN_MAGIC);
 	c->net->current = c;
-	if (crew__unlikely(events & CREW__WRITE))
-		crew__conn_flush(c);
-	if (crew__likely(c->record->state != CREW__CONN_CLOSED)) {
-		if (crew__likely((events & ~CREW__WRITE) && wants_input(c)))
-			on_readable(c);
-		else if (events & CREW__HUP)
-			hung_up(c);
-	}
+	if (crew__likely(events == CREW__READ && (c->flags & CREW__C_NOT_READING) == 0))
+		on_readable(c);
+	else
+		on_other_event(c, events);
 	crew__conn_finish_event(c);
 }
 

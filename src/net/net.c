@@ -30,9 +30,8 @@ static void do_agenda_of(crew_conn *c)
 
 /* What gets onto the agenda while it is worked through waits for the next turn, which then comes
  * without waiting. */
-static bool on_turn_end(struct crew__turn_hook *hook)
+static __attribute__((noinline)) bool do_agenda(struct crew__net *net)
 {
-	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
 	crew_conn *list = net->agenda;
 	net->agenda = NULL;
 	net->agenda_tail = &net->agenda;
@@ -46,6 +45,12 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 			do_agenda_of(c);
 	}
 	return net->agenda != NULL;
+}
+
+static bool on_turn_end(struct crew__turn_hook *hook)
+{
+	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
+	return crew__unlikely(net->agenda) && do_agenda(net);
 }
 
 /* ---- making and ending --------------------------------------------------------------------- */
@@ -114,7 +119,7 @@ void crew__net_fini(struct crew__net *net)
 		if (net->slots[slot])
 			crew__conn_abort(net->slots[slot], CREW_END_DRAIN);
 	while (net->agenda)
-		on_turn_end(&net->hook);
+		do_agenda(net);
 	crew__loop_remove_hook(net->loop, &net->hook);
 	release(net);
 }

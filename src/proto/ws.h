@@ -43,6 +43,10 @@ struct crew__ws_event {
 	const char *what; /* BAD: a sentence for the log, e.g. "frame is not masked" */
 };
 
+enum { CREW__WS_HEADER_MAX = 10, CREW__WS_CONTROL_MAX = 125 };
+enum { CREW__WS_OP_TEXT = 1, CREW__WS_OP_BINARY = 2, CREW__WS_OP_CLOSE = 8, CREW__WS_OP_PING = 9,
+	CREW__WS_OP_PONG = 10 };
+
 /* In place. `max_message` bounds a whole message however it is fragmented. */
 void crew__ws_init(struct crew__ws *ws, size_t max_message);
 void crew__ws_fini(struct crew__ws *ws);
@@ -55,12 +59,50 @@ size_t crew__ws_feed(struct crew__ws *ws, char *data, size_t len, struct crew__w
  * not only at the next feed, which may be far away. Without effect while one is unfinished. */
 void crew__ws_done(struct crew__ws *ws);
 
+/* The frame that nearly every message is: whole, unfragmented, at most 125 bytes. The same answer as
+ * crew__ws_feed's, in a fraction of its instructions; 0 when it is another kind of frame, and then
+ * nothing was touched. A text with other than ASCII in it is `ret_plain` false: it is unmasked, and
+ * is still to be validated (crew__utf8_valid). */
+static inline size_t crew__ws_take_short(
+	const struct crew__ws *ws, char *data, size_t len, crew_bytes *ret_body, bool *ret_plain)
+{
+	const size_t header = 6; /* two bytes and the mask */
+	unsigned kind = (unsigned char)data[0] - 0x81u; /* 0 text, 1 binary, both final */
+	if (len < header || kind > 1 || ws->opcode != 0 || ws->message.data)
+		return 0;
+	size_t n = (size_t)(unsigned char)data[1] - 0x80;
+	if (n > CREW__WS_CONTROL_MAX || n > len - header || n > ws->message.max)
+		return 0;
+	char *body = data + header;
+	uint64_t word, any = 0, key;
+	memcpy(&key, data + 2, 4);
+	key = (key & UINT32_MAX) | key << 32;
+	size_t at = 0;
+	for (; n - at >= 8; at += 8) {
+		memcpy(&word, body + at, 8);
+		word ^= key;
+		any |= word;
+		memcpy(body + at, &word, 8);
+	}
+	if (n - at >= 4) {
+		uint32_t half;
+		memcpy(&half, body + at, 4);
+		half ^= (uint32_t)key;
+		any |= half;
+		memcpy(body + at, &half, 4);
+		at += 4;
+	}
+	for (; crew__unlikely(at < n); at++) {
+		body[at] = (char)(body[at] ^ data[2 + (at & 3)]);
+		any |= (unsigned char)body[at];
+	}
+	*ret_body = (crew_bytes){ body, n };
+	*ret_plain = kind == 1 || !(any & UINT64_C(0x8080808080808080));
+	return header + n;
+}
+
 /* The bytes gathered for an unfinished message, for `recv_queue`. */
 size_t crew__ws_held(const struct crew__ws *ws);
-
-enum { CREW__WS_HEADER_MAX = 10, CREW__WS_CONTROL_MAX = 125 };
-enum { CREW__WS_OP_TEXT = 1, CREW__WS_OP_BINARY = 2, CREW__WS_OP_CLOSE = 8, CREW__WS_OP_PING = 9,
-	CREW__WS_OP_PONG = 10 };
 
 /* The header of an unmasked, final frame of `len` bytes. Returns its length, 2, 4 or 10. */
 static inline size_t crew__ws_header(char *room, unsigned opcode, size_t len)

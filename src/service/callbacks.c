@@ -34,19 +34,16 @@ void crew__service_open(crew_conn *c)
 
 static size_t on_data(crew_conn *c, char *data, size_t len)
 {
-	switch (c->record->protocol) {
-	case CREW__HTTP:
-		return crew__http_data(c, data, len);
-	case CREW__WS:
+	if (c->record->protocol == CREW__WS)
 		return crew__ws_data(c, data, len);
-	default:
-		return crew__stream_data(c, data, len);
-	}
+	if (c->record->protocol == CREW__HTTP)
+		return crew__http_data(c, data, len);
+	return crew__stream_data(c, data, len);
 }
 
 /* What flows into another connection: refused there only if that one has gone or is full, which
  * back-pressure prevents for all but its last message. */
-static void pipe_message(crew_conn *from, crew_msg msg)
+void crew__service_pipe(crew_conn *from, crew_msg msg)
 {
 	crew_conn *to = from->pipe_to;
 	size_t limit = to->net->limits.max_send_buffer;
@@ -56,24 +53,6 @@ static void pipe_message(crew_conn *from, crew_msg msg)
 	crew__conn_flush(to);
 	if (from->pipe_to == to && to->record->bytes_queued * 2 > limit)
 		crew__conn_stop_reading(from, CREW__C_PIPE_FULL);
-}
-
-void crew__service_message(crew_conn *c, crew_msg msg)
-{
-	crew_worker *w = crew__worker_of(c);
-	crew__count_request(w);
-	if (crew__unlikely(c->pipe_to)) {
-		pipe_message(c, msg);
-		return;
-	}
-	if (!w->service->on_message)
-		return;
-	struct crew__entered before = crew__enter(w, CREW__CB_MESSAGE);
-	w->answering = c;
-	w->answer_kind = msg.kind;
-	w->service->on_message(c, msg);
-	w->answering = NULL;
-	crew__leave(w, before);
 }
 
 static void on_end(crew_conn *c)

@@ -142,8 +142,26 @@ static inline void crew__leave(crew_worker *w, struct crew__entered before)
 	crew__here.current = before.worker;
 }
 
-/* A whole message for the program, or for what the connection is piped into. */
-void crew__service_message(crew_conn *c, crew_msg msg);
+/* A message for what the connection is piped into. */
+void crew__service_pipe(crew_conn *from, crew_msg msg);
+/* A whole message for the program, or for that. */
+static inline void crew__service_message(crew_conn *c, crew_msg msg)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew__count_request(w);
+	if (crew__unlikely(c->pipe_to)) {
+		crew__service_pipe(c, msg);
+		return;
+	}
+	if (crew__unlikely(!w->service->on_message))
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_MESSAGE);
+	w->answering = c;
+	w->answer_kind = msg.kind;
+	w->service->on_message(c, msg);
+	w->answering = NULL;
+	crew__leave(w, before);
+}
 /* The connection is ready for the program: on_open. */
 void crew__service_open(crew_conn *c);
 /* The peer broke the protocol: count, log (rarely), close with this WebSocket code where there is
@@ -151,14 +169,14 @@ void crew__service_open(crew_conn *c);
 void crew__service_violation(crew_conn *c, int code, const char *what);
 
 /* The protocols; each takes bytes and returns how many it is done with. */
-size_t crew__http_data(crew_conn *c, char *data, size_t len);
+__attribute__((noinline)) size_t crew__http_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__http_deadline(crew_conn *c, uint32_t now);
 void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason);
-size_t crew__ws_data(crew_conn *c, char *data, size_t len);
+__attribute__((noinline)) size_t crew__ws_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);
 bool crew__ws_closing(crew_conn *c);
 void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request);
-size_t crew__stream_data(crew_conn *c, char *data, size_t len);
+__attribute__((noinline)) size_t crew__stream_data(crew_conn *c, char *data, size_t len);
 
 /* Offer a message of the program's, framed for the connection's protocol. */
 int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind);

@@ -1,6 +1,8 @@
 /* ws.c - WebSocket connections: the handshake, frames to messages, the heartbeat, the goodbye. */
 #include "service/inner.h"
 
+#include "proto/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +102,22 @@ static void handle(crew_conn *c, const struct crew__ws_event *event)
 	}
 }
 
+/* A short message by the short way. Returns the bytes taken, 0 when it is none. */
+static inline size_t take_short(crew_conn *c, char *data, size_t len)
+{
+	crew_bytes body;
+	bool plain;
+	size_t taken = crew__ws_take_short(&crew__side(c)->ws.codec, data, len, &body, &plain);
+	if (taken == 0)
+		return 0;
+	bool text = (unsigned char)data[0] == 0x81;
+	if (crew__likely(plain) || crew__utf8_valid(body))
+		crew__service_message(c, (crew_msg){ body, text ? CREW_TEXT : CREW_BINARY });
+	else
+		crew__service_violation(c, 1007, "a text is not valid UTF-8");
+	return taken;
+}
+
 /* On and on while frames are whole and wanted; in CLOSING only the peer's goodbye is wanted. */
 size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 {
@@ -110,7 +128,12 @@ size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 		bool parting = c->flags & CREW__C_UNPARTED;
 		if (!parting && crew__unlikely(!crew__conn_ready(c)))
 			return c->record->state > CREW__CONN_OPEN ? len : used;
-		size_t taken = crew__ws_feed(codec, data + used, len - used, &event);
+		size_t taken = parting ? 0 : take_short(c, data + used, len - used);
+		if (crew__likely(taken > 0)) {
+			used += taken;
+			continue;
+		}
+		taken = crew__ws_feed(codec, data + used, len - used, &event);
 		used += taken;
 		handle(c, &event);
 		if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE)
