@@ -62,9 +62,19 @@ def wait_full(feed, connection_id, more_than):
     wait_until(look, "`full` grows", 60)
 
 
+def wait_ping_soon(feed, connection_id):
+    """The hardest moment to freeze: the next ping still reaches the tab's kernel, which confirms it,
+    but not the tab, and then nobody answers."""
+    def look():
+        return 1.6 < listeners(feed)[connection_id]["idle_in_s"] < 1.8
+
+    wait_until(look, "nothing has come from the tab for a while", 30)
+
+
 def test_tab_that_stops_reading(feed, browser):
     healthy, healthy_id = open_tab(browser, feed)
     frozen, frozen_id = open_tab(browser, feed)
+    wait_ping_soon(feed, frozen_id)
     frozen.pause()
     wait_full(feed, frozen_id, ENOUGH)
 
