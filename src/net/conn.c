@@ -107,6 +107,12 @@ void crew__conn_opened(crew_conn *c)
 	crew__conn_deadline(c, crew__net_now(c->net) + 1);
 }
 
+/* Later of two times in modular hundredths. */
+static uint32_t later(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) >= 0 ? a : b;
+}
+
 /* ---- ending -------------------------------------------------------------------------------- */
 
 static void set_state(crew_conn *c, enum crew__conn_state state)
@@ -244,8 +250,10 @@ void crew__conn_advance(crew_conn *c)
 	}
 	bool ended = c->flags & CREW__C_PEER_ENDED;
 	if (c->record->state == CREW__CONN_CLOSING) {
-		if ((c->flags & CREW__C_UNPARTED) && !ended)
+		if ((c->flags & CREW__C_UNPARTED) && !ended) {
+			crew__conn_deadline(c, later(c->since, c->record->last_out) + c->net->limits.linger);
 			return;
+		}
 		shut_down(c);
 		set_state(c, CREW__CONN_LINGER);
 		crew__conn_watch(c);
@@ -283,12 +291,6 @@ void crew__conn_free(crew_conn *c)
 }
 
 /* ---- deadlines ----------------------------------------------------------------------------- */
-
-/* Later of two times in modular hundredths. */
-static uint32_t later(uint32_t a, uint32_t b)
-{
-	return (int32_t)(a - b) >= 0 ? a : b;
-}
 
 static bool come(uint32_t due, uint32_t now)
 {

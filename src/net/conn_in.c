@@ -240,9 +240,9 @@ void crew__conn_finish_event(crew_conn *c)
 	struct crew__net *net = c->net;
 	crew__net_flush_cork(net);
 	net->current = NULL;
-	bool calm = c->flags == 0 && c->record->state == CREW__CONN_OPEN && c->in.len == 0 &&
-		c->record->recv_queue == 0 && c->source.events == CREW__READ;
-	if (crew__likely(calm))
+	uint32_t troubles = c->flags | c->in.len | c->record->recv_queue |
+		(c->record->state ^ CREW__CONN_OPEN) | (c->source.events ^ CREW__READ);
+	if (crew__likely(troubles == 0))
 		return; /* nothing below would do anything */
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;

@@ -40,13 +40,12 @@ static bool free_ended(struct crew__turn_hook *hook)
 {
 	struct crew__control *control = crew__container_of(hook, struct crew__control, hook);
 	struct crew__node *head = &control->ended;
-	if (crew__likely(crew__list_empty(head)))
-		return false;
 	for (struct crew__node *node = head->next, *after; node != head; node = after) {
 		after = node->next;
 		free(crew__container_of(node, struct conversation, node));
 	}
 	crew__list_init(head);
+	crew__loop_remove_hook(control->plan.loop, hook);
 	return false;
 }
 
@@ -60,6 +59,8 @@ static void end(struct conversation *talk)
 	close(fd);
 	control->count--;
 	crew__list_remove(&talk->node);
+	if (crew__list_empty(&control->ended))
+		crew__loop_add_hook(control->plan.loop, &control->hook);
 	crew__list_push(&control->ended, &talk->node);
 }
 
@@ -276,7 +277,6 @@ int crew__control_new(const struct crew__control_plan *plan, struct crew__contro
 		close(fd);
 		return status;
 	}
-	crew__loop_add_hook(plan->loop, &control->hook);
 	*ret_control = control;
 	return 0;
 }
@@ -287,8 +287,8 @@ void crew__control_free(struct crew__control *control)
 		return;
 	while (!crew__list_empty(&control->conversations))
 		end(crew__container_of(control->conversations.next, struct conversation, node));
-	free_ended(&control->hook);
-	crew__loop_remove_hook(control->plan.loop, &control->hook);
+	if (!crew__list_empty(&control->ended))
+		free_ended(&control->hook);
 	int fd = control->door.fd;
 	crew__loop_remove(control->plan.loop, &control->door);
 	close(fd);

@@ -26,13 +26,13 @@ static int make_address(
 	ret_address->sun_family = AF_UNIX;
 	*ret_dir_fd = -1;
 	size_t size = sizeof(ret_address->sun_path);
-	int length = snprintf(ret_address->sun_path, size, "%s/%s.sock", run_dir, name);
+	int length = snprintf(ret_address->sun_path, size, "%s/%s.ctl", run_dir, name);
 	if ((size_t)length < size)
 		return 0;
 	int dir_fd = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)
 		return -errno;
-	length = snprintf(ret_address->sun_path, size, "/proc/self/fd/%d/%s.sock", dir_fd, name);
+	length = snprintf(ret_address->sun_path, size, "/proc/self/fd/%d/%s.ctl", dir_fd, name);
 	if ((size_t)length >= size) {
 		close(dir_fd);
 		return -ENAMETOOLONG;
@@ -93,7 +93,7 @@ int crew__endpoint_listen(const struct crew__settings *settings, char *ret_error
 	if (status == 0)
 		return fd;
 	snprintf(ret_error, error_size,
-		"cannot open the control socket %s/%s.sock (control_mode %03o, control_group %s): %s",
+		"cannot open the control socket %s/%s.ctl (control_mode %03o, control_group %s): %s",
 		settings->run_dir, settings->name, (unsigned)settings->control_mode & 0777u,
 		settings->control_group ? settings->control_group : "unchanged", strerror(-status));
 	if (fd >= 0)
@@ -104,7 +104,7 @@ int crew__endpoint_listen(const struct crew__settings *settings, char *ret_error
 void crew__endpoint_unlink(const struct crew__settings *settings)
 {
 	char *path;
-	if (asprintf(&path, "%s/%s.sock", settings->run_dir, settings->name) < 0)
+	if (asprintf(&path, "%s/%s.ctl", settings->run_dir, settings->name) < 0)
 		return;
 	unlink(path);
 	free(path);

@@ -20,9 +20,11 @@ static const char *date_now(crew_worker *w)
 
 /* ---- answers that crew makes itself -------------------------------------------------------- */
 
-static const char *extra_field(int status)
+static const char *connection_fields(int status)
 {
-	return status == 426 ? "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" : "";
+	if (status == 426) /* RFC 9110 section 7.8 wants the option beside the field */
+		return "close, upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13";
+	return "close";
 }
 
 /* An answer that ends the connection. It is no message: the program did not offer it. */
@@ -32,9 +34,9 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 	const char *phrase = crew__http_phrase(status);
 	char text[512];
 	int n = snprintf(text, sizeof(text),
-		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-		"%sContent-Length: %zu\r\n\r\n%s\n",
-		status, phrase, date_now(w), extra_field(status), strlen(phrase) + 1, phrase);
+		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\nContent-Type: text/plain\r\n"
+		"Content-Length: %zu\r\n\r\n%s\n",
+		status, phrase, date_now(w), connection_fields(status), strlen(phrase) + 1, phrase);
 	crew__must(n > 0 && (size_t)n < sizeof(text));
 	crew__conn_control(c, (crew_bytes){ text, (size_t)n });
 	if (reason == CREW_END_PROTOCOL)
@@ -113,6 +115,7 @@ size_t crew__http_data(crew_conn *c, char *data, size_t len)
 			return len;
 		}
 		note_unfinished(c);
+		used += crew__http1_squeeze(&http->parser, data + used, len - used);
 		if (result == CREW__HTTP_HEAD && w->request.expect_continue)
 			crew__conn_control(c, CREW_BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
 		break;

@@ -38,6 +38,7 @@ struct crew__ws_side {
 	struct crew__ws codec;
 	uint64_t ping_mark;  /* bytes_out at which the last ping has left our queue */
 	uint32_t ping_at;    /* hundredths: when it was sent, or seen to have passed; 0: none is out */
+	uint32_t ping_in;    /* the low part of bytes_in then: any byte since is an answer */
 	bool ping_passed;    /* it has left our queue and the kernel's */
 	bool closed_by_peer;
 };

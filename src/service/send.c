@@ -148,27 +148,21 @@ static inline int64_t send_framed(
 enum { CREW__NOT_CORKED = INT32_MIN };
 static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 {
-	if (crew__unlikely(!c || bytes.len == 0 || bytes.len > CREW__WS_CONTROL_MAX || !bytes.data))
+	if (crew__unlikely(!c || bytes.len - 1 >= CREW__WS_CONTROL_MAX || !bytes.data))
 		return CREW__NOT_CORKED;
 	char *room;
-	switch (c->record->protocol) {
-	case CREW__WS:
-		room = crew__conn_cork_room(c, bytes.len + 2);
-		if (crew__unlikely(!room))
-			return CREW__NOT_CORKED;
+	unsigned protocol = c->record->protocol;
+	size_t header = protocol == CREW__WS ? 2 : 0;
+	if (crew__unlikely(protocol != CREW__WS && protocol != CREW__RAW))
+		return CREW__NOT_CORKED;
+	room = crew__conn_cork_room(c, bytes.len + header);
+	if (crew__unlikely(!room))
+		return CREW__NOT_CORKED;
+	if (header > 0)
 		crew__ws_header(room, kind_for(c, CREW_KIND_DEFAULT) == CREW_BINARY ?
 			CREW__WS_OP_BINARY : CREW__WS_OP_TEXT, bytes.len);
-		crew__copy(room + 2, bytes.data, bytes.len);
-		return crew__conn_corked(c, bytes.len + 2);
-	case CREW__RAW:
-		room = crew__conn_cork_room(c, bytes.len);
-		if (crew__unlikely(!room))
-			return CREW__NOT_CORKED;
-		crew__copy(room, bytes.data, bytes.len);
-		return crew__conn_corked(c, bytes.len);
-	default:
-		return CREW__NOT_CORKED;
-	}
+	crew__copy(room + header, bytes.data, bytes.len);
+	return crew__conn_corked(c, bytes.len + header);
 }
 
 int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind)

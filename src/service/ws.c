@@ -205,6 +205,7 @@ static void ping(crew_conn *c, uint32_t now)
 	send_control(c, CREW__WS_OP_PING, (crew_bytes){ NULL, 0 });
 	ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
 	ws->ping_at = nonzero(now);
+	ws->ping_in = (uint32_t)c->record->bytes_in;
 	ws->ping_passed = false;
 }
 
@@ -214,7 +215,7 @@ uint32_t crew__ws_deadline(crew_conn *c, uint32_t now)
 	struct crew__ws_side *ws = &crew__side(c)->ws;
 	if (every == 0 || c->record->state != CREW__CONN_OPEN)
 		return CREW__WHEEL_OUT;
-	bool heard = ws->ping_at != 0 && (int32_t)(c->record->last_in - ws->ping_at) > 0;
+	bool heard = (uint32_t)c->record->bytes_in != ws->ping_in;
 	if (ws->ping_at == 0 || heard) {
 		ws->ping_at = 0;
 		if (!come(c->record->last_in + every, now))

@@ -51,7 +51,7 @@ static struct {
 
 static uint64_t now(void)
 {
-	return (world.loop->now_ns - world.origin_ns) / HUNDREDTH_NS;
+	return (world.loop->clock.ns - world.origin_ns) / HUNDREDTH_NS;
 }
 
 static uint32_t on_due(void *arg, struct crew__wheel_entry *entry, uint32_t now32)
@@ -74,7 +74,7 @@ static void make(uint64_t begin)
 {
 	memset(&world, 0, sizeof(world));
 	assert_int_equal(crew__loop_new(CREW__ENGINE_AUTO, &world.loop), 0);
-	world.origin_ns = world.loop->now_ns - begin * HUNDREDTH_NS;
+	world.origin_ns = world.loop->clock.ns - begin * HUNDREDTH_NS;
 	assert_int_equal(
 		crew__wheel_new(world.loop, world.origin_ns, on_due, &world, &world.wheel), 0);
 	for (int i = 0; i < ENTRIES; i++)
@@ -114,10 +114,10 @@ static uint64_t wake(void)
 static void jump(uint64_t when)
 {
 	world.asked = 0;
-	world.loop->now_ns = world.origin_ns + when * HUNDREDTH_NS;
-	if (world.loop->timers.next_ns <= world.loop->now_ns) {
+	world.loop->clock.ns = world.origin_ns + when * HUNDREDTH_NS;
+	if (world.loop->timers.next_ns <= world.loop->clock.ns) {
 		world.wakes++;
-		crew__timers_run(&world.loop->timers, world.loop->now_ns);
+		crew__timers_run(&world.loop->timers, world.loop->clock.ns);
 	}
 }
 
@@ -382,7 +382,7 @@ static void an_origin_ahead_of_the_loop_is_the_present(void **state)
 {
 	(void)state;
 	crew__wheel_free(world.wheel);
-	world.origin_ns = world.loop->now_ns + 3 * HUNDREDTH_NS;
+	world.origin_ns = world.loop->clock.ns + 3 * HUNDREDTH_NS;
 	assert_int_equal(
 		crew__wheel_new(world.loop, world.origin_ns, on_due, &world, &world.wheel), 0);
 	assert_int_equal(crew__wheel_now(world.wheel), 0);
