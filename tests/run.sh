@@ -130,7 +130,9 @@ part_headers() {
 }
 
 part_unit() {
-	ready release && unit_tests release
+	ready release || return
+	unit_tests release
+	check "load generator of the bench" python3 bench/test_generator.py build/bench
 }
 
 part_scenarios() {
