@@ -34,7 +34,10 @@ class Rabble:
     def come(self):
         service = self.random.choice(SERVICES)
         small = 8192 if self.random.random() < 0.3 else None
-        stream = Raw(self.program.connect(service, receive_buffer=small))
+        try:
+            stream = Raw(self.program.connect(service, receive_buffer=small))
+        except ConnectionResetError:
+            return  # aborted in on_open
         stream.sock.setblocking(False)
         self.clients.append((service, stream))
         if service == "ws":

@@ -14,6 +14,14 @@ TCP_NOTSENT_LOWAT = 25
 SYS_PIDFD_GETFD = 438
 
 
+def refused(program, service):
+    """A connection that is turned away: a reset, at whatever moment it is noticed, or an end."""
+    try:
+        return Raw(program.connect(service)).read_all() == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_max_connections(launch):
     program = launch("echo", sets={"tcp.max_connections": 3})
     inside = [Raw(program.connect("tcp")) for _ in range(3)]
@@ -21,7 +29,7 @@ def test_max_connections(launch):
         client.send(b"in")
         assert client.read(2) == b"in"
     for _ in range(2):
-        assert Raw(program.connect("tcp")).read_all() == b""
+        assert refused(program, "tcp")
     totals = program.totals()
     assert totals["refused_limit"] == 2 and totals["refused_ip"] == 0
     assert totals["connections"] == totals["connections_total"] == 3
@@ -45,7 +53,7 @@ def test_max_connections_per_ip(launch):
     for client in inside:
         client.send(b"in")
         assert client.read(2) == b"in"
-    assert Raw(program.connect("tcp")).read_all() == b""
+    assert refused(program, "tcp")
     assert program.totals()["refused_ip"] == 1
     # From another address there is room.
     for host, source in (("127.0.0.1", "127.0.0.2"), ("::1", "::1")):
@@ -135,7 +143,8 @@ def test_kernel_unsent_limit(launch, value, expected):
 
 
 def test_descriptors_run_out(launch):
-    """EMFILE pauses accepting: counted, one line, no spinning, and it goes on afterwards."""
+    """EMFILE pauses accepting: counted, a line, no spinning, and it goes on afterwards. Each pause
+    may turn one client away with a reset; the others wait."""
     program = launch("control", sets={"ctl.max_connections": 63}, nofile=64)
     clients = [Text(program.connect("ctl")) for _ in range(80)]
     totals = program.wait_totals("accepting failed", lambda t: t["accept_failed"] > 0)
@@ -152,10 +161,15 @@ def test_descriptors_run_out(launch):
     # Room again: those who waited are served.
     for client in clients[: inside - 5]:
         client.close()
+    served = 0
     for client in clients[inside - 5 :]:
-        assert client.ask("echo me too") == "me too"
+        try:
+            served += client.ask("echo me too") == "me too"
+        except ConnectionError:
+            pass
         client.close()
-    program.wait_empty()
+    failed = program.wait_empty()["accept_failed"]
+    assert served >= len(clients) - inside + 5 - failed
 
 
 def test_accepting_does_not_starve(launch):

@@ -306,15 +306,22 @@ static void on_close(crew_conn *c)
 	mischief(w, c);
 }
 
-static void on_error(crew_conn *c, const crew_loss *loss)
+static void book_loss(crew_conn *c, const crew_loss *loss)
 {
 	const struct guest *guest = crew_data(c);
 	crew_worker *w = crew_worker_of(c);
 	if (guest->dying || !loss->messages || (int)loss->reason >= CREW_LOST_REASONS)
 		fault(w, "a loss told wrongly", (int64_t)loss->messages);
 	count(w, TOLD, (int64_t)loss->messages);
+}
+
+static void on_error(crew_conn *c, const crew_loss *loss)
+{
+	book_loss(c, loss);
+	telling++;
 	if (draw(4) == 0)
-		mischief(w, c);
+		mischief(crew_worker_of(c), c);
+	telling--;
 }
 
 static void on_full_or_drain(crew_conn *c)
@@ -322,7 +329,7 @@ static void on_full_or_drain(crew_conn *c)
 	mischief(crew_worker_of(c), c);
 }
 
-/* HTTP: an answer now, later, or never; the same for a second one. */
+/* HTTP sends by crew_reply alone: an answer, a second one, one to a connection just aborted. */
 static void on_request(crew_conn *c, const crew_request *request)
 {
 	(void)request;
@@ -351,11 +358,18 @@ static void on_tick(crew_worker *w, void *arg)
 	told = freed;
 }
 
-static int on_worker_start(crew_worker *w)
+static int seed(crew_worker *w)
 {
+	(void)w;
 	if (!random_state)
 		random_state = (uint64_t)crew_setting_int("seed", 1) * 2654435761u +
 			       88172645463325252u;
+	return 0;
+}
+
+static int on_worker_start(crew_worker *w)
+{
+	seed(w);
 	return crew_timer_every(w, 10, on_tick, NULL) > 0 ? 0 : -ENOMEM;
 }
 
@@ -383,8 +397,9 @@ int main(int argc, char **argv)
 		.conn_size = sizeof(struct guest),
 		.stop_timeout_ms = 300,
 		.linger_ms = 200,
+		.on_worker_start = seed,
 		.on_request = on_request,
-		.on_error = on_error,
+		.on_error = book_loss,
 	};
 	crew_app app = { .services = { &raw, &text, &frame, &ws, &web } };
 	for (unsigned i = 0; i < sizeof(counter_names) / sizeof(counter_names[0]); i++)
