@@ -121,7 +121,8 @@ def check_books(program):
     totals = program.wait_totals("all given back", lambda t: t["freed"] == t["given"])
     assert totals["messages_offered"] == totals["offered"]
     assert totals["messages_sent"] + totals["send_fail"] == totals["offered"]
-    assert totals["told"] + totals["untold"] == totals["send_fail"]
+    heard = totals["told"] + totals["untold"]
+    assert heard <= totals["send_fail"] <= heard + totals["perhaps"]
     assert totals["opened"] == totals["closed"]
     assert totals["messages_sent"] <= totals["accepted"]
     return totals

@@ -207,6 +207,7 @@ def test_close_lets_the_queue_leave(launch):
         assert closed == 3
         stalled.read_numbers(accepted)
         assert stalled.at_end()
+        stalled.close()
         totals = program.wait_totals("it has gone", lambda t: t["connections"] == 1)
         assert totals["closes_by_reason"]["app"] == 1
         assert totals["send_fail"] == totals["send_fail_by_reason"]["full"] + 3

@@ -19,6 +19,7 @@ enum {
 	ACCEPTED,
 	REFUSED,
 	UNTOLD,
+	PERHAPS,
 	TOLD,
 	GIVEN,
 	FREED,
@@ -27,8 +28,8 @@ enum {
 	FAULTS
 };
 
-static const char *const counter_names[] = { "offered", "accepted", "refused", "untold", "told",
-	"given", "freed", "opened", "closed", "faults" };
+static const char *const counter_names[] = { "offered", "accepted", "refused", "untold", "perhaps",
+	"told", "given", "freed", "opened", "closed", "faults" };
 
 struct guest {
 	bool open, dying, asked;
@@ -42,6 +43,7 @@ static uint64_t random_state;
 static uint64_t ids[IDS]; /* of connections that live or have lived */
 static int64_t freed;     /* give_back must not call crew */
 static int depth;         /* crew_each nests only so far */
+static int telling;       /* on_error calls under way */
 
 static uint64_t draw(uint64_t below)
 {
@@ -71,7 +73,8 @@ static void give_back(void *data, void *arg)
 
 /* ---- sending ---- */
 
-/* What a send said, against what it may say. A refusal in on_close, or to nobody, cannot be told.
+/* What a send said, against what it may say. A refusal in on_close, or to nobody, cannot be told;
+ * one inside on_error, to a connection that is closing, perhaps not: its last word has been said.
  */
 static void book(crew_worker *w, crew_conn *c, int64_t rc)
 {
@@ -86,6 +89,8 @@ static void book(crew_worker *w, crew_conn *c, int64_t rc)
 	count(w, REFUSED, 1);
 	if (!c || guest->dying)
 		count(w, UNTOLD, 1);
+	else if (telling > 0 && rc == -ENOTCONN)
+		count(w, PERHAPS, 1);
 	if (rc != -ENOTCONN && rc != -ENOBUFS && rc != -ENOMEM)
 		fault(w, "a send said", rc);
 	if ((!c || guest->dying) && rc != -ENOTCONN)
