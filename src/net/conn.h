@@ -44,6 +44,7 @@ enum {
 	CREW__C_FINISHED = 1u << 9,   /* it is shut down */
 	/* Ending. */
 	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
+	CREW__C_END_TOLD = 1u << 12,  /* the layer above knows of PEER_ENDED */
 	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16,     /* flush it, and see whether closing can go on */

@@ -72,15 +72,6 @@ static void note_held_input(crew_conn *c)
 		c->record->recv_queue = c->in.len;
 }
 
-void crew__conn_feed(crew_conn *c)
-{
-	if (c->in.len == 0 || !crew__conn_ready(c))
-		return;
-	c->net->current = c;
-	deliver(c, c->in.data, c->in.len);
-	crew__conn_finish_event(c);
-}
-
 bool crew__conn_ready_slow(crew_conn *c)
 {
 	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_STOPPED))
@@ -124,15 +115,36 @@ void crew__conn_go_on_reading(crew_conn *c, uint32_t why)
 
 /* ---- from the kernel ----------------------------------------------------------------------- */
 
+/* The end comes behind what was kept: while that cannot be delivered, the end waits with it. */
+static void tell_end(crew_conn *c)
+{
+	if (c->in.len > 0 && (c->flags & CREW__C_STOPPED))
+		return;
+	if (c->record->state <= CREW__CONN_OPEN && !(c->flags & CREW__C_END_TOLD)) {
+		c->flags |= CREW__C_END_TOLD;
+		c->net->ops->on_end(c);
+	}
+}
+
 static void peer_ended(crew_conn *c)
 {
 	c->flags |= CREW__C_PEER_ENDED;
 	if (c->in.len > 0 && (c->flags & CREW__C_FEED))
 		deliver(c, c->in.data, c->in.len);
-	if (c->record->state <= CREW__CONN_OPEN)
-		c->net->ops->on_end(c);
-	else
+	tell_end(c);
+	if (c->record->state != CREW__CONN_CLOSED)
 		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+void crew__conn_feed(crew_conn *c)
+{
+	if (c->in.len == 0 || !crew__conn_ready(c))
+		return;
+	c->net->current = c;
+	deliver(c, c->in.data, c->in.len);
+	if (c->flags & CREW__C_PEER_ENDED)
+		tell_end(c);
+	crew__conn_finish_event(c);
 }
 
 /* One read. Where to: see the top of this file. Returns its result, and where all of it lies. */

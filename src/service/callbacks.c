@@ -62,6 +62,10 @@ static void on_end(crew_conn *c)
 		crew__conn_finish(c->pipe_to);
 		return;
 	}
+	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {
+		crew__side(c)->http.keep_alive = false; /* the answer in hand is the last */
+		return;
+	}
 	bool stream = c->record->protocol != CREW__HTTP && c->record->protocol != CREW__WS;
 	if (!stream || !w->service->on_end) {
 		bool handshaking = c->record->state == CREW__CONN_HANDSHAKE;
