@@ -51,13 +51,13 @@ END
 	out/by-cmake version
 }
 
-# Which checks run is said in .clang-tidy.
+# Which checks run is said in .clang-tidy. The build must be clang's own: it knows no flags of gcc's.
 clang_tidy() {
 	run-clang-tidy -quiet -p "$1" "$PWD/(src|examples)/.*\.c$"
 }
 
 cppcheck() {
-	command cppcheck --project="$1/compile_commands.json" --cppcheck-build-dir="$(mktemp -d)" \
+	command cppcheck --project="$PWD/$1/compile_commands.json" --cppcheck-build-dir="$(mktemp -d)" \
 		--file-filter="$PWD/src/*" --file-filter="$PWD/examples/*" \
 		--enable=warning,portability --inline-suppr --quiet --error-exitcode=1 -j2
 }

@@ -144,9 +144,9 @@ part_package() {
 }
 
 part_lint() {
-	ready release || return
-	check "clang-tidy" tests/checks.sh clang_tidy build
-	check "cppcheck" tests/checks.sh cppcheck build
+	ready clang || return
+	check "clang-tidy" tests/checks.sh clang_tidy build-clang
+	check "cppcheck" tests/checks.sh cppcheck build-clang
 }
 
 part_asan() {
