@@ -68,6 +68,8 @@ void crew__master_stop(struct crew__master *master, enum crew__stop_level level)
 	master->stop_level = level;
 	for (unsigned i = 0; i < master->slot_count; i++)
 		crew__slot_stop_waiting(&master->slots[i]);
+	/* Nobody will accept any more: who comes now is to be refused, not kept waiting. */
+	crew__listeners_close(&master->listeners);
 	struct crew__node *head = &master->family.children;
 	for (struct crew__node *n = head->next, *after; n != head; n = after) {
 		after = n->next;
