@@ -17,10 +17,10 @@
 void crew__conn_agenda(crew_conn *c, uint32_t what)
 {
 	c->flags |= what;
-	if (c->on_agenda)
+	if (c->flags & CREW__C_ON_AGENDA)
 		return;
 	struct crew__net *net = c->net;
-	c->on_agenda = true;
+	c->flags |= CREW__C_ON_AGENDA;
 	c->next_agenda = NULL;
 	*net->agenda_tail = c;
 	net->agenda_tail = &c->next_agenda;
@@ -32,27 +32,27 @@ void crew__conn_agenda(crew_conn *c, uint32_t what)
 static void tell_losses(crew_conn *c, bool last)
 {
 	struct crew__net *net = c->net;
-	struct crew__untold *untold = &net->untold[c->slot];
-	if (c->told_turn != net->clock->turn || last) {
-		c->told_turn = net->clock->turn;
-		c->told = 0;
+	struct crew__rare *rare = crew__conn_rare(c);
+	if (rare->told_turn != net->clock->turn || last) {
+		rare->told_turn = net->clock->turn;
+		rare->told = 0;
 	}
 	bool left = false;
 	for (unsigned reason = 0; reason < CREW_LOST_REASONS; reason++) {
-		if (untold->messages[reason] == 0)
+		if (rare->untold_messages[reason] == 0)
 			continue;
-		if (c->told & (1u << reason)) {
+		if (rare->told & (1u << reason)) {
 			left = true;
 			continue;
 		}
-		c->told |= (uint16_t)(1u << reason);
+		rare->told |= (uint16_t)(1u << reason);
 		crew_loss loss = {
 			.reason = (crew_reason)reason,
-			.messages = untold->messages[reason],
-			.bytes = untold->bytes[reason],
+			.messages = rare->untold_messages[reason],
+			.bytes = rare->untold_bytes[reason],
 		};
-		untold->messages[reason] = 0;
-		untold->bytes[reason] = 0;
+		rare->untold_messages[reason] = 0;
+		rare->untold_bytes[reason] = 0;
 		net->ops->on_loss(c, &loss);
 	}
 	if (!left)
@@ -89,7 +89,6 @@ crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot)
 	c->slot = slot;
 	c->record = &net->stats.records[slot];
 	c->asked_turn = net->clock->turn - 1;
-	c->told_turn = net->clock->turn - 1;
 	crew__buf_init(&c->in, net->limits.held_most);
 	crew__wheel_entry_init(&c->wheel);
 	if (crew__conn_attach(c) < 0) {
@@ -130,16 +129,18 @@ static void set_end(crew_conn *c, crew_end_reason reason)
 /* A pipe ends with either side: what cannot be delivered must not be read. */
 static void unpipe(crew_conn *c)
 {
-	crew_conn *to = c->pipe_to;
-	crew_conn *from = c->pipe_from;
-	c->pipe_to = NULL;
-	c->pipe_from = NULL;
+	crew_conn *to = crew__conn_pipe_to(c);
+	crew_conn *from = crew__conn_pipe_from(c);
+	if (!(c->flags & CREW__C_PIPED))
+		return;
+	crew__conn_rare(c)->pipe_to = NULL;
+	crew__conn_rare(c)->pipe_from = NULL;
 	if (to) {
-		to->pipe_from = NULL;
+		crew__conn_rare(to)->pipe_from = NULL;
 		crew__conn_finish(to);
 	}
 	if (from) {
-		from->pipe_to = NULL;
+		crew__conn_rare(from)->pipe_to = NULL;
 		crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 		crew__conn_close(from, CREW_END_APP);
 	}
@@ -270,12 +271,13 @@ void crew__conn_free(crew_conn *c)
 {
 	struct crew__net *net = c->net;
 	struct crew__slab *s = net->stats.slab;
-	crew__must(c->record->state == CREW__CONN_CLOSED && !c->on_agenda);
-	c->on_agenda = true; /* what its last callbacks do must not bring it back */
+	crew__must(c->record->state == CREW__CONN_CLOSED && !(c->flags & CREW__C_ON_AGENDA));
+	c->flags |= CREW__C_ON_AGENDA; /* what its last callbacks do must not bring it back */
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, true);
 	net->ops->on_closed(c);
-	net->untold[c->slot] = (struct crew__untold){ 0 };
+	if (c->record->send_fail > 0 || (c->flags & CREW__C_PIPED))
+		net->rare[c->slot] = (struct crew__rare){ 0 };
 	if (net->ips)
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	crew__slab_begin(s);
@@ -406,15 +408,19 @@ int crew__conn_pipe(crew_conn *from, crew_conn *to)
 		return -EINVAL;
 	if (from->record->state > CREW__CONN_OPEN || (to && to->record->state > CREW__CONN_OPEN))
 		return -ENOTCONN;
-	if (to && to->pipe_from && to->pipe_from != from)
+	crew_conn *rival = to ? crew__conn_pipe_from(to) : NULL;
+	if (rival && rival != from)
 		return -EBUSY;
-	if (from->pipe_to)
-		from->pipe_to->pipe_from = NULL;
-	from->pipe_to = to;
-	if (to)
-		to->pipe_from = from;
-	else
-		crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
+	crew_conn *before = crew__conn_pipe_to(from);
+	if (before)
+		crew__conn_rare(before)->pipe_from = NULL;
+	from->flags |= CREW__C_PIPED;
+	crew__conn_rare(from)->pipe_to = to;
+	if (to) {
+		to->flags |= CREW__C_PIPED;
+		crew__conn_rare(to)->pipe_from = from;
+	}
+	crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 	return 0;
 }
 
@@ -424,7 +430,8 @@ void crew__conn_check(const crew_conn *c)
 {
 	const struct crew__record *r = c->record;
 	crew__must(c->magic == CREW__CONN_MAGIC);
-	crew__must(c->on_agenda || !(c->flags & CREW__C_AGENDA & ~(uint32_t)CREW__C_TELL_LOSS));
+	bool listed = c->flags & CREW__C_ON_AGENDA;
+	crew__must(listed || !(c->flags & CREW__C_AGENDA & ~(uint32_t)CREW__C_TELL_LOSS));
 	if (r->state == CREW__CONN_CLOSED) {
 		crew__must(c->fd < 0 && crew__queue_empty(&c->queue) && r->bytes_queued == 0);
 		crew__must(r->messages_queued == 0 && r->end != CREW_END_REASONS);
@@ -435,7 +442,7 @@ void crew__conn_check(const crew_conn *c)
 	bool corked = c->net->current == c;
 	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
 	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));
-	crew__must(crew__queue_empty(&c->queue) || c->on_agenda || corked ||
+	crew__must(crew__queue_empty(&c->queue) || listed || corked ||
 		(c->flags & (CREW__C_WRITING | CREW__C_DETACHED)));
 	crew__must(c->in.len <= c->in.max);
 }

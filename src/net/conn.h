@@ -17,6 +17,7 @@
  *
  * Invariants, between turns, of a connection that is not CLOSED:
  *  - record->bytes_queued and messages_queued are the sums over its queue;
+ *  - IN_BURST implies that its queue is empty and the kernel took all before (burst.h);
  *  - the queue is empty, or we are watching for writability (WRITING), or it is on the agenda;
  *  - its source watches READ exactly when it may read, WRITE exactly when WRITING. */
 #ifndef CREW_NET_CONN_H
@@ -45,6 +46,9 @@ enum {
 	/* Ending. */
 	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
 	CREW__C_END_TOLD = 1u << 12,  /* the layer above knows of PEER_ENDED */
+	CREW__C_ON_AGENDA = 1u << 13, /* it is in the list */
+	CREW__C_PIPED = 1u << 14,     /* its rare record has pipes */
+	CREW__C_IN_BURST = 1u << 15,  /* broadcasts of this turn wait for it in the burst */
 	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16,     /* flush it, and see whether closing can go on */
@@ -66,16 +70,34 @@ struct crew_conn {
 	struct crew__buf in;            /* unfinished input, kept for the next read */
 	struct crew__wheel_entry wheel;
 	crew_conn *next_agenda;
-	crew_conn *pipe_to, *pipe_from;
 	uint32_t slot;
 	uint32_t flags;
-	uint32_t since;                 /* hundredths: when CLOSING or LINGER began */
-	uint32_t asked_turn;            /* the turn in which a full kernel was last asked */
-	uint32_t told_turn;             /* the turn of `told` */
-	uint16_t told;                  /* reasons told in that turn: one bit each */
-	bool on_agenda;
+	union {
+		uint32_t since;         /* hundredths: when CLOSING or LINGER began */
+		uint32_t burst_at;      /* IN_BURST: where its part begins (burst.h) */
+	};
+	union {
+		uint32_t asked_turn;    /* the turn in which a full kernel was last asked */
+		uint32_t burst_first;   /* IN_BURST: the first message of its part */
+	};
 	_Alignas(16) char ext[];        /* of the layer above */
 };
+
+static inline struct crew__rare *crew__conn_rare(const crew_conn *c)
+{
+	return &c->net->rare[c->slot];
+}
+
+/* Where its input flows, or NULL; and whose input flows into it. */
+static inline crew_conn *crew__conn_pipe_to(const crew_conn *c)
+{
+	return crew__unlikely(c->flags & CREW__C_PIPED) ? crew__conn_rare(c)->pipe_to : NULL;
+}
+
+static inline crew_conn *crew__conn_pipe_from(const crew_conn *c)
+{
+	return crew__unlikely(c->flags & CREW__C_PIPED) ? crew__conn_rare(c)->pipe_from : NULL;
+}
 
 static inline void crew__conn_clear(crew_conn *c, uint32_t flags)
 {
@@ -111,7 +133,7 @@ struct crew__out {
 static inline char *crew__conn_cork_room(crew_conn *c, size_t total)
 {
 	struct crew__net *net = c->net;
-	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING;
+	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING | CREW__C_IN_BURST;
 	bool may = net->current == c && !c->queue.head && !(c->flags & not_now) &&
 		c->record->state <= CREW__CONN_OPEN && total < CREW__DIRECT_LEAST &&
 		total <= CREW__CORK_MOST - net->cork.len && net->cork.messages < CREW__CORK_ENDS &&

@@ -57,12 +57,12 @@ static inline void settle(crew_conn *c, size_t bytes, uint32_t messages)
 
 static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
 {
-	struct crew__untold *untold = &c->net->untold[c->slot];
-	untold->messages[reason] += (uint32_t)messages;
-	untold->bytes[reason] += bytes;
+	struct crew__rare *rare = crew__conn_rare(c);
+	rare->untold_messages[reason] += (uint32_t)messages;
+	rare->untold_bytes[reason] += bytes;
 	/* on_error that sends into a full queue again must not keep the loop turning: what it loses is
 	 * told when the connection is next looked at for another reason. */
-	if (c->told_turn == c->net->clock->turn && (c->told & (1u << reason)))
+	if (rare->told_turn == c->net->clock->turn && (rare->told & (1u << reason)))
 		c->flags |= CREW__C_TELL_LOSS;
 	else
 		crew__conn_agenda(c, CREW__C_TELL_LOSS);
@@ -263,8 +263,9 @@ static void after_flush(crew_conn *c)
 	if (queued * 2 <= limit) {
 		if (c->flags & CREW__C_HELD)
 			crew__conn_go_on_reading(c, CREW__C_HELD);
-		if (c->pipe_from && (c->pipe_from->flags & CREW__C_PIPE_FULL))
-			crew__conn_go_on_reading(c->pipe_from, CREW__C_PIPE_FULL);
+		crew_conn *from = crew__conn_pipe_from(c);
+		if (from && (from->flags & CREW__C_PIPE_FULL))
+			crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 	}
 	if (!crew__queue_empty(&c->queue))
 		return;

@@ -38,7 +38,7 @@ static __attribute__((noinline)) bool do_agenda(struct crew__net *net)
 	while (list) {
 		crew_conn *c = list;
 		list = c->next_agenda;
-		c->on_agenda = false;
+		crew__conn_clear(c, CREW__C_ON_AGENDA);
 		if (c->flags & CREW__C_DOOMED)
 			crew__conn_free(c);
 		else
@@ -61,11 +61,11 @@ static int allocate(struct crew__net *net)
 	net->slots = calloc(slots, sizeof(crew_conn *));
 	net->free_slots = calloc(slots, sizeof(uint32_t));
 	net->uses = calloc(slots, sizeof(uint32_t));
-	net->untold = calloc(slots, sizeof(struct crew__untold));
+	net->rare = calloc(slots, sizeof(struct crew__rare));
 	net->cork.data = malloc(CREW__CORK_MOST);
 	net->cork.ends = malloc(CREW__CORK_ENDS * sizeof(uint32_t));
 	net->read_buffer = malloc(CREW__READ_MOST);
-	bool all = net->slots && net->free_slots && net->uses && net->untold && net->cork.data &&
+	bool all = net->slots && net->free_slots && net->uses && net->rare && net->cork.data &&
 		net->cork.ends && net->read_buffer;
 	return all ? 0 : -ENOMEM;
 }
@@ -78,7 +78,7 @@ static void release(struct crew__net *net)
 	free(net->slots);
 	free(net->free_slots);
 	free(net->uses);
-	free(net->untold);
+	free(net->rare);
 	free(net->cork.data);
 	free(net->cork.ends);
 	free(net->read_buffer);

@@ -71,10 +71,13 @@ struct crew__net_plan {
 	uint8_t protocol, transport; /* for records */
 };
 
-/* What losses are still to be told, by slot; in memory that costs nothing until it is touched. */
-struct crew__untold {
-	uint64_t bytes[CREW_LOST_REASONS];
-	uint32_t messages[CREW_LOST_REASONS];
+/* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
+struct crew__rare {
+	crew_conn *pipe_to, *pipe_from; /* NULL unless CREW__C_PIPED */
+	uint64_t untold_bytes[CREW_LOST_REASONS]; /* losses still to be told */
+	uint32_t untold_messages[CREW_LOST_REASONS];
+	uint32_t told_turn; /* the turn of `told` */
+	uint16_t told;      /* reasons told in that turn: one bit each */
 };
 
 struct crew__net {
@@ -91,7 +94,7 @@ struct crew__net {
 	uint32_t free_count;
 	uint32_t slots_high;     /* slots at and above were never used */
 	uint32_t *uses;          /* how often a slot was used: the low part of ids */
-	struct crew__untold *untold;
+	struct crew__rare *rare;
 
 	crew_conn *current;      /* whose own event is being handled: the cork's owner */
 	struct {

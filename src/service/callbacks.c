@@ -45,21 +45,22 @@ static size_t on_data(crew_conn *c, char *data, size_t len)
  * back-pressure prevents for all but its last message. */
 void crew__service_pipe(crew_conn *from, crew_msg msg)
 {
-	crew_conn *to = from->pipe_to;
+	crew_conn *to = crew__conn_pipe_to(from);
 	size_t limit = to->net->limits.max_send_buffer;
 	crew__service_send(to, msg.body, msg.kind);
 	if (crew__likely(to->record->bytes_queued * 2 <= limit))
 		return;
 	crew__conn_flush(to);
-	if (from->pipe_to == to && to->record->bytes_queued * 2 > limit)
+	if (crew__conn_pipe_to(from) == to && to->record->bytes_queued * 2 > limit)
 		crew__conn_stop_reading(from, CREW__C_PIPE_FULL);
 }
 
 static void on_end(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
-	if (c->pipe_to) {
-		crew__conn_finish(c->pipe_to);
+	crew_conn *to = crew__conn_pipe_to(c);
+	if (to) {
+		crew__conn_finish(to);
 		return;
 	}
 	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {

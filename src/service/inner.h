@@ -150,7 +150,7 @@ static inline void crew__service_message(crew_conn *c, crew_msg msg)
 {
 	crew_worker *w = crew__worker_of(c);
 	crew__count_request(w);
-	if (crew__unlikely(c->pipe_to)) {
+	if (crew__unlikely(crew__conn_pipe_to(c))) {
 		crew__service_pipe(c, msg);
 		return;
 	}
