@@ -216,7 +216,7 @@ CREW_API int crew_resume(crew_conn *c);
 /* Let what arrives on `from` flow to `to` as messages, instead of to on_message, with
  * back-pressure: reading from `from` pauses while `to` cannot keep up. When `from` ends, `to` is
  * ended (crew_finish). Call it twice for both directions. `to` NULL takes the pipe away.
- * -ENOTCONN, -EINVAL (from == to). */
+ * -ENOTCONN, -EINVAL (from == to), -EBUSY (another connection flows to `to` already). */
 CREW_API int crew_pipe(crew_conn *from, crew_conn *to);
 
 /* Send nothing more: what is queued leaves, then the peer sees the end of the stream (FIN), while
