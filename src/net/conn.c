@@ -194,6 +194,8 @@ void crew__conn_close(crew_conn *c, crew_end_reason reason)
 	if (c->record->state > CREW__CONN_OPEN)
 		return;
 	set_end(c, reason);
+	if (!crew__conn_own_queue(c))
+		return;
 	if (c->net->ops->on_closing(c))
 		c->flags |= CREW__C_UNPARTED;
 	if (c->record->state > CREW__CONN_OPEN)
@@ -215,6 +217,8 @@ int crew__conn_finish(crew_conn *c)
 {
 	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING))
 		return -ENOTCONN;
+	if (!crew__conn_own_queue(c))
+		return -ENOMEM;
 	c->flags |= CREW__C_FINISHING;
 	crew__conn_agenda(c, CREW__C_DIRTY);
 	return 0;
@@ -440,6 +444,11 @@ void crew__conn_check(const crew_conn *c)
 	uint64_t bytes, messages;
 	crew__queue_sums(&c->queue, &bytes, &messages);
 	bool corked = c->net->current == c;
+	if (c->flags & CREW__C_IN_BURST) {
+		crew__must(crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING) && listed);
+		bytes = crew__burst_part(c).len;
+		messages = c->net->burst.messages - c->burst_first;
+	}
 	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
 	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));
 	crew__must(crew__queue_empty(&c->queue) || listed || corked ||

@@ -219,6 +219,9 @@ void crew__conn_check(const crew_conn *c);
 int crew__conn_attach(crew_conn *c);
 crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot);
 void crew__conn_flush(crew_conn *c);
+/* What waits for it in the burst moves to its own queue, so that something else can follow. False:
+ * that could not be, and the connection is broken (`memory`). */
+bool crew__conn_own_queue(crew_conn *c);
 void crew__conn_drop_queue(crew_conn *c, crew_end_reason end);
 void crew__conn_agenda(crew_conn *c, uint32_t what);
 void crew__conn_broken(crew_conn *c, crew_end_reason reason);

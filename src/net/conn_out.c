@@ -137,6 +137,7 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 		net->cork.messages = 0;
 	}
 	crew__queue_drop(&c->queue, &net->pieces);
+	crew__burst_drop(c);
 	uint32_t messages = r->messages_queued;
 	uint64_t bytes = r->bytes_queued;
 	crew_reason reason = loss_at(end);
@@ -280,11 +281,43 @@ static void after_flush(crew_conn *c)
 	}
 }
 
+bool crew__conn_own_queue(crew_conn *c)
+{
+	uint32_t none;
+	if (!(c->flags & CREW__C_IN_BURST) || crew__burst_leave(c, 0, &none) == 0)
+		return true;
+	crew__conn_broken(c, CREW_END_MEMORY);
+	return false;
+}
+
+/* Its part of the turn's broadcasts, in one write from where they lie. */
+static void flush_burst(crew_conn *c)
+{
+	crew_bytes part = crew__burst_part(c);
+	uint32_t messages;
+	ssize_t n = send(c->fd, part.data, part.len, MSG_NOSIGNAL);
+	if (crew__unlikely(n < 0))
+		n = write_failed(c);
+	if (crew__unlikely(n < 0))
+		return;
+	int error = crew__burst_leave(c, (size_t)n, &messages);
+	settle(c, (size_t)n, messages);
+	if (crew__unlikely(error))
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else if (crew__unlikely((size_t)n < part.len))
+		kernel_is_full(c);
+}
+
 void crew__conn_flush(crew_conn *c)
 {
 	struct crew__net *net = c->net;
 	if (net->current == c)
 		crew__net_flush_cork(net);
+	if (c->flags & CREW__C_IN_BURST) {
+		flush_burst(c);
+		if (crew__likely(c->record->bytes_queued == 0) || (c->flags & CREW__C_WRITING))
+			return;
+	}
 	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
 		struct iovec vectors[VECTORS];
 		size_t bytes;
@@ -431,6 +464,10 @@ static bool cork(crew_conn *c, const struct crew__out *out, size_t total)
 static int64_t accept_message(crew_conn *c, struct crew__out *out, size_t total)
 {
 	bool own = c->net->current == c;
+	if (crew__unlikely(!crew__conn_own_queue(c))) {
+		lose_offered(c, CREW_LOST_MEMORY, total);
+		return -ENOMEM;
+	}
 	if (own && empty_handed(c)) {
 		if (crew__likely(cork(c, out, total)))
 			return (int64_t)c->record->bytes_queued;
@@ -500,6 +537,8 @@ int crew__conn_control(crew_conn *c, crew_bytes bytes)
 	struct crew__net *net = c->net;
 	if (c->record->state == CREW__CONN_CLOSED || (c->flags & CREW__C_FINISHED))
 		return -ENOTCONN;
+	if (!crew__conn_own_queue(c))
+		return -ENOMEM;
 	if (net->current == c && empty_handed(c) && CREW__CORK_MOST - net->cork.len >= bytes.len) {
 		count_control(c, bytes.len);
 		cork_bytes(net, bytes);

@@ -65,6 +65,8 @@ static int allocate(struct crew__net *net)
 	net->cork.data = malloc(CREW__CORK_MOST);
 	net->cork.ends = malloc(CREW__CORK_ENDS * sizeof(uint32_t));
 	net->read_buffer = malloc(CREW__READ_MOST);
+	if (crew__burst_init(&net->burst) < 0)
+		return -ENOMEM;
 	bool all = net->slots && net->free_slots && net->uses && net->rare && net->cork.data &&
 		net->cork.ends && net->read_buffer;
 	return all ? 0 : -ENOMEM;
@@ -79,6 +81,7 @@ static void release(struct crew__net *net)
 	free(net->free_slots);
 	free(net->uses);
 	free(net->rare);
+	crew__burst_fini(&net->burst);
 	free(net->cork.data);
 	free(net->cork.ends);
 	free(net->read_buffer);

@@ -16,6 +16,7 @@
 
 #include "loop/loop.h"
 #include "loop/wheel.h"
+#include "net/burst.h"
 #include "net/queue.h"
 #include "stats/slab.h"
 
@@ -103,6 +104,7 @@ struct crew__net {
 		uint32_t len;
 		uint32_t messages;
 	} cork;
+	struct crew__burst burst;
 	char *read_buffer;
 	struct crew__piece_pool pieces;
 

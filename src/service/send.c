@@ -343,6 +343,18 @@ static struct key key_for(const crew_conn *c, const crew_shared *s)
 	};
 }
 
+/* As it leaves to `c`: found, or made now. 0, -ENOMEM, or what encode() says. */
+static int encoding_for(crew_conn *c, crew_shared *s, crew_bytes *ret_bytes)
+{
+	struct key key = key_for(c, s);
+	if (crew__likely(find_encoding(s, &key, ret_bytes)))
+		return 0;
+	int error = encode_shared(c, s, &key);
+	if (!error)
+		crew__must(find_encoding(s, &key, ret_bytes));
+	return error;
+}
+
 static void unref_shared(void *data, void *arg)
 {
 	(void)data;
@@ -367,15 +379,11 @@ int64_t crew_send_shared(crew_conn *c, crew_shared *s)
 		return refuse(c ? c->net : net_of_nobody(), -EINVAL);
 	if (!c || c->record->state > CREW__CONN_OPEN)
 		return lose_closed(c, s->len);
-	struct key key = key_for(c, s);
-	if (crew__unlikely(!find_encoding(s, &key, &encoded))) {
-		int error = encode_shared(c, s, &key);
-		if (error == -ENOMEM)
-			return crew__conn_lose_memory(c, s->len);
-		if (error)
-			return refuse(c->net, error);
-		crew__must(find_encoding(s, &key, &encoded));
-	}
+	int error = encoding_for(c, s, &encoded);
+	if (error == -ENOMEM)
+		return crew__conn_lose_memory(c, s->len);
+	if (error)
+		return refuse(c->net, error);
 	return send_encoded(c, s, encoded);
 }
 
@@ -389,18 +397,44 @@ static crew_worker *worker_of_service(const crew_service *service)
 	return NULL;
 }
 
-int64_t crew_broadcast(const crew_service *service, crew_shared *s)
+/* The first that is open: all of a service speak the same. */
+static crew_conn *first_member(const crew_worker *w)
 {
-	crew_worker *w = worker_of_service(service);
+	for (uint32_t slot = 0; slot < w->net.slots_high; slot++)
+		if (w->net.slots[slot] && crew__conn_is_member(w->net.slots[slot]))
+			return w->net.slots[slot];
+	return NULL;
+}
+
+/* Each by its own: those that the burst could not serve. */
+static int64_t send_to_the_rest(crew_worker *w, crew_shared *s)
+{
 	int64_t accepted = 0;
-	if (!w || !s)
-		return -EINVAL;
 	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
 		crew_conn *c = w->net.slots[slot];
-		if (c && crew__conn_is_member(c))
+		if (c && !(c->flags & CREW__C_IN_BURST) && crew__conn_is_member(c))
 			accepted += crew_send_shared(c, s) >= 0;
 	}
 	return accepted;
+}
+
+int64_t crew_broadcast(const crew_service *service, crew_shared *s)
+{
+	crew_worker *w = worker_of_service(service);
+	crew_bytes encoded;
+	if (!w || !s)
+		return -EINVAL;
+	crew_conn *first = first_member(w);
+	if (!first)
+		return 0;
+	if (encoding_for(first, s, &encoded) < 0 || encoded.len > CREW__BURST_MESSAGE || encoded.len == 0) {
+		crew__net_leave_burst(&w->net);
+		return send_to_the_rest(w, s);
+	}
+	int64_t accepted = (int64_t)crew__burst_offer(&w->net, encoded, first->record->protocol);
+	if ((uint64_t)accepted == w->net.stats.slab->connections)
+		return accepted;
+	return accepted + send_to_the_rest(w, s);
 }
 
 int64_t crew_each(

@@ -1,0 +1,178 @@
+#include "net/burst.h"
+
+#include "base/check.h"
+#include "net/conn.h"
+
+#include <stdlib.h>
+
+int crew__burst_init(struct crew__burst *burst)
+{
+	burst->data = malloc(CREW__BURST_MOST);
+	burst->ends = malloc(CREW__BURST_ENDS * sizeof(uint32_t));
+	return burst->data && burst->ends ? 0 : -ENOMEM;
+}
+
+void crew__burst_fini(struct crew__burst *burst)
+{
+	free(burst->data);
+	free(burst->ends);
+	*burst = (struct crew__burst){ 0 };
+}
+
+static struct crew__burst *burst_of(const crew_conn *c)
+{
+	return &c->net->burst;
+}
+
+crew_bytes crew__burst_part(const crew_conn *c)
+{
+	const struct crew__burst *burst = burst_of(c);
+	if (!(c->flags & CREW__C_IN_BURST))
+		return (crew_bytes){ NULL, 0 };
+	return (crew_bytes){ burst->data + c->burst_at, burst->len - c->burst_at };
+}
+
+void crew__burst_drop(crew_conn *c)
+{
+	struct crew__burst *burst = burst_of(c);
+	if (!(c->flags & CREW__C_IN_BURST))
+		return;
+	crew__conn_clear(c, CREW__C_IN_BURST);
+	c->since = 0;
+	c->asked_turn = c->net->clock->turn - 1;
+	if (--burst->users == 0) {
+		burst->len = 0;
+		burst->messages = 0;
+	}
+}
+
+/* Copy the messages behind the first `at` bytes of the buffer to the connection's queue. */
+static int keep(crew_conn *c, size_t at, uint32_t message)
+{
+	const struct crew__burst *burst = burst_of(c);
+	int error = 0;
+	for (; message < burst->messages && !error; message++) {
+		size_t end = burst->ends[message];
+		error = crew__queue_copy(&c->queue, burst->data + at, end - at, true);
+		at = end;
+	}
+	return error;
+}
+
+int crew__burst_leave(crew_conn *c, size_t taken, uint32_t *ret_messages)
+{
+	const struct crew__burst *burst = burst_of(c);
+	size_t at = c->burst_at + taken;
+	uint32_t message = c->burst_first;
+	crew__must(c->flags & CREW__C_IN_BURST);
+	if (at == burst->len)
+		message = burst->messages;
+	while (message < burst->messages && burst->ends[message] <= at)
+		message++;
+	*ret_messages = message - c->burst_first;
+	int error = keep(c, at, message);
+	crew__burst_drop(c);
+	return error;
+}
+
+/* ---- offering ------------------------------------------------------------------------------ */
+
+/* Every part leaves now: there is no room for more. */
+static void flush_all(struct crew__net *net)
+{
+	for (uint32_t slot = 0; slot < net->slots_high && net->burst.users > 0; slot++)
+		if (net->slots[slot] && (net->slots[slot]->flags & CREW__C_IN_BURST))
+			crew__conn_flush(net->slots[slot]);
+}
+
+static bool is_member(const struct crew__record *r, uint8_t protocol)
+{
+	return r->state == CREW__CONN_OPEN && r->protocol == protocol;
+}
+
+void crew__net_leave_burst(struct crew__net *net)
+{
+	for (uint32_t slot = 0; slot < net->slots_high && net->burst.users > 0; slot++)
+		if (net->slots[slot])
+			crew__conn_own_queue(net->slots[slot]);
+}
+
+/* Can it take one more by the burst? What it has there already must then leave it first, if not. */
+static inline bool joins(crew_conn *c, size_t len, uint32_t at, uint32_t message)
+{
+	const uint32_t in_the_way = ~(uint32_t)(CREW__C_IN_BURST | CREW__C_DIRTY | CREW__C_ON_AGENDA |
+		CREW__C_NOT_READING | CREW__C_PIPED);
+	struct crew__net *net = c->net;
+	bool fits = c->record->bytes_queued + len < net->limits.max_send_buffer;
+	if (crew__likely((c->flags & CREW__C_IN_BURST) && fits))
+		return true;
+	if ((c->flags & in_the_way) || c->queue.head || net->current == c || !fits)
+		return false;
+	c->flags |= CREW__C_IN_BURST;
+	c->burst_at = at;
+	c->burst_first = message;
+	net->burst.users++;
+	crew__conn_agenda(c, CREW__C_DIRTY);
+	return true;
+}
+
+static void count_queued(struct crew__net *net, struct crew__record *r, size_t len)
+{
+	if (r->bytes_queued == 0)
+		r->queued_since = crew__net_now(net);
+	r->messages_queued++;
+	r->bytes_queued += len;
+}
+
+static size_t offer_to_members(struct crew__net *net, size_t len, uint8_t protocol)
+{
+	struct crew__burst *burst = &net->burst;
+	uint32_t at = burst->len - (uint32_t)len;
+	size_t taken = 0;
+	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+		struct crew__record *r = &net->stats.records[slot];
+		crew_conn *c = net->slots[slot];
+		if (!c || !is_member(r, protocol) || !joins(c, len, at, burst->messages - 1))
+			continue;
+		count_queued(net, r, len);
+		taken++;
+	}
+	return taken;
+}
+
+/* Those that were in the burst and are at their limit get the rest by their own queue. */
+static void send_off_the_full(struct crew__net *net, size_t len, uint8_t protocol)
+{
+	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+		crew_conn *c = net->slots[slot];
+		if (!c || !(c->flags & CREW__C_IN_BURST) || !is_member(c->record, protocol))
+			continue;
+		if (c->record->bytes_queued + len >= net->limits.max_send_buffer)
+			crew__conn_flush(c);
+	}
+}
+
+size_t crew__burst_offer(struct crew__net *net, crew_bytes frame, uint8_t protocol)
+{
+	struct crew__burst *burst = &net->burst;
+	struct crew__slab *s = net->stats.slab;
+	crew__must(frame.len > 0 && frame.len <= CREW__BURST_MESSAGE);
+	if (CREW__BURST_MOST - burst->len < frame.len || burst->messages == CREW__BURST_ENDS)
+		flush_all(net);
+	if (burst->users > 0 && burst->len + frame.len >= net->limits.max_send_buffer)
+		send_off_the_full(net, frame.len, protocol);
+	crew__copy(burst->data + burst->len, frame.data, frame.len);
+	burst->len += (uint32_t)frame.len;
+	burst->ends[burst->messages++] = burst->len;
+	crew__slab_begin(s);
+	size_t taken = offer_to_members(net, frame.len, protocol);
+	s->messages_offered += taken;
+	s->messages_queued += taken;
+	s->bytes_queued += taken * frame.len;
+	crew__slab_end(s);
+	if (burst->users == 0) {
+		burst->len = 0;
+		burst->messages = 0;
+	}
+	return taken;
+}

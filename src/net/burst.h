@@ -1,0 +1,55 @@
+/* burst.h - the broadcasts of a turn, kept once for all who get the same.
+ *
+ * A short broadcast is appended to one buffer of the worker. A receiver to whom nothing else is
+ * going has only to know where its part begins: at the turn's end it is sent from there in one
+ * write, however many messages came together, with no copy and no allocation for each receiver.
+ * What the kernel does not take then, or what else is sent to that connection before, moves its part
+ * to its own queue first (crew__burst_leave).
+ *
+ * Invariants:
+ *  - users is the number of connections with CREW__C_IN_BURST; the buffer is empty when it is 0;
+ *  - such a connection is OPEN, on the agenda as DIRTY, its queue is empty and it is not WRITING;
+ *  - its part reaches from burst_at to the buffer's end, and from message burst_first to the last:
+ *    it has been in every broadcast since. */
+#ifndef CREW_NET_BURST_H
+#define CREW_NET_BURST_H
+
+#include "base/base.h"
+#include "stats/slab.h"
+
+struct crew__net;
+
+enum {
+	CREW__BURST_MOST = 64 * 1024,
+	CREW__BURST_ENDS = 4096,
+	CREW__BURST_MESSAGE = 2 * 1024, /* a longer broadcast is referred to instead */
+};
+
+struct crew__burst {
+	char *data;
+	uint32_t *ends; /* offsets of the message ends in data */
+	uint32_t len;
+	uint32_t messages;
+	uint32_t users;
+};
+
+int crew__burst_init(struct crew__burst *burst); /* -ENOMEM */
+void crew__burst_fini(struct crew__burst *burst);
+
+/* Offer `frame` (at most CREW__BURST_MESSAGE bytes, not 0) to every connection that is open, speaks
+ * `protocol` and can take it by the burst; those that cannot are left to the caller: exactly the
+ * members without CREW__C_IN_BURST. Returns how many took it. */
+size_t crew__burst_offer(struct crew__net *net, crew_bytes frame, uint8_t protocol);
+
+/* Nobody is in the burst any more: something that it cannot carry goes to all. */
+void crew__net_leave_burst(struct crew__net *net);
+
+/* Its part, still to be sent; none when it is not in the burst. */
+crew_bytes crew__burst_part(const crew_conn *c);
+/* `taken` bytes of its part were sent, and with them ended `ret_messages`. The connection is out of
+ * the burst; what was not taken is copied to its queue. 0, or -ENOMEM: it could not be. */
+int crew__burst_leave(crew_conn *c, size_t taken, uint32_t *ret_messages);
+/* Out of the burst, and its part with it: the connection has ended. */
+void crew__burst_drop(crew_conn *c);
+
+#endif
