@@ -1,7 +1,8 @@
 #!/bin/bash
-# run.sh - what `./dev test` runs: every test and check, one part after the other.
+# run.sh - what `./dev test` runs: every test and check.
 #
-#   tests/run.sh [PART...]     all parts, or these
+#   tests/run.sh [PART...]     these parts, one after the other; or all, and then those that mostly
+#                              compute beside those that mostly wait
 #
 # Each line says how long something took and what came of it; the last one sums up, in the form
 # `N passed, N failed, N skipped`, the tests of all programs and the checks. Logs: build/test-logs.
@@ -136,7 +137,7 @@ part_unit() {
 }
 
 part_scenarios() {
-	ready release && scenarios release epoll,poll 1
+	ready release && scenarios release epoll,poll 2
 }
 
 part_package() {
@@ -145,13 +146,40 @@ part_package() {
 
 part_lint() {
 	ready clang || return
-	check "clang-tidy" tests/checks.sh clang_tidy build-clang
+	check "clang-tidy" nice -n 15 tests/checks.sh clang_tidy build-clang
 	check "cppcheck" tests/checks.sh cppcheck build-clang
 }
 
 part_asan() {
 	export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
-	ready asan && unit_tests asan && scenarios asan epoll 3
+	ready asan && unit_tests asan && scenarios asan epoll 4
+}
+
+run_parts() {
+	local part
+	for part; do
+		echo "$part"
+		"part_$part"
+	done
+}
+
+# Other parts meanwhile; what they say is shown at the end.
+run_beside() {
+	passed=0 failed=0 skipped=0
+	run_parts "$@" >$logs/beside.out 2>&1
+	echo "$passed $failed $skipped" >$logs/beside.counts
+}
+
+run_all() {
+	local good bad left
+	run_parts build layers headers unit package
+	rm -f $logs/beside.counts
+	(run_beside lint asan) &
+	run_parts scenarios
+	wait
+	cat $logs/beside.out
+	read -r good bad left <$logs/beside.counts || good=0 bad=1 left=0
+	count "$good" "$bad" "$left"
 }
 
 began=$EPOCHREALTIME
@@ -161,12 +189,12 @@ for part; do
 		exit 2
 	fi
 done
-[ $# -gt 0 ] || set -- "${parts[@]}"
 mkdir -p $logs
-for part; do
-	echo "$part"
-	"part_$part"
-done
+if [ $# -gt 0 ]; then
+	run_parts "$@"
+else
+	run_all
+fi
 echo "all in $(since "$began") s"
 summary="$passed passed, $failed failed"
 [ $skipped -gt 0 ] && summary+=", $skipped skipped"
