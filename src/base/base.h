@@ -12,6 +12,8 @@
 
 #define crew__likely(x)      __builtin_expect(!!(x), 1)
 #define crew__unlikely(x)    __builtin_expect(!!(x), 0)
+/* Kept out of the way of what usually happens: neither inlined there nor placed between. */
+#define crew__rarely         __attribute__((noinline, cold))
 #define crew__lengthof(a)    (sizeof(a) / sizeof((a)[0]))
 #define crew__container_of(pointer, type, member) \
 	((type *)(void *)((char *)(pointer) - offsetof(type, member)))

@@ -246,16 +246,10 @@ static void on_event(struct crew__source *source, unsigned events)
 	crew__conn_finish_event(c);
 }
 
-/* The connection's own event has been handled: its cork leaves, what it must be told is told. */
-void crew__conn_finish_event(crew_conn *c)
+/* What may be left to do once the program has been called; nothing of it when all is calm. */
+static __attribute__((noinline)) void finish_troubled(crew_conn *c)
 {
 	struct crew__net *net = c->net;
-	crew__net_flush_cork(net);
-	net->current = NULL;
-	uint32_t troubles = c->flags | c->in.len | c->record->recv_queue |
-		(c->record->state ^ CREW__CONN_OPEN) | (c->source.events ^ CREW__READ);
-	if (crew__likely(troubles == 0))
-		return; /* nothing below would do anything */
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
 	note_held_input(c);
@@ -267,6 +261,18 @@ void crew__conn_finish_event(crew_conn *c)
 	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING))
 		crew__conn_advance(c);
 	crew__conn_watch(c);
+}
+
+/* The connection's own event has been handled: its cork leaves, what it must be told is told. */
+void crew__conn_finish_event(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	crew__net_flush_cork(net);
+	net->current = NULL;
+	uint32_t troubles = c->flags | c->in.len | c->record->recv_queue |
+		(c->record->state ^ CREW__CONN_OPEN) | (c->source.events ^ CREW__READ);
+	if (crew__unlikely(troubles != 0))
+		finish_troubled(c);
 }
 
 int crew__conn_attach(crew_conn *c)

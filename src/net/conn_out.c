@@ -159,7 +159,7 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 
 /* What a failed write means: 0 when the kernel is full, -1 when the connection broke (it is CLOSED
  * then). A non-blocking write is not interrupted. */
-static ssize_t write_failed(crew_conn *c)
+static crew__rarely ssize_t write_failed(crew_conn *c)
 {
 	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
 		return 0;
@@ -204,7 +204,7 @@ static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
 }
 
 /* The kernel took `n` bytes of the cork, not all. */
-static void keep_rest_of_cork(crew_conn *c, size_t n)
+static crew__rarely void keep_rest_of_cork(crew_conn *c, size_t n)
 {
 	struct crew__net *net = c->net;
 	uint32_t messages = 0;

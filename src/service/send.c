@@ -107,7 +107,7 @@ static bool is_valid(crew_bytes bytes, crew_kind kind)
 }
 
 /* `out` says how the body is held; it is released in every case. */
-static inline int64_t send_framed(
+static __attribute__((noinline)) int64_t send_framed(
 	crew_conn *c, crew_bytes bytes, crew_kind kind, struct crew__out *out)
 {
 	crew_frame frame;

@@ -118,28 +118,36 @@ static inline size_t take_short(crew_conn *c, char *data, size_t len)
 	return taken;
 }
 
+/* Any other frame, or a part of one. Returns the bytes taken; sets `ret_over` when nothing of what
+ * follows is wanted now. */
+static __attribute__((noinline)) size_t take_frame(
+	crew_conn *c, char *data, size_t len, bool *ret_over)
+{
+	struct crew__ws_event event;
+	size_t taken = crew__ws_feed(&crew__side(c)->ws.codec, data, len, &event);
+	handle(c, &event);
+	if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE) {
+		*ret_over = true;
+		return len;
+	}
+	*ret_over = event.kind == CREW__WS_MORE && taken == 0;
+	return taken;
+}
+
 /* On and on while frames are whole and wanted; in CLOSING only the peer's goodbye is wanted. */
 size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 {
 	struct crew__ws *codec = &crew__side(c)->ws.codec;
 	size_t used = 0;
-	while (used < len) {
-		struct crew__ws_event event;
+	bool over = false;
+	while (used < len && !over) {
 		bool parting = c->flags & CREW__C_UNPARTED;
 		if (!parting && crew__unlikely(!crew__conn_ready(c)))
 			return c->record->state > CREW__CONN_OPEN ? len : used;
 		size_t taken = parting ? 0 : take_short(c, data + used, len - used);
-		if (crew__likely(taken > 0)) {
-			used += taken;
-			continue;
-		}
-		taken = crew__ws_feed(codec, data + used, len - used, &event);
+		if (crew__unlikely(taken == 0))
+			taken = take_frame(c, data + used, len - used, &over);
 		used += taken;
-		handle(c, &event);
-		if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE)
-			return len;
-		if (event.kind == CREW__WS_MORE && taken == 0)
-			break;
 	}
 	if (crew__unlikely(codec->message.data))
 		crew__ws_done(codec);

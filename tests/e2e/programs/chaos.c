@@ -378,11 +378,12 @@ static int on_worker_start(crew_worker *w)
 	return crew_timer_every(w, 10, on_tick, NULL) > 0 ? 0 : -ENOMEM;
 }
 
-#define CALLBACKS                                                                               \
-	.conn_size = sizeof(struct guest), .stop_timeout_ms = 300, .linger_ms = 200,            \
-	.max_send_buffer = 65536, .on_worker_start = on_worker_start, .on_open = on_open,       \
-	.on_message = on_message, .on_end = on_end, .on_close = on_close, .on_error = on_error, \
-	.on_full = on_full_or_drain, .on_drain = on_full_or_drain
+#define CALLBACKS                                                                                  \
+	.conn_size = sizeof(struct guest), .stop_timeout_ms = 300, .linger_ms = 200,               \
+	.max_send_buffer = 32768, .kernel_unsent_limit = 16384,                                    \
+	.on_worker_start = on_worker_start, .on_open = on_open, .on_message = on_message,          \
+	.on_end = on_end, .on_close = on_close, .on_error = on_error, .on_full = on_full_or_drain, \
+	.on_drain = on_full_or_drain
 
 int main(int argc, char **argv)
 {
