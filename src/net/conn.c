@@ -37,14 +37,9 @@ static void tell_losses(crew_conn *c, bool last)
 		rare->told_turn = net->clock->turn;
 		rare->told = 0;
 	}
-	bool left = false;
 	for (unsigned reason = 0; reason < CREW_LOST_REASONS; reason++) {
-		if (rare->untold_messages[reason] == 0)
+		if (rare->untold_messages[reason] == 0 || (rare->told & (1u << reason)))
 			continue;
-		if (rare->told & (1u << reason)) {
-			left = true;
-			continue;
-		}
 		rare->told |= (uint16_t)(1u << reason);
 		crew_loss loss = {
 			.reason = (crew_reason)reason,
@@ -55,8 +50,11 @@ static void tell_losses(crew_conn *c, bool last)
 		rare->untold_bytes[reason] = 0;
 		net->ops->on_loss(c, &loss);
 	}
-	if (!left)
-		crew__conn_clear(c, CREW__C_TELL_LOSS);
+	/* Only now: on_error may have caused a loss of a reason that the loop had passed. */
+	crew__conn_clear(c, CREW__C_TELL_LOSS);
+	for (unsigned reason = 0; reason < CREW_LOST_REASONS; reason++)
+		if (rare->untold_messages[reason] > 0)
+			c->flags |= CREW__C_TELL_LOSS;
 }
 
 void crew__conn_tell(crew_conn *c)
