@@ -197,6 +197,11 @@ void crew__loop_add_hook(struct crew__loop *loop, struct crew__turn_hook *hook)
 	*end = hook;
 }
 
+void crew__loop_again(struct crew__loop *loop)
+{
+	loop->again = true;
+}
+
 void crew__loop_remove_hook(struct crew__loop *loop, struct crew__turn_hook *hook)
 {
 	struct crew__turn_hook **place = &loop->hooks;

@@ -99,6 +99,8 @@ void crew__timer_stop(struct crew__loop *loop, struct crew__timer *timer);
 
 void crew__loop_add_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
 void crew__loop_remove_hook(struct crew__loop *loop, struct crew__turn_hook *hook);
+/* There is work for a hook that has run in this turn: the next wait does not block. */
+void crew__loop_again(struct crew__loop *loop);
 
 /* Call `fn(signo, arg)` in the loop when the process gets the signal (blocked and read by
  * signalfd). One handler for each signal; calling again replaces it. Call it before any thread is

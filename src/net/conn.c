@@ -24,6 +24,9 @@ void crew__conn_agenda(crew_conn *c, uint32_t what)
 	c->next_agenda = NULL;
 	*net->agenda_tail = c;
 	net->agenda_tail = &c->next_agenda;
+	/* Another service of the process calls, at the same turn's end, after ours. */
+	if (crew__unlikely(net->ended_turn == net->clock->turn))
+		crew__loop_again(net->loop);
 }
 
 /* ---- telling ------------------------------------------------------------------------------- */

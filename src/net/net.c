@@ -50,6 +50,7 @@ static __attribute__((noinline)) bool do_agenda(struct crew__net *net)
 static bool on_turn_end(struct crew__turn_hook *hook)
 {
 	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
+	net->ended_turn = net->clock->turn;
 	return crew__unlikely(net->agenda) && do_agenda(net);
 }
 
@@ -102,6 +103,7 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 		.clock = crew__loop_clock(plan->loop),
 	};
 	net->now_turn = net->clock->turn - 1;
+	net->ended_turn = net->clock->turn - 1;
 	net->agenda_tail = &net->agenda;
 	int error = allocate(net);
 	if (!error)
@@ -198,6 +200,7 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 	count_opened(net, slot);
 	crew_conn *outer = net->current;
 	crew__must(!outer);
+	crew__net_now(net);
 	net->current = c;
 	net->ops->on_accepted(c);
 	crew__conn_finish_event(c);

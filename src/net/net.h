@@ -110,6 +110,7 @@ struct crew__net {
 
 	crew_conn *agenda, **agenda_tail;
 	struct crew__turn_hook hook;
+	uint32_t ended_turn;     /* the turn whose end has come: the hook has run in it */
 	struct crew__wheel *wheel;
 	const struct crew__turn_clock *clock;
 	uint32_t now, now_turn;  /* hundredths, as worked out in that turn */

@@ -192,10 +192,13 @@ bool crew__worker_is_here(const crew_worker *w);
 /* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */
 bool crew__conn_is_member(const crew_conn *c);
 
-/* The program's watches end with the last worker of the process. */
+/* The program's watches that were begun for this worker end with it. */
+void crew__watches_end(const crew_worker *w);
+/* What is left of watches goes with the last worker of the process. */
 void crew__watches_free(struct crew__loop *loop);
 
 int crew__user_timers_new(crew_worker *w, struct crew__user_timers **ret_timers);
+void crew__user_timers_end(struct crew__user_timers *timers);
 void crew__user_timers_free(struct crew__user_timers *timers); /* NULL is allowed */
 
 #endif

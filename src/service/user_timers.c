@@ -23,8 +23,10 @@ struct crew__user_timers {
 	crew_worker *worker;
 	struct user_timer **slots; /* NULL: free */
 	uint32_t count;
-	uint32_t uses;
 };
+
+/* Of all workers of the process, so that an id means one timer only. */
+static uint32_t uses;
 
 int crew__user_timers_new(crew_worker *w, struct crew__user_timers **ret_timers)
 {
@@ -45,13 +47,18 @@ static void end_timer(struct user_timer *t)
 	free(t);
 }
 
+void crew__user_timers_end(struct crew__user_timers *timers)
+{
+	for (uint32_t i = 0; i < timers->count; i++)
+		if (timers->slots[i])
+			end_timer(timers->slots[i]);
+}
+
 void crew__user_timers_free(struct crew__user_timers *timers)
 {
 	if (!timers)
 		return;
-	for (uint32_t i = 0; i < timers->count; i++)
-		if (timers->slots[i])
-			end_timer(timers->slots[i]);
+	crew__user_timers_end(timers);
 	free(timers->slots);
 	free(timers);
 }
@@ -111,7 +118,7 @@ static int take_slot(struct crew__user_timers *timers, uint32_t *ret_slot)
 static int64_t start(crew_worker *w, uint64_t ms, bool again, crew_timer_fn *fn, void *arg)
 {
 	uint32_t slot;
-	if (!w || !fn || (again && ms == 0) || ms > UINT32_MAX)
+	if (!w || !fn || (again && ms == 0) || ms > UINT32_MAX || w->leaving == CREW__GONE)
 		return -EINVAL;
 	struct crew__user_timers *timers = w->timers;
 	struct user_timer *t = calloc(1, sizeof(*t));
@@ -123,13 +130,13 @@ static int64_t start(crew_worker *w, uint64_t ms, bool again, crew_timer_fn *fn,
 		free(t);
 		return -ENOMEM;
 	}
-	timers->uses = (timers->uses + 1) & 0x7fffffffu;
+	uses = uses == INT32_MAX ? 1 : uses + 1;
 	t->owner = timers;
 	t->fn = fn;
 	t->arg = arg;
 	t->period_ns = again ? ms * CREW__NS_PER_MS : 0;
 	t->slot = slot;
-	t->id = (int64_t)((uint64_t)(timers->uses ? timers->uses : 1) << 32 | slot);
+	t->id = (int64_t)((uint64_t)uses << 32 | slot);
 	timers->slots[slot] = t;
 	w->net.stats.slab->timers++;
 	return t->id;

@@ -84,10 +84,14 @@ static int add_watch(crew_worker *w, int fd, unsigned events, crew_watch_fn *fn,
 
 int crew_watch(int fd, unsigned events, crew_watch_fn *fn, void *arg)
 {
-	crew_worker *w = crew__here.current ? crew__here.current : crew__here.workers[0];
+	crew_worker *w = crew__here.current;
+	if (!w && crew__here.count > 0)
+		w = crew__here.workers[0];
 	if (fd < 0)
 		return -EBADF;
-	if (!w || (events & ~(CREW_READ | CREW_WRITE)) || (events && !fn))
+	if (!w || (events & ~(CREW_READ | CREW_WRITE)))
+		return -EINVAL;
+	if (events && (!fn || w->leaving == CREW__GONE))
 		return -EINVAL;
 	if (!watches.hooked) {
 		watches.hook.fn = free_ended;
@@ -105,6 +109,17 @@ int crew_watch(int fd, unsigned events, crew_watch_fn *fn, void *arg)
 	(*at)->fn = fn;
 	(*at)->arg = arg;
 	return crew__loop_mod(w->plan.loop, &(*at)->source, events);
+}
+
+void crew__watches_end(const crew_worker *w)
+{
+	struct watch **at = &watches.living;
+	while (*at) {
+		if ((*at)->worker == w)
+			end_watch(w->plan.loop, at);
+		else
+			at = &(*at)->next;
+	}
 }
 
 void crew__watches_free(struct crew__loop *loop)

@@ -317,8 +317,9 @@ void crew__worker_reloading(crew_worker *w)
 void crew__worker_free(crew_worker *w)
 {
 	free_listeners(w);
-	crew__timer_stop(w->plan.loop, &w->stop_timer);
 	crew__net_fini(&w->net);
+	crew__timer_stop(w->plan.loop, &w->stop_timer); /* the last connection may have started it */
+	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
 	crew__buf_release(&w->scratch);
 	leave_process(w);
@@ -340,6 +341,8 @@ static void finish(crew_worker *w)
 		w->service->on_worker_stop(w);
 		crew__leave(w, before);
 	}
+	crew__user_timers_end(w->timers);
+	crew__watches_end(w);
 	set_state(w, CREW__EXITED);
 	w->stop.done(w, w->stop.arg);
 }
@@ -379,9 +382,12 @@ static void abort_one(crew_worker *w, crew_conn *c)
 	crew__conn_abort(c, CREW_END_DRAIN);
 }
 
+/* A second stop makes the window shorter, never longer. */
 static void wait_until(crew_worker *w, uint64_t ms)
 {
 	uint64_t due = crew__loop_ns(w->plan.loop) + ms * CREW__NS_PER_MS;
+	if (w->stop_timer.place != 0 && w->stop_timer.due_ns <= due)
+		return;
 	if (crew__timer_start(w->plan.loop, &w->stop_timer, due) < 0)
 		for_connections(w, abort_one, false);
 }
