@@ -142,12 +142,12 @@ static inline char *crew__conn_cork_room(crew_conn *c, size_t total)
 }
 
 /* Accepted: offered and queued, in one update. */
-static inline void crew__conn_count_accepted(crew_conn *c, size_t bytes)
+static inline void crew__conn_count_accepted(crew_conn *c, size_t bytes, uint32_t now)
 {
 	struct crew__slab *s = c->net->stats.slab;
 	struct crew__record *r = c->record;
 	if (r->bytes_queued == 0)
-		r->queued_since = crew__net_now(c->net);
+		r->queued_since = now;
 	crew__slab_begin(s);
 	s->messages_offered++;
 	s->messages_queued++;
@@ -161,7 +161,7 @@ static inline void crew__conn_count_accepted(crew_conn *c, size_t bytes)
 static inline int64_t crew__conn_corked(crew_conn *c, size_t total)
 {
 	struct crew__net *net = c->net;
-	crew__conn_count_accepted(c, total);
+	crew__conn_count_accepted(c, total, net->now);
 	net->cork.len += (uint32_t)total;
 	net->cork.ends[net->cork.messages++] = net->cork.len;
 	return (int64_t)c->record->bytes_queued;

@@ -140,6 +140,7 @@ void crew__conn_feed(crew_conn *c)
 {
 	if (c->in.len == 0 || !crew__conn_ready(c))
 		return;
+	crew__net_now(c->net);
 	c->net->current = c;
 	deliver(c, c->in.data, c->in.len);
 	if (c->flags & CREW__C_PEER_ENDED)
@@ -147,15 +148,16 @@ void crew__conn_feed(crew_conn *c)
 	crew__conn_finish_event(c);
 }
 
-/* One read. Where to: see the top of this file. Returns its result, and where all of it lies. */
-static ssize_t read_some(crew_conn *c, char **ret_data, size_t *ret_before)
+/* One read behind what was kept. Where to: see the top of this file. Returns its result, and where all
+ * of it lies. */
+static __attribute__((noinline)) ssize_t read_behind(
+	crew_conn *c, char **ret_data, size_t *ret_before)
 {
 	char *room = c->net->read_buffer;
 	size_t space = CREW__READ_MOST;
 	size_t before = c->in.len;
-	if (crew__likely(before <= SHORT_REST)) {
-		if (before > 0)
-			memcpy(room, c->in.data, before);
+	if (before <= SHORT_REST) {
+		memcpy(room, c->in.data, before);
 	} else {
 		size_t more = crew__min(crew__max(before, CREW__READ_MOST / 4), CREW__READ_MOST);
 		more = crew__min(more, c->in.max - before);
@@ -183,20 +185,24 @@ static void read_failed(crew_conn *c, int error)
 
 static inline void on_readable(crew_conn *c)
 {
-	char *data;
-	size_t before;
-	ssize_t n = read_some(c, &data, &before);
-	if (n < 0) {
+	char *data = c->net->read_buffer;
+	size_t before = 0;
+	ssize_t n;
+	if (crew__likely(c->in.len == 0))
+		n = recv(c->fd, data, CREW__READ_MOST, 0);
+	else
+		n = read_behind(c, &data, &before);
+	if (crew__unlikely(n < 0)) {
 		read_failed(c, errno);
 		return;
 	}
-	if (n == 0) {
+	if (crew__unlikely(n == 0)) {
 		peer_ended(c);
 		return;
 	}
 	c->net->stats.slab->bytes_in += (uint64_t)n;
 	c->record->bytes_in += (uint64_t)n;
-	c->record->last_in = crew__net_now(c->net);
+	c->record->last_in = c->net->now;
 	if (crew__unlikely(data == c->in.data))
 		c->in.len += (uint32_t)n;
 	deliver(c, data, before + (size_t)n);
@@ -238,6 +244,7 @@ static void on_event(struct crew__source *source, unsigned events)
 {
 	crew_conn *c = crew__container_of(source, crew_conn, source);
 	crew__must(c->magic == CREW__CONN_MAGIC);
+	crew__net_now(c->net); /* from here on net->now is this turn's */
 	c->net->current = c;
 	if (crew__likely(events == CREW__READ && (c->flags & CREW__C_NOT_READING) == 0))
 		on_readable(c);

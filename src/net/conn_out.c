@@ -39,7 +39,7 @@ static void count_control(crew_conn *c, size_t bytes)
 }
 
 /* The kernel took `bytes`, and with them the last byte of `messages`. */
-static inline void settle(crew_conn *c, size_t bytes, uint32_t messages)
+static inline void settle_at(crew_conn *c, size_t bytes, uint32_t messages, uint32_t now)
 {
 	struct crew__slab *s = c->net->stats.slab;
 	struct crew__record *r = c->record;
@@ -52,7 +52,12 @@ static inline void settle(crew_conn *c, size_t bytes, uint32_t messages)
 	r->bytes_queued -= bytes;
 	r->bytes_out += bytes;
 	crew__slab_end(s);
-	r->last_out = crew__net_now(c->net);
+	r->last_out = now;
+}
+
+static void settle(crew_conn *c, size_t bytes, uint32_t messages)
+{
+	settle_at(c, bytes, messages, crew__net_now(c->net));
 }
 
 static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
@@ -237,7 +242,7 @@ void crew__net_flush_cork(struct crew__net *net)
 	uint32_t messages = net->cork.messages;
 	net->cork.len = 0;
 	net->cork.messages = 0;
-	settle(c, (size_t)n, messages);
+	settle_at(c, (size_t)n, messages, net->now); /* its own event: worked out this turn */
 }
 
 /* Many short pieces (a burst of broadcasts) cost less as one copy than as many vectors. */
@@ -412,7 +417,7 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 	size_t count = add_vector(vectors, 0, out->head);
 	count = add_vector(vectors, count, out->body);
 	count = add_vector(vectors, count, out->tail);
-	crew__conn_count_accepted(c, total);
+	crew__conn_count_accepted(c, total, crew__net_now(c->net));
 	ssize_t n = write_vectors(c, vectors, count);
 	if (n < 0)
 		return -ENOTCONN;
@@ -437,7 +442,7 @@ static int64_t enqueue(crew_conn *c, struct crew__out *out, size_t total)
 		lose_offered(c, CREW_LOST_MEMORY, total);
 		return error;
 	}
-	crew__conn_count_accepted(c, total);
+	crew__conn_count_accepted(c, total, crew__net_now(c->net));
 	if (!(c->flags & CREW__C_WRITING))
 		crew__conn_agenda(c, CREW__C_DIRTY);
 	return (int64_t)c->record->bytes_queued;
@@ -494,7 +499,7 @@ static void reached_limit(crew_conn *c)
 /* A message without a byte (an empty one on a raw stream) has left as soon as it is accepted. */
 static int64_t send_nothing(crew_conn *c)
 {
-	crew__conn_count_accepted(c, 0);
+	crew__conn_count_accepted(c, 0, crew__net_now(c->net));
 	settle(c, 0, 1);
 	return (int64_t)c->record->bytes_queued;
 }

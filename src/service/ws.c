@@ -123,9 +123,12 @@ static inline size_t take_short(crew_conn *c, char *data, size_t len)
 static __attribute__((noinline)) size_t take_frame(
 	crew_conn *c, char *data, size_t len, bool *ret_over)
 {
+	struct crew__ws *codec = &crew__side(c)->ws.codec;
 	struct crew__ws_event event;
-	size_t taken = crew__ws_feed(&crew__side(c)->ws.codec, data, len, &event);
+	size_t taken = crew__ws_feed(codec, data, len, &event);
 	handle(c, &event);
+	if (codec->message.data)
+		crew__ws_done(codec);
 	if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE) {
 		*ret_over = true;
 		return len;
@@ -137,20 +140,19 @@ static __attribute__((noinline)) size_t take_frame(
 /* On and on while frames are whole and wanted; in CLOSING only the peer's goodbye is wanted. */
 size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 {
-	struct crew__ws *codec = &crew__side(c)->ws.codec;
 	size_t used = 0;
-	bool over = false;
-	while (used < len && !over) {
+	while (used < len) {
 		bool parting = c->flags & CREW__C_UNPARTED;
 		if (!parting && crew__unlikely(!crew__conn_ready(c)))
 			return c->record->state > CREW__CONN_OPEN ? len : used;
 		size_t taken = parting ? 0 : take_short(c, data + used, len - used);
+		bool over = false;
 		if (crew__unlikely(taken == 0))
 			taken = take_frame(c, data + used, len - used, &over);
 		used += taken;
+		if (crew__unlikely(over))
+			break;
 	}
-	if (crew__unlikely(codec->message.data))
-		crew__ws_done(codec);
 	return used;
 }
 
