@@ -71,7 +71,9 @@ void crew__conn_tell(crew_conn *c)
 	}
 	if (c->flags & CREW__C_TELL_DRAIN) {
 		crew__conn_clear(c, CREW__C_TELL_DRAIN);
-		if (c->record->state <= CREW__CONN_OPEN && crew__queue_empty(&c->queue))
+		if (!crew__queue_empty(&c->queue))
+			c->flags |= CREW__C_BACKLOG; /* told when it is empty again */
+		else if (c->record->state <= CREW__CONN_OPEN)
 			c->net->ops->on_notice(c, CREW__NOTICE_DRAIN);
 	}
 }
@@ -138,7 +140,7 @@ static void unpipe(crew_conn *c)
 	crew__conn_rare(c)->pipe_from = NULL;
 	if (to) {
 		crew__conn_rare(to)->pipe_from = NULL;
-		crew__conn_finish(to);
+		to->net->ops->on_pipe_end(to);
 	}
 	if (from) {
 		crew__conn_rare(from)->pipe_to = NULL;
@@ -205,6 +207,7 @@ void crew__conn_close(crew_conn *c, crew_end_reason reason)
 	crew__conn_clear(c, CREW__C_STOPPED);
 	crew__conn_agenda(c, CREW__C_DIRTY);
 	crew__conn_deadline(c, c->since + c->net->limits.linger);
+	unpipe(c);
 }
 
 void crew__conn_parted(crew_conn *c)
@@ -362,7 +365,7 @@ static uint32_t look_at_ending(crew_conn *c, uint32_t now)
 		uint32_t due = later(c->since, progress(c)) + limits->closing_timeout;
 		if (!come(due, now))
 			return due;
-		crew__conn_abort(c, (crew_end_reason)c->record->end);
+		crew__conn_abort(c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
 		return CREW__WHEEL_OUT;
 	}
 	uint32_t due = later(c->since, c->record->last_out) + limits->linger;

@@ -39,7 +39,7 @@ enum {
 	CREW__C_NOT_READING = CREW__C_STOPPED | CREW__C_PEER_ENDED,
 	/* Writing. */
 	CREW__C_WRITING = 1u << 5,    /* the kernel is full: we watch for writability */
-	CREW__C_BACKLOG = 1u << 6,    /* the kernel was full since the queue was last empty */
+	CREW__C_BACKLOG = 1u << 6,    /* kernel or queue was full since it was empty: on_drain is due */
 	CREW__C_FULL = 1u << 7,       /* at max_send_buffer since it was last below */
 	CREW__C_FINISHING = 1u << 8,  /* shut our side down once the queue is empty */
 	CREW__C_FINISHED = 1u << 9,   /* it is shut down */

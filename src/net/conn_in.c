@@ -214,7 +214,8 @@ static void hung_up(crew_conn *c)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0) {
+	bool stuck = !crew__queue_empty(&c->queue); /* what waits can never leave, nor wake us again */
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0 || stuck) {
 		crew__conn_broken(c, CREW_END_RESET);
 		return;
 	}

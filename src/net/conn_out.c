@@ -320,7 +320,9 @@ void crew__conn_flush(crew_conn *c)
 		crew__net_flush_cork(net);
 	if (c->flags & CREW__C_IN_BURST) {
 		flush_burst(c);
-		if (crew__likely(c->record->bytes_queued == 0) || (c->flags & CREW__C_WRITING))
+		/* One that is held may have been so for its part alone: after_flush() lets it go. */
+		bool over = c->record->bytes_queued == 0 && !(c->flags & CREW__C_HELD);
+		if (crew__likely(over) || (c->flags & CREW__C_WRITING))
 			return;
 	}
 	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
@@ -492,7 +494,7 @@ static void reached_limit(crew_conn *c)
 {
 	if (!still_full(c) || (c->flags & CREW__C_FULL) || c->record->state > CREW__CONN_OPEN)
 		return;
-	c->flags |= CREW__C_FULL;
+	c->flags |= CREW__C_FULL | CREW__C_BACKLOG; /* on_drain is to follow, however soon */
 	crew__conn_agenda(c, CREW__C_TELL_FULL);
 }
 

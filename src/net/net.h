@@ -42,6 +42,8 @@ struct crew__conn_ops {
 	size_t (*on_data)(crew_conn *c, char *data, size_t len);
 	/* The peer will send no more. */
 	void (*on_end)(crew_conn *c);
+	/* What flowed into it by a pipe has ended: it is to end too, as crew_finish() says. */
+	void (*on_pipe_end)(crew_conn *c);
 	/* The connection is to be closed in good order: say goodbye by crew__conn_control. True when
 	 * the peer's own goodbye is to be waited for (crew__conn_parted). */
 	bool (*on_closing)(crew_conn *c);

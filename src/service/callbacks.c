@@ -59,10 +59,10 @@ static void on_end(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
 	crew_conn *to = crew__conn_pipe_to(c);
-	if (to) {
-		crew__conn_finish(to);
-		return;
-	}
+	if (to)
+		crew_finish(to);
+	if (to && crew__conn_pipe_from(c))
+		return; /* the other direction goes on */
 	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {
 		crew__side(c)->http.keep_alive = false; /* the answer in hand is the last */
 		return;
@@ -76,6 +76,11 @@ static void on_end(crew_conn *c)
 	struct crew__entered before = crew__enter(w, CREW__CB_END);
 	w->service->on_end(c);
 	crew__leave(w, before);
+}
+
+static void on_pipe_end(crew_conn *c)
+{
+	crew_finish(c);
 }
 
 static bool on_closing(crew_conn *c)
@@ -139,6 +144,7 @@ const struct crew__conn_ops crew__service_ops = {
 	.on_accepted = on_accepted,
 	.on_data = on_data,
 	.on_end = on_end,
+	.on_pipe_end = on_pipe_end,
 	.on_closing = on_closing,
 	.on_notice = on_notice,
 	.on_loss = on_loss,

@@ -123,24 +123,35 @@ size_t crew__http_data(crew_conn *c, char *data, size_t len)
 	return c->record->state > CREW__CONN_OPEN ? len : used;
 }
 
+static uint32_t last_active(const crew_conn *c)
+{
+	const struct crew__record *r = c->record;
+	return (int32_t)(r->last_in - r->last_out) >= 0 ? r->last_in : r->last_out;
+}
+
+/* A WebSocket port has no idle timeout of its own, as its WebSockets have the heartbeat: there plain
+ * requests must follow each other within the time that a handshake has. */
 uint32_t crew__http_deadline(crew_conn *c, uint32_t now)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__http_side *http = &crew__side(c)->http;
+	bool handshaking = c->record->state == CREW__CONN_HANDSHAKE;
 	uint32_t began = http->began;
 	if (w->handshake_timeout == 0)
 		return CREW__WHEEL_OUT;
-	if (began == 0 && c->record->state == CREW__CONN_HANDSHAKE)
-		began = c->record->opened;
-	else if (began == 0)
-		return CREW__WHEEL_OUT;
+	if (began == 0 && !handshaking && w->kind != CREW__WS)
+		return CREW__WHEEL_OUT; /* between requests: that is the idle timeout's business */
+	if (http->awaiting)
+		return now + w->handshake_timeout;
+	if (began == 0)
+		began = handshaking ? c->record->opened : last_active(c);
 	uint32_t due = began + w->handshake_timeout;
 	if ((int32_t)(now - due) < 0)
 		return due ? due : 1;
 	if (http->began != 0)
 		crew__http_refuse(c, 408, CREW_END_HANDSHAKE);
 	else
-		crew__conn_close(c, CREW_END_HANDSHAKE);
+		crew__conn_close(c, handshaking ? CREW_END_HANDSHAKE : CREW_END_IDLE);
 	return CREW__WHEEL_OUT;
 }
 
@@ -192,6 +203,10 @@ int64_t crew_reply(crew_conn *c, const crew_response *response)
 	bool http = c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting;
 	if (!response || !http || (!response->body.data && response->body.len > 0))
 		return invalid(w);
+	if (response->body.len > CREW__SEND_MOST) {
+		crew__net_count_invalid(&w->net);
+		return -EMSGSIZE;
+	}
 	int head = write_head(c, response, room, sizeof(room));
 	if (head < 0) {
 		crew__net_count_invalid(&w->net);

@@ -140,6 +140,8 @@ static __attribute__((noinline)) int64_t send_framed(
 		out->release((void *)(uintptr_t)bytes.data, out->arg);
 	if (error == -ENOTCONN)
 		return lose_closed(c, bytes.len);
+	if (error == -ENOMEM)
+		return crew__conn_lose_memory(c, bytes.len);
 	return refuse(c ? c->net : net_of_nobody(), error);
 }
 

@@ -13,7 +13,7 @@ static int64_t cut_custom(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 	const crew_protocol *protocol = w->service->protocol;
 	struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
 	int64_t n = protocol->cut(c, in);
-	if (n > 0 && (uint64_t)n > w->max_message)
+	if ((n > 0 && (uint64_t)n > w->max_message) || (n == 0 && in.len > w->max_message))
 		n = -EMSGSIZE;
 	if (n > 0 && (uint64_t)n <= in.len) {
 		*ret_msg = (crew_msg){ { in.data, (size_t)n }, CREW_BINARY };

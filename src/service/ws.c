@@ -45,6 +45,7 @@ void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request)
 	crew__ws_init(&side->ws.codec, w->max_message);
 	c->record->protocol = CREW__WS;
 	crew__conn_opened(c);
+	crew__conn_deadline(c, crew__net_now(c->net) + 1); /* the heartbeat; it may be open already */
 	crew__service_open(c);
 }
 
