@@ -215,7 +215,8 @@ CREW_API int crew_resume(crew_conn *c);
 
 /* Let what arrives on `from` flow to `to` as messages, instead of to on_message, with
  * back-pressure: reading from `from` pauses while `to` cannot keep up. When `from` ends, `to` is
- * ended (crew_finish). Call it twice for both directions. `to` NULL takes the pipe away.
+ * ended (crew_finish); on_end is told unless something flows into `from` in turn. When `to` is closed,
+ * so is `from`. Call it twice for both directions. `to` NULL takes the pipe away.
  * -ENOTCONN, -EINVAL (from == to), -EBUSY (another connection flows to `to` already). */
 CREW_API int crew_pipe(crew_conn *from, crew_conn *to);
 
@@ -313,7 +314,8 @@ struct crew_protocol {
 
 CREW_API void *crew_protocol_state(crew_conn *c);
 
-/* `size` bytes for encode(), valid until the send that called it returns; NULL without memory. */
+/* `size` bytes for encode(), valid until the send that called it returns; NULL without memory. There
+ * is one such room in a worker: asked a second time, it may have moved, and holds the same bytes. */
 CREW_API void *crew_scratch(crew_conn *c, size_t size);
 
 /* ---- loop ---------------------------------------------------------------------------------- */
@@ -407,7 +409,8 @@ struct crew_service {
 	int64_t kernel_unsent_limit;    /* 128 KiB: TCP_NOTSENT_LOWAT */
 	int64_t send_timeout_ms;        /* off: end a peer that takes nothing for so long */
 	int64_t idle_timeout_ms;        /* off; HTTP: 60 s */
-	int64_t handshake_timeout_ms;   /* 10 s: WebSocket handshake, and each request's arrival */
+	int64_t handshake_timeout_ms;   /* 10 s: WebSocket handshake, each request's arrival, and on a
+	                                 * WebSocket port what may pass between plain requests */
 	int64_t heartbeat_ms;           /* WebSocket: 30 s: ping when nothing came for so long */
 	int64_t linger_ms;              /* 1 s: what a peer gets to end its side of a close */
 	int64_t drain_timeout_ms;       /* 30 s: `stop -g` and reload wait this long for connections */

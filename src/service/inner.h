@@ -19,6 +19,7 @@ enum {
 	CREW__CLOSE_NORMAL = 1000,
 	CREW__CLOSE_GOING_AWAY = 1001,
 	CREW__CLOSE_NO_STATUS = 1005, /* stands for a close frame without a code */
+	CREW__CLOSE_NO_MEMORY = 1011,
 	CREW__RESPONSE_HEAD_MOST = 16 * 1024,
 	CREW__SEND_MOST = 1024 * 1024 * 1024, /* one message, so that sizes fit where they are kept */
 };

@@ -75,6 +75,19 @@ static void peer_closes(crew_conn *c, const struct crew__ws_event *event)
 	w->closing_code = 0;
 }
 
+/* What came cannot go on. Want of memory is no fault of the peer's. */
+static void break_off(crew_conn *c, const struct crew__ws_event *event)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (event->code != CREW__CLOSE_NO_MEMORY) {
+		crew__service_violation(c, event->code, event->what);
+		return;
+	}
+	w->closing_code = event->code;
+	crew__conn_close(c, CREW_END_MEMORY);
+	w->closing_code = 0;
+}
+
 static void handle(crew_conn *c, const struct crew__ws_event *event)
 {
 	bool open = c->record->state == CREW__CONN_OPEN;
@@ -93,7 +106,7 @@ static void handle(crew_conn *c, const struct crew__ws_event *event)
 		break;
 	case CREW__WS_BAD:
 		if (open)
-			crew__service_violation(c, event->code, event->what);
+			break_off(c, event);
 		else
 			crew__conn_parted(c);
 		break;
@@ -185,7 +198,7 @@ bool crew__ws_closing(crew_conn *c)
 	if (!(c->flags & CREW__C_FINISHED))
 		send_control(c, CREW__WS_OP_CLOSE, (crew_bytes){ body, len });
 	return !crew__side(c)->ws.closed_by_peer && !(c->flags & CREW__C_PEER_ENDED) &&
-		c->record->end != CREW_END_PROTOCOL;
+		c->record->end != CREW_END_PROTOCOL && c->record->end != CREW_END_MEMORY;
 }
 
 /* ---- the heartbeat ------------------------------------------------------------------------- */
