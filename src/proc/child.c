@@ -115,7 +115,9 @@ static void settle(struct crew__child *child)
 		return;
 	int status = send_owed(child);
 	if (status == -EPIPE || status == -ECONNRESET) {
-		lose(child, "does not listen to its master any more");
+		/* One that was told to leave has left; its death is reported in a moment. */
+		bool leaves = child->state == CREW__CHILD_STOPPING;
+		lose(child, leaves ? NULL : "does not listen to its master any more");
 		return;
 	}
 	/* Anything else is a lack of room or descriptors, here or there, and passes. */
