@@ -1,7 +1,17 @@
 #!/bin/bash
 # checks.sh - single checks, each a command: tests/checks.sh NAME ARGUMENT; status 0: passed.
-set -eu
+set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
+
+# The whole builds, and nobody warns: the linker neither, which optimises and has no -Werror.
+build() {
+	local told
+	told=$(./dev build "$1" 2>&1) || {
+		echo "$told"
+		return 1
+	}
+	! grep -A8 'warning:' <<<"$told"
+}
 
 strict=(-Wall -Wextra -Wpedantic -Werror -fsyntax-only -Iinclude)
 
@@ -53,7 +63,9 @@ END
 
 # Which checks run is said in .clang-tidy. The build must be clang's own: it knows no flags of gcc's.
 clang_tidy() {
-	run-clang-tidy -quiet -p "$1" "$PWD/(src|examples)/.*\.c$"
+	# What it found, without the colours and the names of files in which it found nothing.
+	run-clang-tidy -quiet -p "$1" "$PWD/(src|examples)/.*\.c$" 2>&1 |
+		sed -E 's/\x1b\[[0-9;]*m//g; /^clang-tidy|warnings? (and [0-9]+ errors? )?generated|^$/d'
 }
 
 cppcheck() {

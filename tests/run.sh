@@ -113,8 +113,8 @@ scenarios() {
 # ---- the parts --------------------------------------------------------------------------------
 
 part_build() {
-	check "gcc, no warning" ./dev build release
-	check "clang, no warning" ./dev build clang
+	check "gcc, no warning" tests/checks.sh build release
+	check "clang, no warning" tests/checks.sh build clang
 }
 
 part_layers() {
