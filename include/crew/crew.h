@@ -336,7 +336,8 @@ typedef void crew_watch_fn(int fd, unsigned events, void *arg);
 CREW_API int crew_watch(int fd, unsigned events, crew_watch_fn *fn, void *arg);
 
 /* Call `fn(w, arg)` in the loop of `w`, soon, in the order of the posts of each thread. From any
- * thread. 0, -ENOMEM, -EINVAL; -ESHUTDOWN when the worker no longer turns. */
+ * thread. 0, -ENOMEM, -EINVAL; -ESHUTDOWN when the worker no longer turns. Threads that post are to be
+ * joined in on_worker_stop: after it the worker may be gone. */
 CREW_API int crew_post(crew_worker *w, void (*fn)(crew_worker *w, void *arg), void *arg);
 
 /* The loop's time: CLOCK_MONOTONIC in milliseconds, read once a turn. */

@@ -4,6 +4,8 @@
  * signals.c). A turn reads the clock once, right after the wait; whatever happens in the turn
  * happens at that time, and the next wait is computed from it, so a timer is late by what the turn
  * took. */
+#include "loop/loop.h"
+
 #include "loop/parts.h"
 
 #include "base/check.h"

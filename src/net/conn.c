@@ -109,10 +109,11 @@ void crew__conn_opened(crew_conn *c)
 	crew__conn_deadline(c, crew__net_now(c->net) + 1);
 }
 
-/* Later of two times in modular hundredths. */
-static uint32_t later(uint32_t a, uint32_t b)
+/* The later of two times that have passed; right for 497 days, when the hundredths come round. */
+static uint32_t later(const crew_conn *c, uint32_t a, uint32_t b)
 {
-	return (int32_t)(a - b) >= 0 ? a : b;
+	uint32_t now = crew__net_now(c->net);
+	return now - a <= now - b ? a : b;
 }
 
 /* ---- ending -------------------------------------------------------------------------------- */
@@ -260,7 +261,7 @@ void crew__conn_advance(crew_conn *c)
 	bool ended = c->flags & CREW__C_PEER_ENDED;
 	if (c->record->state == CREW__CONN_CLOSING) {
 		if ((c->flags & CREW__C_UNPARTED) && !ended) {
-			crew__conn_deadline(c, later(c->since, c->record->last_out) + c->net->limits.linger);
+			crew__conn_deadline(c, later(c, c->since, c->record->last_out) + c->net->limits.linger);
 			return;
 		}
 		shut_down(c);
@@ -326,7 +327,7 @@ void crew__conn_deadline(crew_conn *c, uint32_t due)
 /* The last time the kernel took bytes of a queue that is not empty. */
 static uint32_t progress(const crew_conn *c)
 {
-	return later(c->record->last_out, c->record->queued_since);
+	return later(c, c->record->last_out, c->record->queued_since);
 }
 
 static void sample_kernel(crew_conn *c)
@@ -362,13 +363,13 @@ static uint32_t look_at_ending(crew_conn *c, uint32_t now)
 	const struct crew__limits *limits = &c->net->limits;
 	bool lingers = c->record->state == CREW__CONN_LINGER;
 	if (!lingers && c->record->bytes_queued > 0) {
-		uint32_t due = later(c->since, progress(c)) + limits->closing_timeout;
+		uint32_t due = later(c, c->since, progress(c)) + limits->closing_timeout;
 		if (!come(due, now))
 			return due;
 		crew__conn_abort(c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
 		return CREW__WHEEL_OUT;
 	}
-	uint32_t due = later(c->since, c->record->last_out) + limits->linger;
+	uint32_t due = later(c, c->since, c->record->last_out) + limits->linger;
 	if (!come(due, now))
 		return due;
 	if (lingers) {
@@ -386,7 +387,7 @@ static uint32_t look_at_idle(crew_conn *c, uint32_t now)
 		return CREW__WHEEL_OUT;
 	if (c->flags & CREW__C_WAITING)
 		return now + timeout;
-	uint32_t due = later(c->record->last_in, c->record->last_out) + timeout;
+	uint32_t due = later(c, c->record->last_in, c->record->last_out) + timeout;
 	if (!come(due, now))
 		return due;
 	crew__conn_close(c, CREW_END_IDLE);

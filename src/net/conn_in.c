@@ -68,8 +68,9 @@ static inline void deliver(crew_conn *c, char *data, size_t len)
 
 static void note_held_input(crew_conn *c)
 {
-	if (c->record->recv_queue != c->in.len)
-		c->record->recv_queue = c->in.len;
+	uint32_t held = c->in.len + (uint32_t)c->net->ops->on_held(c);
+	if (c->record->recv_queue != held)
+		c->record->recv_queue = held;
 }
 
 bool crew__conn_ready_slow(crew_conn *c)

@@ -51,6 +51,8 @@ struct crew__conn_ops {
 	void (*on_loss)(crew_conn *c, const crew_loss *loss);
 	/* The last call. The connection's memory is freed after it. */
 	void (*on_closed)(crew_conn *c);
+	/* How many bytes of an unfinished message the protocol keeps, for `recv_queue`. */
+	size_t (*on_held)(crew_conn *c);
 	/* The protocol's own deadlines: act on those that have come, return the next, or
 	 * CREW__WHEEL_OUT. Times are hundredths, as in records. */
 	uint32_t (*on_deadline)(crew_conn *c, uint32_t now);

@@ -128,6 +128,11 @@ static void on_closed(crew_conn *c)
 	crew__worker_conn_gone(w);
 }
 
+static size_t on_held(crew_conn *c)
+{
+	return c->record->protocol == CREW__WS ? crew__ws_held(&crew__side(c)->ws.codec) : 0;
+}
+
 static uint32_t on_deadline(crew_conn *c, uint32_t now)
 {
 	switch (c->record->protocol) {
@@ -149,6 +154,7 @@ const struct crew__conn_ops crew__service_ops = {
 	.on_notice = on_notice,
 	.on_loss = on_loss,
 	.on_closed = on_closed,
+	.on_held = on_held,
 	.on_deadline = on_deadline,
 };
 

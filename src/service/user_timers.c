@@ -23,6 +23,7 @@ struct crew__user_timers {
 	crew_worker *worker;
 	struct user_timer **slots; /* NULL: free */
 	uint32_t count;
+	uint32_t lowest; /* no slot below is free */
 };
 
 /* Of all workers of the process, so that an id means one timer only. */
@@ -43,6 +44,8 @@ static void end_timer(struct user_timer *t)
 	struct crew__user_timers *timers = t->owner;
 	crew__timer_stop(timers->worker->plan.loop, &t->timer);
 	timers->slots[t->slot] = NULL;
+	if (t->slot < timers->lowest)
+		timers->lowest = t->slot;
 	timers->worker->net.stats.slab->timers--;
 	free(t);
 }
@@ -105,14 +108,14 @@ static int grow(struct crew__user_timers *timers)
 
 static int take_slot(struct crew__user_timers *timers, uint32_t *ret_slot)
 {
-	for (uint32_t i = 0; i < timers->count; i++) {
-		if (!timers->slots[i]) {
-			*ret_slot = i;
-			return 0;
-		}
-	}
-	*ret_slot = timers->count;
-	return grow(timers);
+	uint32_t i = timers->lowest;
+	while (i < timers->count && timers->slots[i])
+		i++;
+	if (i == timers->count && grow(timers) < 0)
+		return -ENOMEM;
+	timers->lowest = i;
+	*ret_slot = i;
+	return 0;
 }
 
 static int64_t start(crew_worker *w, uint64_t ms, bool again, crew_timer_fn *fn, void *arg)

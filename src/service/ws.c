@@ -143,6 +143,8 @@ static __attribute__((noinline)) size_t take_frame(
 	handle(c, &event);
 	if (codec->message.data)
 		crew__ws_done(codec);
+	if (crew__ws_held(codec) > 0) /* worked out anew when the event is done */
+		c->record->recv_queue = (uint32_t)crew__ws_held(codec);
 	if (event.kind == CREW__WS_BAD || event.kind == CREW__WS_CLOSE) {
 		*ret_over = true;
 		return len;

@@ -115,7 +115,7 @@ static int end_world(void **state)
 	struct world *world = *state;
 	char path[256];
 	crew__control_free(world->control);
-	snprintf(path, sizeof(path), "%s/" NAME ".sock", dir);
+	snprintf(path, sizeof(path), "%s/" NAME ".ctl", dir);
 	bool removed = access(path, F_OK) < 0;
 	crew__loop_free(world->loop);
 	crew__registry_free(world->registry);
@@ -413,7 +413,7 @@ static void places_and_groups_that_are_not_there(void **state)
 	struct crew__settings settings = world->settings;
 	settings.run_dir = nowhere;
 	assert_int_equal(crew__endpoint_listen(&settings, error, sizeof(error)), -ENOENT);
-	assert_non_null(strstr(error, "/nonexistent/" NAME ".sock"));
+	assert_non_null(strstr(error, "/nonexistent/" NAME ".ctl"));
 	assert_int_equal(crew__endpoint_connect(nowhere, NAME), -ENOENT);
 	settings = world->settings;
 	settings.control_group = group;
