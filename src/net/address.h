@@ -24,15 +24,16 @@ struct crew__address {
 
 /* `run_dir` replaces a leading RUNDIR/ in a path; another relative path counts from the working
  * directory. 0, or -EINVAL/-ENAMETOOLONG with a sentence in
- * `ret_error` that names what is wrong with which part. The scheme's meaning is not checked here. */
+ * `ret_error` that names what is wrong with which part. The scheme's meaning is not checked here.
+ */
 int crew__address_parse(const char *text, const char *run_dir, struct crew__address *ret_address,
 	char *ret_error, size_t error_size);
 
 /* Bind and listen: a non-blocking, close-on-exec socket, or a negative errno with a sentence in
  * `ret_error`; for EADDRINUSE it names the process that holds the port where /proc tells. A Unix
  * socket file that nobody listens on is replaced. */
-int crew__address_listen(struct crew__address *address, bool reuse_port, char *ret_error,
-	size_t error_size);
+int crew__address_listen(
+	struct crew__address *address, bool reuse_port, char *ret_error, size_t error_size);
 
 /* Remove the Unix socket's file if it is still this one's. Nothing for TCP. */
 void crew__address_unlink(const struct crew__address *address, int listen_fd);

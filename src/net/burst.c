@@ -100,8 +100,9 @@ void crew__net_leave_burst(struct crew__net *net)
 /* Can it take one more by the burst? What it has there already must then leave it first, if not. */
 static inline bool joins(crew_conn *c, size_t len, uint32_t at, uint32_t message)
 {
-	const uint32_t in_the_way = ~(uint32_t)(CREW__C_IN_BURST | CREW__C_DIRTY | CREW__C_ON_AGENDA |
-		CREW__C_NOT_READING | CREW__C_PIPED);
+	const uint32_t in_the_way = ~(uint32_t)(CREW__C_IN_BURST | CREW__C_DIRTY |
+						CREW__C_ON_AGENDA | CREW__C_NOT_READING |
+						CREW__C_PIPED);
 	struct crew__net *net = c->net;
 	bool fits = c->record->bytes_queued + len < net->limits.max_send_buffer;
 	if (crew__likely((c->flags & CREW__C_IN_BURST) && fits))

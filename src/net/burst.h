@@ -3,8 +3,8 @@
  * A short broadcast is appended to one buffer of the worker. A receiver to whom nothing else is
  * going has only to know where its part begins: at the turn's end it is sent from there in one
  * write, however many messages came together, with no copy and no allocation for each receiver.
- * What the kernel does not take then, or what else is sent to that connection before, moves its part
- * to its own queue first (crew__burst_leave).
+ * What the kernel does not take then, or what else is sent to that connection before, moves its
+ * part to its own queue first (crew__burst_leave).
  *
  * Invariants:
  *  - users is the number of connections with CREW__C_IN_BURST; the buffer is empty when it is 0;

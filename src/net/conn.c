@@ -261,7 +261,8 @@ void crew__conn_advance(crew_conn *c)
 	bool ended = c->flags & CREW__C_PEER_ENDED;
 	if (c->record->state == CREW__CONN_CLOSING) {
 		if ((c->flags & CREW__C_UNPARTED) && !ended) {
-			crew__conn_deadline(c, later(c, c->since, c->record->last_out) + c->net->limits.linger);
+			crew__conn_deadline(
+				c, later(c, c->since, c->record->last_out) + c->net->limits.linger);
 			return;
 		}
 		shut_down(c);
@@ -366,7 +367,8 @@ static uint32_t look_at_ending(crew_conn *c, uint32_t now)
 		uint32_t due = later(c, c->since, progress(c)) + limits->closing_timeout;
 		if (!come(due, now))
 			return due;
-		crew__conn_abort(c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
+		crew__conn_abort(
+			c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
 		return CREW__WHEEL_OUT;
 	}
 	uint32_t due = later(c, c->since, c->record->last_out) + limits->linger;
@@ -457,6 +459,6 @@ void crew__conn_check(const crew_conn *c)
 	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
 	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));
 	crew__must(crew__queue_empty(&c->queue) || listed || corked ||
-		(c->flags & (CREW__C_WRITING | CREW__C_DETACHED)));
+		   (c->flags & (CREW__C_WRITING | CREW__C_DETACHED)));
 	crew__must(c->in.len <= c->in.max);
 }

@@ -5,15 +5,15 @@
  *
  *                 crew__conn_opened        crew__conn_close         queue empty, parted
  *   [accepted] ─▸ HANDSHAKE ─────────▸ OPEN ──────────▸ CLOSING ───────────▸ LINGER
- *                     │                 │                  │                    │ peer's end, or time
- *                     └─────────────────┴── crew__conn_abort / a broken socket ─┴──▸ CLOSED
- *   CLOSED ──(turn's end: losses told, on_closed)──▸ [freed]
+ *                     │                 │                  │                    │ peer's end, or
+ * time └─────────────────┴── crew__conn_abort / a broken socket ─┴──▸ CLOSED CLOSED ──(turn's end:
+ * losses told, on_closed)──▸ [freed]
  *
  *   HANDSHAKE, OPEN  both directions live
- *   CLOSING          nothing new is offered (-ENOTCONN); what is queued leaves; input is thrown away,
- *                    unless the protocol waits for the peer's goodbye
- *   LINGER           our side is shut down; input is thrown away until the peer's end
- *   CLOSED           the descriptor is closed; the memory stays until the turn's end
+ *   CLOSING          nothing new is offered (-ENOTCONN); what is queued leaves; input is thrown
+ * away, unless the protocol waits for the peer's goodbye LINGER           our side is shut down;
+ * input is thrown away until the peer's end CLOSED           the descriptor is closed; the memory
+ * stays until the turn's end
  *
  * Invariants, between turns, of a connection that is not CLOSED:
  *  - record->bytes_queued and messages_queued are the sums over its queue;
@@ -30,19 +30,20 @@
 
 enum {
 	/* Why we do not read. */
-	CREW__C_PAUSED = 1u << 0,     /* the program paused it */
-	CREW__C_HELD = 1u << 1,       /* its own queue is over half full */
-	CREW__C_WAITING = 1u << 2,    /* the protocol waits for the program (an HTTP answer) */
-	CREW__C_PIPE_FULL = 1u << 3,  /* what it flows into cannot keep up */
+	CREW__C_PAUSED = 1u << 0,    /* the program paused it */
+	CREW__C_HELD = 1u << 1,      /* its own queue is over half full */
+	CREW__C_WAITING = 1u << 2,   /* the protocol waits for the program (an HTTP answer) */
+	CREW__C_PIPE_FULL = 1u << 3, /* what it flows into cannot keep up */
 	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL,
 	CREW__C_PEER_ENDED = 1u << 4, /* its end of stream has been read */
 	CREW__C_NOT_READING = CREW__C_STOPPED | CREW__C_PEER_ENDED,
 	/* Writing. */
-	CREW__C_WRITING = 1u << 5,    /* the kernel is full: we watch for writability */
-	CREW__C_BACKLOG = 1u << 6,    /* kernel or queue was full since it was empty: on_drain is due */
-	CREW__C_FULL = 1u << 7,       /* at max_send_buffer since it was last below */
-	CREW__C_FINISHING = 1u << 8,  /* shut our side down once the queue is empty */
-	CREW__C_FINISHED = 1u << 9,   /* it is shut down */
+	CREW__C_WRITING = 1u << 5, /* the kernel is full: we watch for writability */
+	CREW__C_BACKLOG =
+		1u << 6,        /* kernel or queue was full since it was empty: on_drain is due */
+	CREW__C_FULL = 1u << 7, /* at max_send_buffer since it was last below */
+	CREW__C_FINISHING = 1u << 8, /* shut our side down once the queue is empty */
+	CREW__C_FINISHED = 1u << 9,  /* it is shut down */
 	/* Ending. */
 	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
 	CREW__C_END_TOLD = 1u << 12,  /* the layer above knows of PEER_ENDED */
@@ -51,36 +52,36 @@ enum {
 	CREW__C_IN_BURST = 1u << 15,  /* broadcasts of this turn wait for it in the burst */
 	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
 	/* The agenda. */
-	CREW__C_DIRTY = 1u << 16,     /* flush it, and see whether closing can go on */
-	CREW__C_FEED = 1u << 17,      /* deliver the input that was kept */
+	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
+	CREW__C_FEED = 1u << 17,  /* deliver the input that was kept */
 	CREW__C_TELL_FULL = 1u << 18,
 	CREW__C_TELL_DRAIN = 1u << 19,
 	CREW__C_TELL_LOSS = 1u << 20,
-	CREW__C_DOOMED = 1u << 21,    /* CLOSED: tell and free */
+	CREW__C_DOOMED = 1u << 21, /* CLOSED: tell and free */
 	CREW__C_AGENDA = 0x3fu << 16,
 };
 
 struct crew_conn {
 	struct crew__source source;
 	uint32_t magic;
-	int fd;                         /* -1 when CLOSED */
+	int fd; /* -1 when CLOSED */
 	struct crew__net *net;
-	struct crew__record *record;    /* state, end, counters: the only copy */
+	struct crew__record *record; /* state, end, counters: the only copy */
 	struct crew__queue queue;
-	struct crew__buf in;            /* unfinished input, kept for the next read */
+	struct crew__buf in; /* unfinished input, kept for the next read */
 	struct crew__wheel_entry wheel;
 	crew_conn *next_agenda;
 	uint32_t slot;
 	uint32_t flags;
 	union {
-		uint32_t since;         /* hundredths: when CLOSING or LINGER began */
-		uint32_t burst_at;      /* IN_BURST: where its part begins (burst.h) */
+		uint32_t since;    /* hundredths: when CLOSING or LINGER began */
+		uint32_t burst_at; /* IN_BURST: where its part begins (burst.h) */
 	};
 	union {
-		uint32_t asked_turn;    /* the turn in which a full kernel was last asked */
-		uint32_t burst_first;   /* IN_BURST: the first message of its part */
+		uint32_t asked_turn;  /* the turn in which a full kernel was last asked */
+		uint32_t burst_first; /* IN_BURST: the first message of its part */
 	};
-	_Alignas(16) char ext[];        /* of the layer above */
+	_Alignas(16) char ext[]; /* of the layer above */
 };
 
 static inline struct crew__rare *crew__conn_rare(const crew_conn *c)
@@ -114,7 +115,10 @@ static inline uint32_t crew__net_now(struct crew__net *net)
 }
 
 /* How the bytes of a message may be kept when they must wait. */
-enum crew__hold { CREW__HOLD_COPY, CREW__HOLD_REFER };
+enum crew__hold {
+	CREW__HOLD_COPY,
+	CREW__HOLD_REFER
+};
 
 /* One message, framed. head and tail are always copied when they must wait. `release(body, arg)`
  * runs exactly once whatever becomes of the message, before the send returns or later; NULL: the
@@ -135,9 +139,10 @@ static inline char *crew__conn_cork_room(crew_conn *c, size_t total)
 	struct crew__net *net = c->net;
 	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING | CREW__C_IN_BURST;
 	bool may = net->current == c && !c->queue.head && !(c->flags & not_now) &&
-		c->record->state <= CREW__CONN_OPEN && total < CREW__DIRECT_LEAST &&
-		total <= CREW__CORK_MOST - net->cork.len && net->cork.messages < CREW__CORK_ENDS &&
-		c->record->bytes_queued + total < net->limits.max_send_buffer;
+		   c->record->state <= CREW__CONN_OPEN && total < CREW__DIRECT_LEAST &&
+		   total <= CREW__CORK_MOST - net->cork.len &&
+		   net->cork.messages < CREW__CORK_ENDS &&
+		   c->record->bytes_queued + total < net->limits.max_send_buffer;
 	return crew__likely(may) ? net->cork.data + net->cork.len : NULL;
 }
 
@@ -167,7 +172,8 @@ static inline int64_t crew__conn_corked(crew_conn *c, size_t total)
 	return (int64_t)c->record->bytes_queued;
 }
 
-/* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted. */
+/* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted.
+ */
 int64_t crew__conn_send(crew_conn *c, struct crew__out *out);
 
 /* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.

@@ -12,7 +12,9 @@
 
 #include <linux/sockios.h>
 
-enum { SHORT_REST = 1024 };
+enum {
+	SHORT_REST = 1024
+};
 
 static bool wants_input(const crew_conn *c)
 {
@@ -28,7 +30,7 @@ void crew__conn_watch(crew_conn *c)
 	if (c->source.fd < 0)
 		return;
 	unsigned events = (wants_input(c) ? CREW__READ : 0) |
-		(c->flags & CREW__C_WRITING ? CREW__WRITE : 0);
+			  (c->flags & CREW__C_WRITING ? CREW__WRITE : 0);
 	if (events != c->source.events && crew__loop_mod(c->net->loop, &c->source, events) < 0)
 		crew__conn_broken(c, CREW_END_MEMORY);
 }
@@ -149,8 +151,8 @@ void crew__conn_feed(crew_conn *c)
 	crew__conn_finish_event(c);
 }
 
-/* One read behind what was kept. Where to: see the top of this file. Returns its result, and where all
- * of it lies. */
+/* One read behind what was kept. Where to: see the top of this file. Returns its result, and where
+ * all of it lies. */
 static __attribute__((noinline)) ssize_t read_behind(
 	crew_conn *c, char **ret_data, size_t *ret_before)
 {
@@ -210,12 +212,14 @@ static inline void on_readable(crew_conn *c)
 }
 
 /* Hung up while we do not read: a socket error ends it; otherwise what the peer sent before it left
- * may still be wanted, so the descriptor is kept, but out of the loop: a hang-up cannot be masked. */
+ * may still be wanted, so the descriptor is kept, but out of the loop: a hang-up cannot be masked.
+ */
 static void hung_up(crew_conn *c)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
-	bool stuck = !crew__queue_empty(&c->queue); /* what waits can never leave, nor wake us again */
+	bool stuck = !crew__queue_empty(
+		&c->queue); /* what waits can never leave, nor wake us again */
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0 || stuck) {
 		crew__conn_broken(c, CREW_END_RESET);
 		return;
@@ -279,7 +283,7 @@ void crew__conn_finish_event(crew_conn *c)
 	crew__net_flush_cork(net);
 	net->current = NULL;
 	uint32_t troubles = c->flags | c->in.len | c->record->recv_queue |
-		(c->record->state ^ CREW__CONN_OPEN) | (c->source.events ^ CREW__READ);
+			    (c->record->state ^ CREW__CONN_OPEN) | (c->source.events ^ CREW__READ);
 	if (crew__unlikely(troubles != 0))
 		finish_troubled(c);
 }

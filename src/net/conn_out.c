@@ -15,8 +15,8 @@
 
 enum {
 	VECTORS = 64,
-	ROUNDS = 4,               /* writes to one connection in a row, before others have their turn */
-	JOIN_MOST = 16 * 1024,    /* many short pieces leave as one copy rather than as many vectors */
+	ROUNDS = 4, /* writes to one connection in a row, before others have their turn */
+	JOIN_MOST = 16 * 1024, /* many short pieces leave as one copy rather than as many vectors */
 };
 
 static size_t size_of(const struct crew__out *out)
@@ -65,8 +65,8 @@ static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uin
 	struct crew__rare *rare = crew__conn_rare(c);
 	rare->untold_messages[reason] += (uint32_t)messages;
 	rare->untold_bytes[reason] += bytes;
-	/* on_error that sends into a full queue again must not keep the loop turning: what it loses is
-	 * told when the connection is next looked at for another reason. */
+	/* on_error that sends into a full queue again must not keep the loop turning: what it loses
+	 * is told when the connection is next looked at for another reason. */
 	if (rare->told_turn == c->net->clock->turn && (rare->told & (1u << reason)))
 		c->flags |= CREW__C_TELL_LOSS;
 	else
@@ -320,7 +320,8 @@ void crew__conn_flush(crew_conn *c)
 		crew__net_flush_cork(net);
 	if (c->flags & CREW__C_IN_BURST) {
 		flush_burst(c);
-		/* One that is held may have been so for its part alone: after_flush() lets it go. */
+		/* One that is held may have been so for its part alone: after_flush() lets it go.
+		 */
 		bool over = c->record->bytes_queued == 0 && !(c->flags & CREW__C_HELD);
 		if (crew__likely(over) || (c->flags & CREW__C_WRITING))
 			return;
@@ -381,14 +382,15 @@ static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
 	bool last = out->tail.len == 0;
 	if (out->hold == CREW__HOLD_COPY || *skip >= out->body.len)
 		return queue_part(c, out->body, skip, last);
-	int error = crew__queue_refer(&c->queue, &c->net->pieces, out->body.data, out->body.len, *skip,
-		last, out->release, out->arg);
+	int error = crew__queue_refer(&c->queue, &c->net->pieces, out->body.data, out->body.len,
+		*skip, last, out->release, out->arg);
 	*skip = 0;
 	out->referred = !error;
 	return error;
 }
 
-/* Queue what is left of a message of which `skip` bytes are in the kernel already: all or nothing. */
+/* Queue what is left of a message of which `skip` bytes are in the kernel already: all or nothing.
+ */
 static int queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
 {
 	struct crew__queue_mark mark = crew__queue_mark(&c->queue);
@@ -430,7 +432,8 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 	int error = queue_rest(c, out, (size_t)n);
 	settle(c, (size_t)n, 0);
 	if (error) {
-		crew__conn_broken(c, CREW_END_MEMORY); /* the peer has a part: its stream cannot go on */
+		crew__conn_broken(
+			c, CREW_END_MEMORY); /* the peer has a part: its stream cannot go on */
 		return error;
 	}
 	kernel_is_full(c);
@@ -514,7 +517,8 @@ static bool closed_to_sends(const crew_conn *c)
 static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 {
 	size_t limit = c->net->limits.max_send_buffer;
-	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) && still_full(c)) {
+	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) &&
+		still_full(c)) {
 		lose_offered(c, CREW_LOST_FULL, total);
 		return -ENOBUFS;
 	}

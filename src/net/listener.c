@@ -12,7 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_A_TURN = 32, PAUSE_MS = 250 };
+enum {
+	ACCEPTS_A_TURN = 32,
+	PAUSE_MS = 250
+};
 
 static int open_reserve(void)
 {
@@ -76,8 +79,10 @@ static bool over_limit(struct crew__listener *listener)
 		return false;
 	net->stats.slab->refused_limit++;
 	if (crew__log_allowed(&listener->limit_log, 1, &left_out))
-		crew__log(CREW_WARN, "%s: connection refused: max_connections (%zu) is reached "
-			"(%u such lines left out)", listener->name, net->limits.max_connections, left_out);
+		crew__log(CREW_WARN,
+			"%s: connection refused: max_connections (%zu) is reached "
+			"(%u such lines left out)",
+			listener->name, net->limits.max_connections, left_out);
 	return true;
 }
 
@@ -91,9 +96,10 @@ static bool over_ip_limit(struct crew__listener *listener, const struct crew__re
 	net->stats.slab->refused_ip++;
 	if (crew__log_allowed(&listener->ip_log, 1, &left_out)) {
 		crew__address_text(from, text, sizeof(text));
-		crew__log(CREW_WARN, "%s: connection from %s refused: max_connections_per_ip (%zu) is "
-			"reached (%u such lines left out)", listener->name, text,
-			net->limits.max_connections_per_ip, left_out);
+		crew__log(CREW_WARN,
+			"%s: connection from %s refused: max_connections_per_ip (%zu) is "
+			"reached (%u such lines left out)",
+			listener->name, text, net->limits.max_connections_per_ip, left_out);
 	}
 	return true;
 }
@@ -148,7 +154,8 @@ static void on_acceptable(struct crew__source *source, unsigned events)
 		struct sockaddr_storage peer;
 		socklen_t size = sizeof(peer);
 		peer.ss_family = AF_UNSPEC;
-		int fd = accept4(source->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(
+			source->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			if (size == 0)
 				peer.ss_family = AF_UNIX;
@@ -200,7 +207,8 @@ int crew__listener_init(
 int crew__listener_start(struct crew__listener *listener)
 {
 	listener->source.fd = listener->fd;
-	int error = crew__loop_add(listener->net->loop, &listener->source, CREW__READ | CREW__SHARED);
+	int error = crew__loop_add(
+		listener->net->loop, &listener->source, CREW__READ | CREW__SHARED);
 	if (error)
 		listener->source.fd = -1;
 	return error;

@@ -11,7 +11,7 @@
 
 struct crew__listener {
 	struct crew__source source; /* out of the loop while accepting pauses: an exclusive watch
-	                             * cannot be changed, only taken away (epoll_ctl(2)) */
+				     * cannot be changed, only taken away (epoll_ctl(2)) */
 	int fd;                     /* -1 once ended */
 	struct crew__net *net;
 	struct crew__timer resume;

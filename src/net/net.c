@@ -69,7 +69,7 @@ static int allocate(struct crew__net *net)
 	if (crew__burst_init(&net->burst) < 0)
 		return -ENOMEM;
 	bool all = net->slots && net->free_slots && net->uses && net->rare && net->cork.data &&
-		net->cork.ends && net->read_buffer;
+		   net->cork.ends && net->read_buffer;
 	return all ? 0 : -ENOMEM;
 }
 
@@ -107,7 +107,8 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 	net->agenda_tail = &net->agenda;
 	int error = allocate(net);
 	if (!error)
-		error = crew__wheel_new(net->loop, net->stats.began_ns, crew__conn_on_wheel, net, &net->wheel);
+		error = crew__wheel_new(
+			net->loop, net->stats.began_ns, crew__conn_on_wheel, net, &net->wheel);
 	if (!error && net->limits.max_connections_per_ip > 0)
 		error = crew__ip_table_new(net->stats.slots, &net->ips);
 	if (error) {
@@ -177,7 +178,8 @@ static void count_opened(struct crew__net *net, uint32_t slot)
 	crew__slab_begin(s);
 	s->connections++;
 	s->connections_total++;
-	atomic_store_explicit(&net->stats.records[slot].id, new_id(net, slot), memory_order_relaxed);
+	atomic_store_explicit(
+		&net->stats.records[slot].id, new_id(net, slot), memory_order_relaxed);
 	crew__slab_end(s);
 }
 
@@ -245,7 +247,7 @@ void crew__net_check(const struct crew__net *net)
 	crew__must(s->bytes_queued == bytes && s->messages_queued == messages);
 	crew__must(s->connections == connections);
 	crew__must(s->messages_offered ==
-		s->messages_sent + s->messages_queued + s->messages_replaced + s->send_fail);
+		   s->messages_sent + s->messages_queued + s->messages_replaced + s->send_fail);
 	crew__must(s->send_fail == failed);
 	crew__must(s->connections_total == s->connections + closed);
 }

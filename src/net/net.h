@@ -1,8 +1,8 @@
 /* net.h - all connections of one worker: their slots, what they share, and when they are looked at.
  *
  * What connections share is what an idle one need not own: one read buffer, one cork buffer, the
- * wheel of deadlines, and the agenda: the list of connections that want something done at the turn's
- * end (flush, feed, tell the program, be destroyed).
+ * wheel of deadlines, and the agenda: the list of connections that want something done at the
+ * turn's end (flush, feed, tell the program, be destroyed).
  *
  * The layer above hands down a table of functions (crew__conn_ops); nothing here knows protocols or
  * the program's callbacks.
@@ -24,28 +24,32 @@ struct crew__net;
 struct crew__ip_table;
 
 enum {
-	CREW__READ_MOST = 64 * 1024,   /* bytes one read takes: also a connection's share of a turn */
+	CREW__READ_MOST = 64 * 1024, /* bytes one read takes: also a connection's share of a turn */
 	CREW__CORK_MOST = 64 * 1024,
 	CREW__CORK_ENDS = 4096,
 	CREW__DIRECT_LEAST = 4 * 1024, /* a message of this size is not copied into the cork */
 };
 
 /* What may be told of a connection once its present callback has returned. */
-enum crew__notice { CREW__NOTICE_FULL, CREW__NOTICE_DRAIN };
+enum crew__notice {
+	CREW__NOTICE_FULL,
+	CREW__NOTICE_DRAIN
+};
 
 struct crew__conn_ops {
 	/* A connection was accepted. It must become open or handshaking by crew__conn_opened() /
 	 * staying in CREW__CONN_HANDSHAKE. */
 	void (*on_accepted)(crew_conn *c);
-	/* Bytes, writable by the callee. Returns how many are done with; the rest comes again, in front
-	 * of what arrives next, or after crew__conn_resume. Stops early when !crew__conn_ready(c). */
+	/* Bytes, writable by the callee. Returns how many are done with; the rest comes again, in
+	 * front of what arrives next, or after crew__conn_resume. Stops early when
+	 * !crew__conn_ready(c). */
 	size_t (*on_data)(crew_conn *c, char *data, size_t len);
 	/* The peer will send no more. */
 	void (*on_end)(crew_conn *c);
 	/* What flowed into it by a pipe has ended: it is to end too, as crew_finish() says. */
 	void (*on_pipe_end)(crew_conn *c);
-	/* The connection is to be closed in good order: say goodbye by crew__conn_control. True when
-	 * the peer's own goodbye is to be waited for (crew__conn_parted). */
+	/* The connection is to be closed in good order: say goodbye by crew__conn_control. True
+	 * when the peer's own goodbye is to be waited for (crew__conn_parted). */
 	bool (*on_closing)(crew_conn *c);
 	void (*on_notice)(crew_conn *c, enum crew__notice notice);
 	void (*on_loss)(crew_conn *c, const crew_loss *loss);
@@ -69,16 +73,16 @@ struct crew__limits {
 struct crew__net_plan {
 	struct crew__loop *loop;
 	const struct crew__conn_ops *ops;
-	void *owner;             /* the layer above: crew__net_owner(c) */
+	void *owner; /* the layer above: crew__net_owner(c) */
 	struct crew__limits limits;
-	size_t ext_size;         /* bytes behind each connection for the layer above, zeroed */
+	size_t ext_size; /* bytes behind each connection for the layer above, zeroed */
 	struct crew__stats stats;
 	uint8_t protocol, transport; /* for records */
 };
 
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
 struct crew__rare {
-	crew_conn *pipe_to, *pipe_from; /* NULL unless CREW__C_PIPED */
+	crew_conn *pipe_to, *pipe_from;           /* NULL unless CREW__C_PIPED */
 	uint64_t untold_bytes[CREW_LOST_REASONS]; /* losses still to be told */
 	uint32_t untold_messages[CREW_LOST_REASONS];
 	uint32_t told_turn; /* the turn of `told` */
@@ -94,17 +98,17 @@ struct crew__net {
 	struct crew__stats stats;
 	uint8_t protocol, transport;
 
-	crew_conn **slots;       /* stats.slots of them */
-	uint32_t *free_slots;    /* a stack: last in, first out, so that the table stays dense */
+	crew_conn **slots;    /* stats.slots of them */
+	uint32_t *free_slots; /* a stack: last in, first out, so that the table stays dense */
 	uint32_t free_count;
-	uint32_t slots_high;     /* slots at and above were never used */
-	uint32_t *uses;          /* how often a slot was used: the low part of ids */
+	uint32_t slots_high; /* slots at and above were never used */
+	uint32_t *uses;      /* how often a slot was used: the low part of ids */
 	struct crew__rare *rare;
 
-	crew_conn *current;      /* whose own event is being handled: the cork's owner */
+	crew_conn *current; /* whose own event is being handled: the cork's owner */
 	struct {
 		char *data;
-		uint32_t *ends;  /* offsets of the message ends in data */
+		uint32_t *ends; /* offsets of the message ends in data */
 		uint32_t len;
 		uint32_t messages;
 	} cork;
@@ -114,10 +118,10 @@ struct crew__net {
 
 	crew_conn *agenda, **agenda_tail;
 	struct crew__turn_hook hook;
-	uint32_t ended_turn;     /* the turn whose end has come: the hook has run in it */
+	uint32_t ended_turn; /* the turn whose end has come: the hook has run in it */
 	struct crew__wheel *wheel;
 	const struct crew__turn_clock *clock;
-	uint32_t now, now_turn;  /* hundredths, as worked out in that turn */
+	uint32_t now, now_turn;     /* hundredths, as worked out in that turn */
 	struct crew__ip_table *ips; /* NULL unless max_connections_per_ip */
 };
 
@@ -135,8 +139,8 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 /* The connection in a slot, NULL when it is free or its on_closed has been called. */
 crew_conn *crew__net_find(const struct crew__net *net, uint64_t id);
 
-/* Assert the invariants above and those of every connection (conn.h); and that the slab's gauges are
- * the sums over the records. For tests. */
+/* Assert the invariants above and those of every connection (conn.h); and that the slab's gauges
+ * are the sums over the records. For tests. */
 void crew__net_check(const struct crew__net *net);
 
 #endif

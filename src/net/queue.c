@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-	COPY_MOST = 16 * 1024,  /* small messages are gathered in pieces of up to this size */
-	COPY_FIRST = 1024,      /* the first piece of a queue: most backlogs are short */
+	COPY_MOST = 16 * 1024, /* small messages are gathered in pieces of up to this size */
+	COPY_FIRST = 1024,     /* the first piece of a queue: most backlogs are short */
 	SPARE_MOST = 4096,
 };
 
@@ -21,9 +21,10 @@ struct crew__piece {
 	bool copying;
 	union {
 		struct {
-			uint32_t filled; /* bytes written into room, whether they have left or not */
-			uint32_t noted;  /* ends noted, whether they have left or not */
-			uint32_t cap;    /* of room, ends included; a multiple of 4 */
+			uint32_t
+				filled; /* bytes written into room, whether they have left or not */
+			uint32_t noted; /* ends noted, whether they have left or not */
+			uint32_t cap;   /* of room, ends included; a multiple of 4 */
 		} copy;
 		struct {
 			crew__release_fn *release;

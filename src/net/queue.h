@@ -59,7 +59,8 @@ uint32_t crew__queue_consume(struct crew__queue *q, struct crew__piece_pool *poo
 /* Throw all away. */
 void crew__queue_drop(struct crew__queue *q, struct crew__piece_pool *pool);
 
-/* Take back what was appended since the mark; releases do not run. Nothing may have left between. */
+/* Take back what was appended since the mark; releases do not run. Nothing may have left between.
+ */
 struct crew__queue_mark {
 	struct crew__piece *tail;
 	uint32_t len, filled, noted, ends;

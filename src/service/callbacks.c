@@ -165,9 +165,10 @@ void crew__service_violation(crew_conn *c, int code, const char *what)
 	char peer[80];
 	if (crew__log_allowed(&w->protocol_log, 5, &left_out)) {
 		crew__address_text(&w->net.stats.cold[c->slot].remote, peer, sizeof(peer));
-		crew__log(CREW_INFO, "%s: %s broke the protocol: %s; connection %016llx ends "
-			"(%u such lines left out)", w->service->name, peer, what,
-			(unsigned long long)c->record->id, left_out);
+		crew__log(CREW_INFO,
+			"%s: %s broke the protocol: %s; connection %016llx ends "
+			"(%u such lines left out)",
+			w->service->name, peer, what, (unsigned long long)c->record->id, left_out);
 	}
 	w->closing_code = code;
 	crew__conn_close(c, CREW_END_PROTOCOL);

@@ -101,8 +101,8 @@ size_t crew__http_data(crew_conn *c, char *data, size_t len)
 	while (used < len && crew__conn_ready(c)) {
 		size_t consumed = 0;
 		int status = 0;
-		enum crew__http1_result result = crew__http1_feed(&http->parser, data + used, len - used,
-			w->max_message, &w->request, &consumed, &status);
+		enum crew__http1_result result = crew__http1_feed(&http->parser, data + used,
+			len - used, w->max_message, &w->request, &consumed, &status);
 		if (crew__likely(result == CREW__HTTP_REQUEST)) {
 			used += consumed;
 			handle(c);
@@ -129,8 +129,8 @@ static uint32_t last_active(const crew_conn *c)
 	return (int32_t)(r->last_in - r->last_out) >= 0 ? r->last_in : r->last_out;
 }
 
-/* A WebSocket port has no idle timeout of its own, as its WebSockets have the heartbeat: there plain
- * requests must follow each other within the time that a handshake has. */
+/* A WebSocket port has no idle timeout of its own, as its WebSockets have the heartbeat: there
+ * plain requests must follow each other within the time that a handshake has. */
 uint32_t crew__http_deadline(crew_conn *c, uint32_t now)
 {
 	crew_worker *w = crew__worker_of(c);

@@ -21,15 +21,16 @@ enum {
 	CREW__CLOSE_NO_STATUS = 1005, /* stands for a close frame without a code */
 	CREW__CLOSE_NO_MEMORY = 1011,
 	CREW__RESPONSE_HEAD_MOST = 16 * 1024,
-	CREW__SEND_MOST = 1024 * 1024 * 1024, /* one message, so that sizes fit where they are kept */
+	CREW__SEND_MOST = 1024 * 1024 *
+			  1024, /* one message, so that sizes fit where they are kept */
 };
 
 /* A connection that speaks HTTP: a service's own, or a WebSocket's before its handshake. */
 struct crew__http_side {
 	struct crew__http1 parser;
-	uint32_t began;   /* hundredths: when the first byte of an unfinished request came; 0: none */
-	uint8_t version;  /* of the request in hand: 10 or 11 */
-	bool awaiting;    /* a request waits for its answer */
+	uint32_t began; /* hundredths: when the first byte of an unfinished request came; 0: none */
+	uint8_t version; /* of the request in hand: 10 or 11 */
+	bool awaiting;   /* a request waits for its answer */
 	bool head_only;
 	bool keep_alive;
 };
@@ -37,10 +38,10 @@ struct crew__http_side {
 /* A connection that speaks WebSocket. */
 struct crew__ws_side {
 	struct crew__ws codec;
-	uint64_t ping_mark;  /* bytes_out at which the last ping has left our queue */
-	uint32_t ping_at;    /* hundredths: when it was sent, or seen to have passed; 0: none is out */
-	uint32_t ping_in;    /* the low part of bytes_in then: any byte since is an answer */
-	bool ping_passed;    /* it has left our queue and the kernel's */
+	uint64_t ping_mark; /* bytes_out at which the last ping has left our queue */
+	uint32_t ping_at; /* hundredths: when it was sent, or seen to have passed; 0: none is out */
+	uint32_t ping_in; /* the low part of bytes_in then: any byte since is an answer */
+	bool ping_passed; /* it has left our queue and the kernel's */
 	bool closed_by_peer;
 };
 
@@ -54,7 +55,12 @@ struct crew__side {
 };
 
 /* Where a worker is on its way out. */
-enum crew__leaving { CREW__STAYS, CREW__WAITS, CREW__CLOSES, CREW__GONE };
+enum crew__leaving {
+	CREW__STAYS,
+	CREW__WAITS,
+	CREW__CLOSES,
+	CREW__GONE
+};
 
 struct crew__user_timers;
 
@@ -70,8 +76,8 @@ struct crew_worker {
 	struct crew__listener **listeners;
 	size_t listener_count;
 
-	enum crew__protocol_kind kind;     /* of the scheme: HTTP, WS (which begins as HTTP), ... */
-	size_t state_at, data_at;          /* offsets in ext of the protocol's state and the program's */
+	enum crew__protocol_kind kind; /* of the scheme: HTTP, WS (which begins as HTTP), ... */
+	size_t state_at, data_at; /* offsets in ext of the protocol's state and the program's */
 	uint32_t handshake_timeout, heartbeat; /* hundredths */
 	size_t max_message;
 
@@ -80,9 +86,9 @@ struct crew_worker {
 	char date[30];
 	struct crew__buf scratch;
 
-	crew_conn *answering;    /* whose on_message runs, and the kind of the message */
+	crew_conn *answering; /* whose on_message runs, and the kind of the message */
 	crew_kind answer_kind;
-	int closing_code;        /* what on_closing is to say */
+	int closing_code; /* what on_closing is to say */
 	crew_bytes closing_reason;
 	struct crew__log_rate protocol_log;
 

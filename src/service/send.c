@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_ROOM = 16, TAIL_ROOM = 2 };
+enum {
+	HEAD_ROOM = 16,
+	TAIL_ROOM = 2
+};
 
 /* ---- framing ------------------------------------------------------------------------------- */
 
@@ -26,7 +29,8 @@ static int frame_length(crew_frame *frame)
 static void frame_websocket(crew_frame *frame, crew_kind kind)
 {
 	unsigned opcode = kind == CREW_BINARY ? CREW__WS_OP_BINARY : CREW__WS_OP_TEXT;
-	frame->head = (crew_bytes){ frame->room, crew__ws_header(frame->room, opcode, frame->body.len) };
+	frame->head = (crew_bytes){ frame->room,
+		crew__ws_header(frame->room, opcode, frame->body.len) };
 }
 
 static int frame_custom(crew_conn *c, crew_kind kind, crew_frame *frame)
@@ -130,7 +134,9 @@ static __attribute__((noinline)) int64_t send_framed(
 		if (crew__likely(!replaced))
 			return crew__conn_send(c, out);
 		/* encode() made other bytes: those are copied, the program's own are done with. */
-		struct crew__out other = { .head = frame.head, .body = frame.body, .tail = frame.tail };
+		struct crew__out other = {
+			.head = frame.head, .body = frame.body, .tail = frame.tail
+		};
 		int64_t queued = crew__conn_send(c, &other);
 		if (out->release)
 			out->release((void *)(uintptr_t)bytes.data, out->arg);
@@ -147,7 +153,9 @@ static __attribute__((noinline)) int64_t send_framed(
 
 /* Nearly every send: an answer of a few bytes in a protocol of crew's, framed where it leaves from.
  * CREW__NOT_CORKED: it must go the long way. */
-enum { CREW__NOT_CORKED = INT32_MIN };
+enum {
+	CREW__NOT_CORKED = INT32_MIN
+};
 static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 {
 	if (crew__unlikely(!c || bytes.len - 1 >= CREW__WS_CONTROL_MAX || !bytes.data))
@@ -161,8 +169,10 @@ static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 	if (crew__unlikely(!room))
 		return CREW__NOT_CORKED;
 	if (header > 0)
-		crew__ws_header(room, kind_for(c, CREW_KIND_DEFAULT) == CREW_BINARY ?
-			CREW__WS_OP_BINARY : CREW__WS_OP_TEXT, bytes.len);
+		crew__ws_header(room,
+			kind_for(c, CREW_KIND_DEFAULT) == CREW_BINARY ? CREW__WS_OP_BINARY
+								      : CREW__WS_OP_TEXT,
+			bytes.len);
 	crew__copy(room + header, bytes.data, bytes.len);
 	return crew__conn_corked(c, bytes.len + header);
 }
@@ -306,8 +316,9 @@ static int encode_shared(crew_conn *c, crew_shared *s, const struct key *key)
 	int error = encode(c, (crew_kind)key->kind, &frame);
 	if (error)
 		return error;
-	bool in_place = frame.body.data == body && frame.body.len == s->len && frame.tail.len == 0 &&
-		s->head_len == 0 && frame.head.len > 0 && frame.head.len <= HEAD_ROOM;
+	bool in_place = frame.body.data == body && frame.body.len == s->len &&
+			frame.tail.len == 0 && s->head_len == 0 && frame.head.len > 0 &&
+			frame.head.len <= HEAD_ROOM;
 	if (!in_place)
 		return add_variant(s, key, &frame);
 	memcpy(s->room + HEAD_ROOM - frame.head.len, frame.head.data, frame.head.len);
@@ -320,11 +331,13 @@ static int encode_shared(crew_conn *c, crew_shared *s, const struct key *key)
 static bool find_encoding(const crew_shared *s, const struct key *key, crew_bytes *ret_bytes)
 {
 	if (key->protocol == CREW__RAW || key->protocol == CREW__TEXT) {
-		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM, s->len + (key->protocol == CREW__TEXT) };
+		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM,
+			s->len + (key->protocol == CREW__TEXT) };
 		return true;
 	}
 	if (s->head_len > 0 && same_key(&s->head_key, key)) {
-		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM - s->head_len, s->head_len + s->len };
+		*ret_bytes = (crew_bytes){ s->room + HEAD_ROOM - s->head_len,
+			s->head_len + s->len };
 		return true;
 	}
 	for (const struct variant *v = s->variants; v; v = v->next) {
@@ -429,7 +442,8 @@ int64_t crew_broadcast(const crew_service *service, crew_shared *s)
 	crew_conn *first = first_member(w);
 	if (!first)
 		return 0;
-	if (encoding_for(first, s, &encoded) < 0 || encoded.len > CREW__BURST_MESSAGE || encoded.len == 0) {
+	if (encoding_for(first, s, &encoded) < 0 || encoded.len > CREW__BURST_MESSAGE ||
+		encoded.len == 0) {
 		crew__net_leave_burst(&w->net);
 		return send_to_the_rest(w, s);
 	}
@@ -439,8 +453,7 @@ int64_t crew_broadcast(const crew_service *service, crew_shared *s)
 	return accepted + send_to_the_rest(w, s);
 }
 
-int64_t crew_each(
-	const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg)
+int64_t crew_each(const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg)
 {
 	crew_worker *w = worker_of_service(service);
 	int64_t called = 0;

@@ -1,13 +1,17 @@
 /* user_timers.c - crew_timer_*: timers by id, so that a stale one is an error and not a pointer.
  *
- * An id is how often a slot was used (31 bits) and the slot; each worker of the process is asked. */
+ * An id is how often a slot was used (31 bits) and the slot; each worker of the process is asked.
+ */
 #include "service/inner.h"
 
 #include "base/clock.h"
 
 #include <stdlib.h>
 
-enum { SLOTS_MOST = 1 << 20, FIRST_SLOTS = 8 };
+enum {
+	SLOTS_MOST = 1 << 20,
+	FIRST_SLOTS = 8
+};
 
 struct user_timer {
 	struct crew__timer timer;
@@ -83,7 +87,7 @@ static void on_timer(struct crew__timer *timer)
 	void *arg = t->arg;
 	uint64_t now = crew__loop_ns(w->plan.loop);
 	bool again = t->period_ns > 0 &&
-		crew__timer_start(w->plan.loop, &t->timer, next_due(t, now)) == 0;
+		     crew__timer_start(w->plan.loop, &t->timer, next_due(t, now)) == 0;
 	if (!again)
 		end_timer(t);
 	struct crew__entered before = crew__enter(w, CREW__CB_TIMER);

@@ -49,7 +49,8 @@ static enum crew__protocol_kind kind_of(const crew_service *service, const char 
 		return CREW__CUSTOM;
 	size_t length = strcspn(scheme, "+");
 	for (size_t i = 0; i < crew__lengthof(kinds); i++)
-		if (strlen(kinds[i].scheme) == length && memcmp(kinds[i].scheme, scheme, length) == 0)
+		if (strlen(kinds[i].scheme) == length &&
+			memcmp(kinds[i].scheme, scheme, length) == 0)
 			return kinds[i].kind;
 	return CREW__RAW;
 }
@@ -89,7 +90,8 @@ static int init_net(crew_worker *w)
 	enum crew__transport_kind transport;
 	read_address(w, &transport);
 	w->state_at = aligned(side_size(w->kind));
-	w->data_at = w->state_at + (w->service->protocol ? aligned(w->service->protocol->state_size) : 0);
+	w->data_at = w->state_at +
+		     (w->service->protocol ? aligned(w->service->protocol->state_size) : 0);
 	const struct crew__net_plan plan = {
 		.loop = w->plan.loop,
 		.ops = &crew__service_ops,
@@ -105,7 +107,8 @@ static int init_net(crew_worker *w)
 
 /* ---- listeners ----------------------------------------------------------------------------- */
 
-/* An ended listener's memory stays, as an event of this turn may still name it, and serves again. */
+/* An ended listener's memory stays, as an event of this turn may still name it, and serves again.
+ */
 static struct crew__listener *get_listener(crew_worker *w)
 {
 	for (size_t i = 0; i < w->listener_count; i++)
@@ -318,7 +321,8 @@ void crew__worker_free(crew_worker *w)
 {
 	free_listeners(w);
 	crew__net_fini(&w->net);
-	crew__timer_stop(w->plan.loop, &w->stop_timer); /* the last connection may have started it */
+	crew__timer_stop(
+		w->plan.loop, &w->stop_timer); /* the last connection may have started it */
 	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
 	crew__buf_release(&w->scratch);
@@ -367,7 +371,8 @@ static void close_one(crew_worker *w, crew_conn *c)
 	w->closing_code = 0;
 }
 
-static void for_connections(crew_worker *w, void (*fn)(crew_worker *w, crew_conn *c), bool http_only)
+static void for_connections(
+	crew_worker *w, void (*fn)(crew_worker *w, crew_conn *c), bool http_only)
 {
 	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
 		crew_conn *c = w->net.slots[slot];

@@ -5,7 +5,8 @@
  * memory for its numbers, and tells it to stop.
  *
  *   crew__worker_new ──▸ [starting] ──crew__worker_start──▸ [ready]
- *        [ready] ──crew__worker_stop──▸ [draining] ──(no connection left, or time is up)──▸ done() */
+ *        [ready] ──crew__worker_stop──▸ [draining] ──(no connection left, or time is up)──▸ done()
+ */
 #ifndef CREW_SERVICE_WORKER_H
 #define CREW_SERVICE_WORKER_H
 
@@ -18,7 +19,8 @@ struct crew__worker_plan {
 	const struct crew__service_settings *settings;
 	unsigned id, generation;
 	struct crew__stats stats;
-	const int *listen_fds; /* non-blocking listening sockets; taken over (closed by the worker) */
+	const int
+		*listen_fds; /* non-blocking listening sockets; taken over (closed by the worker) */
 	size_t listen_count;
 	const crew_counter *counters; /* crew_app.counters */
 	/* What crew_service_counter() asks: all living and retired of that service; may be NULL. */
@@ -37,9 +39,10 @@ int crew__worker_start(crew_worker *w);
 /* Begin to stop: no new connection is accepted, every connection is closed in good order once what
  * it waits for is done (WebSocket close `close_code`, 1001 at stop, 1012 at reload; HTTP after the
  * answer in hand). graceful: connections are waited for as long as they like to stay, at most
- * `window_ms`; otherwise they are closed at once and their queues get `window_ms` to leave. When all
- * are gone, or the window ends (then the rest is aborted: reason drain), on_worker_stop is called,
- * the state is EXITED and `done(w, arg)` follows, from the loop. Calling again shortens only. */
+ * `window_ms`; otherwise they are closed at once and their queues get `window_ms` to leave. When
+ * all are gone, or the window ends (then the rest is aborted: reason drain), on_worker_stop is
+ * called, the state is EXITED and `done(w, arg)` follows, from the loop. Calling again shortens
+ * only. */
 struct crew__worker_stop {
 	bool graceful;
 	uint64_t window_ms;
@@ -49,8 +52,8 @@ struct crew__worker_stop {
 };
 void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop);
 
-/* Accept from this listening socket as well: with reuse_port, that of a sibling which is away. Taken
- * over in every case. 0, -ENOMEM; a worker that stops closes it and returns 0. */
+/* Accept from this listening socket as well: with reuse_port, that of a sibling which is away.
+ * Taken over in every case. 0, -ENOMEM; a worker that stops closes it and returns 0. */
 int crew__worker_adopt(crew_worker *w, int take_listen_fd);
 /* The sibling is back: stop accepting from its socket and close it. Nothing when it is not here. */
 void crew__worker_disown(crew_worker *w, int listen_fd);

@@ -17,7 +17,8 @@ static bool equals(crew_bytes bytes, const char *text)
 static int handshake_status(const struct crew__http1_request *request, char ret_accept[29])
 {
 	const crew_request *r = &request->public;
-	if (!equals(r->method, "GET") || r->version != 11 || r->body.len > 0 || request->ws_repeated)
+	if (!equals(r->method, "GET") || r->version != 11 || r->body.len > 0 ||
+		request->ws_repeated)
 		return 400;
 	if (!equals(request->ws_version, "13"))
 		return 426;
@@ -34,8 +35,10 @@ void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request)
 		return;
 	}
 	char answer[160];
-	int n = snprintf(answer, sizeof(answer), "HTTP/1.1 101 Switching Protocols\r\n"
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
+	int n = snprintf(answer, sizeof(answer),
+		"HTTP/1.1 101 Switching Protocols\r\n"
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		accept);
 	if (crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
 		crew__conn_broken(c, CREW_END_MEMORY);
 		return;
@@ -45,7 +48,8 @@ void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request)
 	crew__ws_init(&side->ws.codec, w->max_message);
 	c->record->protocol = CREW__WS;
 	crew__conn_opened(c);
-	crew__conn_deadline(c, crew__net_now(c->net) + 1); /* the heartbeat; it may be open already */
+	crew__conn_deadline(
+		c, crew__net_now(c->net) + 1); /* the heartbeat; it may be open already */
 	crew__service_open(c);
 }
 
@@ -94,8 +98,8 @@ static void handle(crew_conn *c, const struct crew__ws_event *event)
 	switch (event->kind) {
 	case CREW__WS_MESSAGE:
 		if (crew__likely(open))
-			crew__service_message(
-				c, (crew_msg){ event->body, event->text ? CREW_TEXT : CREW_BINARY });
+			crew__service_message(c,
+				(crew_msg){ event->body, event->text ? CREW_TEXT : CREW_BINARY });
 		break;
 	case CREW__WS_PING:
 		if (open)
@@ -200,7 +204,7 @@ bool crew__ws_closing(crew_conn *c)
 	if (!(c->flags & CREW__C_FINISHED))
 		send_control(c, CREW__WS_OP_CLOSE, (crew_bytes){ body, len });
 	return !crew__side(c)->ws.closed_by_peer && !(c->flags & CREW__C_PEER_ENDED) &&
-		c->record->end != CREW_END_PROTOCOL && c->record->end != CREW_END_MEMORY;
+	       c->record->end != CREW_END_PROTOCOL && c->record->end != CREW_END_MEMORY;
 }
 
 /* ---- the heartbeat ------------------------------------------------------------------------- */

@@ -27,7 +27,8 @@ bool fault_hit(void)
 const char *fault_name(enum fault_kind kind)
 {
 	static const char *const names[] = { "none", "memory", "short write", "send EAGAIN",
-		"send ECONNRESET", "recv EAGAIN", "recv ECONNRESET", "accept EMFILE", "epoll_ctl ENOMEM" };
+		"send ECONNRESET", "recv EAGAIN", "recv ECONNRESET", "accept EMFILE",
+		"epoll_ctl ENOMEM" };
 	return names[kind];
 }
 

@@ -1,4 +1,5 @@
-/* fault.h - calls that fail at will: test_fault_*.c are linked so that these stand before libc's. */
+/* fault.h - calls that fail at will: test_fault_*.c are linked so that these stand before libc's.
+ */
 #ifndef CREW_TESTS_FAULT_H
 #define CREW_TESTS_FAULT_H
 
@@ -7,18 +8,19 @@
 
 enum fault_kind {
 	FAULT_NONE,
-	FAULT_MEMORY,      /* malloc, calloc, realloc, reallocarray: NULL */
-	FAULT_SHORT,       /* send, sendmsg: takes one byte */
-	FAULT_SEND_AGAIN,  /* send, sendmsg: EAGAIN */
-	FAULT_SEND_RESET,  /* send, sendmsg: ECONNRESET */
+	FAULT_MEMORY,     /* malloc, calloc, realloc, reallocarray: NULL */
+	FAULT_SHORT,      /* send, sendmsg: takes one byte */
+	FAULT_SEND_AGAIN, /* send, sendmsg: EAGAIN */
+	FAULT_SEND_RESET, /* send, sendmsg: ECONNRESET */
 	FAULT_RECV_AGAIN,
 	FAULT_RECV_RESET,
-	FAULT_ACCEPT,      /* accept4: EMFILE */
-	FAULT_LOOP,        /* epoll_ctl: ENOMEM */
+	FAULT_ACCEPT, /* accept4: EMFILE */
+	FAULT_LOOP,   /* epoll_ctl: ENOMEM */
 	FAULT_KINDS
 };
 
-/* Let the n-th call of that kind (from 1) fail; `lasting`: and all that follow. FAULT_NONE ends it. */
+/* Let the n-th call of that kind (from 1) fail; `lasting`: and all that follow. FAULT_NONE ends it.
+ */
 void fault_set(enum fault_kind kind, unsigned n, bool lasting);
 /* True when the n-th call was reached. */
 bool fault_hit(void);

@@ -32,7 +32,11 @@ bool world_open(struct world *world, const crew_service *service, enum crew__eng
 	if (adjust)
 		adjust(&world->settings);
 	const struct crew__segment_plan plan = {
-		.service = service->name, .listen = "test", .life = 7, .generation = 1, .slots = 64,
+		.service = service->name,
+		.listen = "test",
+		.life = 7,
+		.generation = 1,
+		.slots = 64,
 	};
 	struct crew__worker_plan worker = { .settings = &world->settings, .generation = 1 };
 	if (crew__loop_new(engine, &world->loop) < 0)
@@ -40,7 +44,8 @@ bool world_open(struct world *world, const crew_service *service, enum crew__eng
 	worker.loop = world->loop;
 	if (crew__segment_new(&plan, &world->segment) < 0 ||
 		crew__segment_stats(&world->segment, &worker.stats) < 0 ||
-		crew__worker_new(&worker, &world->worker) < 0 || crew__worker_start(world->worker) < 0) {
+		crew__worker_new(&worker, &world->worker) < 0 ||
+		crew__worker_start(world->worker) < 0) {
 		world_close(world);
 		return false;
 	}

@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PEERS = 3, ROOM = 1 << 20 };
+enum {
+	PEERS = 3,
+	ROOM = 1 << 20
+};
 
 static const crew_service service = { .name = "text", .listen = "text://127.0.0.1:1" };
 
@@ -125,7 +128,9 @@ static void what_the_kernel_refuses_is_kept(void **state)
 	(void)state;
 	open_with(NULL);
 	char text[16];
-	enum { COUNT = 9000 };
+	enum {
+		COUNT = 9000
+	};
 	for (int i = 0; i < COUNT; i++) {
 		snprintf(text, sizeof(text), "%08d", i);
 		broadcast(text);
@@ -151,7 +156,9 @@ static void more_than_it_holds_in_one_turn(void **state)
 {
 	(void)state;
 	open_with(NULL);
-	enum { COUNT = 2 * CREW__BURST_MOST / 1000 };
+	enum {
+		COUNT = 2 * CREW__BURST_MOST / 1000
+	};
 	for (int i = 0; i < COUNT; i++)
 		assert_int_equal(broadcast_long(999, (char)('a' + i % 26)), PEERS);
 	crew__net_check(&t.world.worker->net);

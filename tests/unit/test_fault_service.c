@@ -19,7 +19,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEERS = 3 };
+enum {
+	PEERS = 3
+};
 
 static struct {
 	struct world world;
@@ -86,12 +88,25 @@ static void on_request(crew_conn *c, const crew_request *request)
 }
 
 static const crew_service services[] = {
-	{ .name = "text", .listen = "text://127.0.0.1:1", .on_open = on_open, .on_message = on_message,
-		.on_close = on_close, .on_error = on_error },
-	{ .name = "frame", .listen = "frame://127.0.0.1:1", .on_open = on_open,
-		.on_message = on_message, .on_close = on_close, .on_error = on_error },
-	{ .name = "ws", .listen = "ws://127.0.0.1:1", .on_open = on_open, .on_message = on_message,
-		.on_request = on_request, .on_close = on_close, .on_error = on_error },
+	{ .name = "text",
+		.listen = "text://127.0.0.1:1",
+		.on_open = on_open,
+		.on_message = on_message,
+		.on_close = on_close,
+		.on_error = on_error },
+	{ .name = "frame",
+		.listen = "frame://127.0.0.1:1",
+		.on_open = on_open,
+		.on_message = on_message,
+		.on_close = on_close,
+		.on_error = on_error },
+	{ .name = "ws",
+		.listen = "ws://127.0.0.1:1",
+		.on_open = on_open,
+		.on_message = on_message,
+		.on_request = on_request,
+		.on_close = on_close,
+		.on_error = on_error },
 	{ .name = "web", .listen = "http://127.0.0.1:1", .on_request = on_request },
 };
 
@@ -110,9 +125,9 @@ static void write_to(int fd, const char *bytes, size_t len)
 static void say_something(int fd, const crew_service *service)
 {
 	static const char handshake[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-		"\x01\x82\0\0\0\0ab\x89\x80\0\0\0\0\x80\x82\0\0\0\0cd";
+					"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+					"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+					"\x01\x82\0\0\0\0ab\x89\x80\0\0\0\0\x80\x82\0\0\0\0cd";
 	static const char request[] = "GET /path HTTP/1.1\r\nHost: a\r\n\r\n";
 	static const char post[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab";
 	if (strcmp(service->name, "text") == 0)
@@ -193,11 +208,11 @@ static void for_every_n(enum fault_kind kind)
 	}
 }
 
-#define FAULT_TEST(name, kind)            \
-	static void name(void **state)    \
-	{                                 \
-		(void)state;              \
-		for_every_n(kind);        \
+#define FAULT_TEST(name, kind)         \
+	static void name(void **state) \
+	{                              \
+		(void)state;           \
+		for_every_n(kind);     \
 	}
 
 FAULT_TEST(no_memory, FAULT_MEMORY)
