@@ -52,7 +52,8 @@ static inline void settle_at(crew_conn *c, size_t bytes, uint32_t messages, uint
 	r->bytes_queued -= bytes;
 	r->bytes_out += bytes;
 	crew__slab_end(s);
-	r->last_out = now;
+	if (crew__likely(bytes > 0)) /* asking a kernel that is full is no progress */
+		r->last_out = now;
 }
 
 static void settle(crew_conn *c, size_t bytes, uint32_t messages)

@@ -229,6 +229,12 @@ static bool ping_has_passed(crew_conn *c)
 	return unacked < 0 || out - crew__side(c)->ws.ping_mark >= (uint64_t)unacked;
 }
 
+/* Something of ours waits for it, here or in our kernel. */
+static bool peer_takes_nothing(crew_conn *c)
+{
+	return c->record->bytes_queued > 0 || crew__conn_unacked(c) > 0;
+}
+
 static void ping(crew_conn *c, uint32_t now)
 {
 	struct crew__ws_side *ws = &crew__side(c)->ws;
@@ -261,6 +267,14 @@ uint32_t crew__ws_deadline(crew_conn *c, uint32_t now)
 	}
 	if (!come(ws->ping_at + every, now))
 		return nonzero(ws->ping_at + every);
+	/* Its kernel has the ping, its program may not have read so far: a frozen page. As long as
+	 * it leaves more of ours waiting it is slow, not dead; that must pass as well. */
+	if (peer_takes_nothing(c)) {
+		ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
+		ws->ping_passed = false;
+		ws->ping_at = nonzero(now);
+		return nonzero(now + every);
+	}
 	crew__conn_close(c, CREW_END_HEARTBEAT);
 	return CREW__WHEEL_OUT;
 }

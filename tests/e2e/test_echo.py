@@ -40,7 +40,9 @@ def test_messages_come_back_in_order(echo, service):
 
 @pytest.mark.parametrize("service", ALL)
 def test_large_message(echo, service):
-    body = letters(900_000)[:900_000]
+    # Less than half of max_send_buffer: a raw stream is echoed while it comes, to a client that does
+    # not read yet, and beyond that crew would stop reading.
+    body = letters(500_000)[:500_000]
     with client_of(echo, service) as client:
         client.send_message(body)
         assert client.read_message(len(body)) == body

@@ -324,7 +324,7 @@ static void on_error(crew_conn *c, const crew_loss *loss)
 {
 	book_loss(c, loss);
 	telling++;
-	if (draw(4) == 0)
+	if (draw(2) == 0)
 		mischief(crew_worker_of(c), c);
 	telling--;
 }
