@@ -110,45 +110,45 @@ static bool is_valid(crew_bytes bytes, crew_kind kind)
 	return (bytes.data || bytes.len == 0) && (unsigned)kind <= CREW_BINARY;
 }
 
-/* `out` says how the body is held; it is released in every case. */
-static __attribute__((noinline)) int64_t send_framed(
-	crew_conn *c, crew_bytes bytes, crew_kind kind, struct crew__out *out)
+/* What can be said before the connection is asked; 0 when it can. */
+static int judge(const crew_conn *c, crew_bytes bytes, crew_kind kind)
 {
-	crew_frame frame;
-	int error = 0;
 	if (crew__unlikely(!is_valid(bytes, kind)))
-		error = -EINVAL;
-	else if (crew__unlikely(bytes.len > CREW__SEND_MOST))
-		error = -EMSGSIZE;
-	else if (crew__unlikely(!c || c->record->state > CREW__CONN_OPEN))
-		error = -ENOTCONN;
-	if (crew__likely(!error)) {
-		frame.body = bytes;
-		error = encode(c, kind_for(c, kind), &frame);
-	}
-	if (crew__likely(!error)) {
-		bool replaced = frame.body.data != bytes.data;
-		out->head = frame.head;
-		out->body = frame.body;
-		out->tail = frame.tail;
-		if (crew__likely(!replaced))
-			return crew__conn_send(c, out);
-		/* encode() made other bytes: those are copied, the program's own are done with. */
-		struct crew__out other = {
-			.head = frame.head, .body = frame.body, .tail = frame.tail
-		};
-		int64_t queued = crew__conn_send(c, &other);
-		if (out->release)
-			out->release((void *)(uintptr_t)bytes.data, out->arg);
-		return queued;
-	}
-	if (out->release)
-		out->release((void *)(uintptr_t)bytes.data, out->arg);
+		return -EINVAL;
+	if (crew__unlikely(bytes.len > CREW__SEND_MOST))
+		return -EMSGSIZE;
+	return crew__unlikely(!c || c->record->state > CREW__CONN_OPEN) ? -ENOTCONN : 0;
+}
+
+static int64_t not_sent(crew_conn *c, crew_bytes bytes, int error)
+{
 	if (error == -ENOTCONN)
 		return lose_closed(c, bytes.len);
 	if (error == -ENOMEM)
 		return crew__conn_lose_memory(c, bytes.len);
-	return refuse(c ? c->net : net_of_nobody(), error);
+	return refuse(c ? c->net : net_of_nobody(), error < 0 ? error : -EINVAL);
+}
+
+/* `how` the body is held, and released in every case. */
+static __attribute__((noinline)) int64_t send_framed(
+	crew_conn *c, crew_bytes bytes, crew_kind kind, const struct crew__out *how)
+{
+	crew_frame frame = { .body = bytes };
+	int error = judge(c, bytes, kind);
+	if (crew__likely(!error))
+		error = encode(c, kind_for(c, kind), &frame);
+	struct crew__out out = { .head = frame.head, .body = frame.body, .tail = frame.tail };
+	bool replaced = error || frame.body.data != bytes.data;
+	if (crew__likely(!replaced)) {
+		out.hold = how->hold;
+		out.release = how->release;
+		out.arg = how->arg;
+	}
+	int64_t queued = error ? not_sent(c, bytes, error) : crew__conn_send(c, &out);
+	/* encode() made other bytes, which were copied: the program's own are done with. */
+	if (replaced && how->release)
+		how->release((void *)(uintptr_t)bytes.data, how->arg);
+	return queued;
 }
 
 /* Nearly every send: an answer of a few bytes in a protocol of crew's, framed where it leaves from.
@@ -442,7 +442,7 @@ int64_t crew_broadcast(const crew_service *service, crew_shared *s)
 	crew_conn *first = first_member(w);
 	if (!first)
 		return 0;
-	if (encoding_for(first, s, &encoded) < 0 || encoded.len > CREW__BURST_MESSAGE ||
+	if (encoding_for(first, s, &encoded) != 0 || encoded.len > CREW__BURST_MESSAGE ||
 		encoded.len == 0) {
 		crew__net_leave_burst(&w->net);
 		return send_to_the_rest(w, s);

@@ -18,9 +18,10 @@ def connect(program, receive_buffer=None):
     return PushWs(sock) if program.listens["push"].startswith("ws") else PushFrame(sock)
 
 
-def slow_program(launch, scheme="frame", **sets):
+def slow_program(launch, scheme="frame", app=None, **sets):
     listens = {"push": scheme + "://127.0.0.1:{port}"}
     sets = {f"push.{key}": value for key, value in sets.items()}
+    sets.update({f"app.{key}": value for key, value in (app or {}).items()})
     return launch("push", sets={"push.max_send_buffer": LIMIT, **sets}, listens=listens)
 
 
@@ -171,6 +172,22 @@ def test_client_leaves_with_a_full_queue(launch):
         assert totals["send_fail_by_reason"]["reset"] == queued
         assert totals["closes_by_reason"]["reset"] == 1
         assert totals["told_reset"] == queued and totals["told_late"] == 0
+
+
+def test_on_error_that_sends_again(launch):
+    """What on_error itself loses is told as well, at the latest before the end."""
+    program = slow_program(launch, app={"stubborn": 1})
+    with connect(program) as control:
+        stalled = connect(program, 16384)
+        identity = stalled.identity()
+        fill(control, identity)
+        for _ in range(3):
+            control.ask(f"to {identity} 1 {SIZE} mixed")
+        stalled.close()
+        totals = program.wait_totals("it has gone", lambda t: t["connections"] == 1)
+        assert totals["told_full"] == totals["send_fail_by_reason"]["full"] > 3
+        assert totals["told_reset"] == totals["send_fail_by_reason"]["reset"] > 0
+        assert totals["told_late"] == 0
 
 
 def test_abort_loses_what_waited(launch):

@@ -14,6 +14,8 @@
  *   remote|local HEX        addresses
  *   dead MS                 stands still for so long
  *
+ * [app] stubborn=1: whoever is told of a full queue sends into it once more.
+ *
  * A numbered message is SIZE bytes: its number in decimal digits, a space, letters. All numbers of
  * a worker come from one sequence. KIND is how they are sent: shared, copied, static, owned, or
  * mixed (each in turn). */
@@ -300,6 +302,8 @@ static void on_error(crew_conn *c, const crew_loss *loss)
 	if (!guest->open)
 		crew_count(w, TOLD_LATE, (int64_t)loss->messages);
 	crew_count(w, TOLD + (unsigned)loss->reason, (int64_t)loss->messages);
+	if (loss->reason == CREW_LOST_FULL && crew_setting_int("stubborn", 0))
+		note(w, crew_send(c, CREW_BYTES("= again")));
 }
 
 static void on_full(crew_conn *c)
