@@ -5,15 +5,16 @@
  *
  *                 crew__conn_opened        crew__conn_close         queue empty, parted
  *   [accepted] ─▸ HANDSHAKE ─────────▸ OPEN ──────────▸ CLOSING ───────────▸ LINGER
- *                     │                 │                  │                    │ peer's end, or
- * time └─────────────────┴── crew__conn_abort / a broken socket ─┴──▸ CLOSED CLOSED ──(turn's end:
- * losses told, on_closed)──▸ [freed]
+ *                     │                 │                  │                    │
+ *                     └─────────────────┴── crew__conn_abort / a broken socket ─┤
+ *                                                          peer's end, or time ─┴─▸ CLOSED
+ *   CLOSED ──(turn's end: losses told, on_closed)──▸ [freed]
  *
  *   HANDSHAKE, OPEN  both directions live
  *   CLOSING          nothing new is offered (-ENOTCONN); what is queued leaves; input is thrown
- * away, unless the protocol waits for the peer's goodbye LINGER           our side is shut down;
- * input is thrown away until the peer's end CLOSED           the descriptor is closed; the memory
- * stays until the turn's end
+ *                    away, unless the protocol waits for the peer's goodbye
+ *   LINGER           our side is shut down; input is thrown away until the peer's end
+ *   CLOSED           the descriptor is closed; the memory stays until the turn's end
  *
  * Invariants, between turns, of a connection that is not CLOSED:
  *  - record->bytes_queued and messages_queued are the sums over its queue;
