@@ -146,7 +146,9 @@ static void unpipe(crew_conn *c)
 	if (from) {
 		crew__conn_rare(from)->pipe_to = NULL;
 		crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
-		crew__conn_close(from, CREW_END_APP);
+		/* Where both peers have ended, each is the reason of its own side's end. */
+		crew__conn_close(
+			from, from->flags & CREW__C_PEER_ENDED ? CREW_END_PEER : CREW_END_APP);
 	}
 }
 
