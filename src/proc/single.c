@@ -77,6 +77,7 @@ static void stop_all(struct crew__single *single, bool graceful)
 {
 	single->stopping = true;
 	crew__log(CREW_INFO, "stopping");
+	crew__listeners_close(single->plan.listeners);
 	for (unsigned i = 0; i < single->count; i++) {
 		struct member *member = &single->members[i];
 		stop_member(member, graceful, window_of(member, graceful));

@@ -13,7 +13,7 @@ struct crew__single;
 
 struct crew__single_plan {
 	struct crew__settings *settings;
-	const struct crew__listeners *listeners; /* borrowed; workers get duplicates */
+	struct crew__listeners *listeners; /* borrowed; workers get duplicates; closed at a stop */
 	struct crew__log_file *log;
 	void (*on_started)(void *arg, const char *engine);
 	void *arg;

@@ -93,9 +93,10 @@ def test_two_instances_by_run_dir(launch):
     assert ask(two, "pid") == str(two.pid("ctl"))
 
 
-def test_stop_gives_queues_their_time_and_graceful_waits(launch):
-    """`stop` ends open connections, `stop -g` waits for them."""
-    program = launch("control", sets={"ctl.drain_timeout_ms": 20000})
+@pytest.mark.parametrize("options", [[], ["--single"]], ids=["master", "single"])
+def test_graceful_stop(launch, options):
+    """`stop -g` waits for those who are there, and takes nobody new."""
+    program = launch("control", *options, sets={"ctl.drain_timeout_ms": 20000})
     client = Text(program.connect("ctl"))
     assert client.ask("id") == "0"
     stopping = subprocess.Popen(
@@ -146,6 +147,23 @@ def test_restart(launch):
     reap(old)
     program.master = program.status()["pid"]
     assert program.master != old
+    assert ask(program, "id") == "0"
+    program.stop()
+    done = program.cli("restart", "-d", *program.arguments()[2:])
+    assert done.returncode == 0, "nothing ran, so there was nothing to stop"
+    program.master = program.status()["pid"]
+    assert ask(program, "id") == "0"
+
+
+def test_two_starts_at_once(launch):
+    """One of them wins, the other one says so; whichever it is, it is whole."""
+    program = launch("control", start=False)
+    command = [program.binary, "start", "-d", *program.arguments()]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            for _ in range(2)]
+    said = [one.communicate(timeout=30)[1] for one in both]
+    assert sorted(one.returncode for one in both) == [0, 1], said
+    program.master = program.wait_ready()["pid"]
     assert ask(program, "id") == "0"
 
 
