@@ -132,6 +132,7 @@ static void a_turn_waits_no_longer_than_it_may(void **state)
 	assert_int_equal(crew__loop_turn(world->loop, 1), 0);
 	assert_true(crew__clock_ns() - began < 20 * CREW__NS_PER_S);
 	assert_int_equal(alarm.rang_ns, 0);
+	crew__timer_stop(world->loop, &alarm.timer); /* it ends before the loop does */
 }
 
 static void stop_before_run_ends_it_at_once(void **state)
