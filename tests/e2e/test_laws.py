@@ -5,7 +5,7 @@ import select
 
 import laws
 import pytest
-from clients import Frame, Http, Raw, Text
+from clients import Frame, Http, PushFrame, Raw, Text
 from processes import wait_until
 from wsclient import CONT, KEY, PING, TEXT, WebSocket, close_payload, frame, upgrade
 
@@ -194,8 +194,6 @@ def test_stop_in_the_middle(launch):
 @pytest.mark.parametrize("kind", ["shared", "copied", "static", "owned", "mixed"])
 def test_what_clients_received_is_what_was_sent(launch, kind):
     """Everybody reads: sent on our side is received on theirs, to the message and to the byte."""
-    from clients import PushFrame  # the program's own client
-
     program = launch("push", listens={"push": "frame://127.0.0.1:{port}"})
     clients = [PushFrame(program.connect("push")) for _ in range(4)]
     clients[0].ask("all 50 700 " + kind)

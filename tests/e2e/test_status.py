@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from clients import Raw, Text
+from clients import PushFrame, Raw, Text
 from processes import wait_until
 from talk import ask, hit, order, wait_busy
 
@@ -70,8 +70,6 @@ def test_text_has_both_blocks(launch):
 
 def test_text_explains_losses(launch):
     program = launch("push", listens={"push": "frame://127.0.0.1:{port}"})
-    from clients import PushFrame
-
     with PushFrame(program.connect("push")) as control:
         assert control.ask("stale 1234") == "0"
     text = program.cli("status").stdout.lower()
