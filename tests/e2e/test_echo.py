@@ -40,8 +40,8 @@ def test_messages_come_back_in_order(echo, service):
 
 @pytest.mark.parametrize("service", ALL)
 def test_large_message(echo, service):
-    # Less than half of max_send_buffer: a raw stream is echoed while it comes, to a client that does
-    # not read yet, and beyond that crew would stop reading.
+    # Less than half of max_send_buffer: a raw stream is echoed while it comes, to a client that
+    # does not read yet, and beyond that crew would stop reading.
     body = letters(500_000)[:500_000]
     with client_of(echo, service) as client:
         client.send_message(body)
@@ -76,8 +76,8 @@ def test_byte_by_byte(echo, service):
 
 @pytest.mark.parametrize("service", ["tcp", "text", "frame", "unix"])
 def test_half_close(echo, service):
-    """All the data, then the end of our side: everything comes back, then the end of theirs. No more
-    data than crew keeps for a peer that does not read yet: then it stops reading itself."""
+    """All the data, then the end of our side: everything comes back, then the end of theirs. It is
+    no more than crew keeps for a peer that does not read yet: then it stops reading itself."""
     body = letters(20_000)[:20_000]
     with client_of(echo, service) as client:
         for _ in range(20):

@@ -246,7 +246,7 @@ BAD = {
     "long, rsv1": (text(b"echo " + b"x" * 300, rsv=4), 1002),
     "bad byte before the message is there": (text(b"ec\xff", claim=60_000), 1007),
     "bad byte in an early fragment": (START + frame(CONT, b"\xff", fin=False), 1007),
-    "bad pair in two fragments": (START + frame(CONT, b"\xe2", fin=False) + frame(CONT, b"a"), 1007),
+    "bad pair in fragments": (START + frame(CONT, b"\xe2", fin=False) + frame(CONT, b"a"), 1007),
 }
 
 
