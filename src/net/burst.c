@@ -65,8 +65,11 @@ int crew__burst_leave(crew_conn *c, size_t taken, uint32_t *ret_messages)
 	size_t at = c->burst_at + taken;
 	uint32_t message = c->burst_first;
 	crew__must(c->flags & CREW__C_IN_BURST);
-	if (at == burst->len)
-		message = burst->messages;
+	if (crew__likely(at == burst->len)) {
+		*ret_messages = burst->messages - message;
+		crew__burst_drop(c);
+		return 0;
+	}
 	while (message < burst->messages && burst->ends[message] <= at)
 		message++;
 	*ret_messages = message - c->burst_first;
@@ -125,14 +128,18 @@ static void count_queued(struct crew__net *net, struct crew__record *r, size_t l
 	r->bytes_queued += len;
 }
 
+enum { AHEAD = 4 }; /* the connection that comes so much later is fetched into the cache by now */
+
 static size_t offer_to_members(struct crew__net *net, size_t len, uint8_t protocol)
 {
 	struct crew__burst *burst = &net->burst;
 	uint32_t at = burst->len - (uint32_t)len;
+	uint32_t last = net->slots_high - 1;
 	size_t taken = 0;
 	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
 		struct crew__record *r = &net->stats.records[slot];
 		crew_conn *c = net->slots[slot];
+		__builtin_prefetch(net->slots[crew__min(slot + AHEAD, last)]);
 		if (!c || !is_member(r, protocol) || !joins(c, len, at, burst->messages - 1))
 			continue;
 		count_queued(net, r, len);

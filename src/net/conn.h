@@ -62,15 +62,13 @@ enum {
 	CREW__C_AGENDA = 0x3fu << 16,
 };
 
+/* What a write needs comes first, in one cache line: a broadcast visits every connection. */
 struct crew_conn {
 	struct crew__source source;
 	uint32_t magic;
 	int fd; /* -1 when CLOSED */
 	struct crew__net *net;
 	struct crew__record *record; /* state, end, counters: the only copy */
-	struct crew__queue queue;
-	struct crew__buf in; /* unfinished input, kept for the next read */
-	struct crew__wheel_entry wheel;
 	crew_conn *next_agenda;
 	uint32_t slot;
 	uint32_t flags;
@@ -82,6 +80,9 @@ struct crew_conn {
 		uint32_t asked_turn;  /* the turn in which a full kernel was last asked */
 		uint32_t burst_first; /* IN_BURST: the first message of its part */
 	};
+	struct crew__queue queue;
+	struct crew__buf in; /* unfinished input, kept for the next read */
+	struct crew__wheel_entry wheel;
 	_Alignas(16) char ext[]; /* of the layer above */
 };
 
