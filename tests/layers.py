@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-LAYERS = {"base": 0, "stats": 1, "loop": 2, "net": 3, "proto": 3, "service": 4, "proc": 5, "cli": 6}
+LAYERS = {"base": 0, "stats": 1, "loop": 2, "net": 3, "proto": 3, "web": 4, "service": 5, "proc": 6,
+          "cli": 7}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 OURS = {".c", ".h", ".def"}
 

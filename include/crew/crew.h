@@ -71,6 +71,16 @@ typedef struct crew_conn crew_conn;     /* one peer */
 typedef struct crew_worker crew_worker; /* one service in one process */
 typedef struct crew_shared crew_shared; /* bytes for many receivers, reference-counted */
 
+/* Of HTTP: <crew/http.h>, included at the end. */
+typedef struct crew_header crew_header;
+typedef struct crew_request crew_request;
+typedef struct crew_response crew_response;
+typedef struct crew_route crew_route;
+typedef struct crew_files crew_files;
+typedef struct crew_cors crew_cors;
+typedef struct crew_sessions crew_sessions;
+typedef struct crew_websocket crew_websocket;
+
 /* Why a message was lost. The names (crew_reason_name) are those of `status`. */
 typedef enum crew_reason {
 	CREW_LOST_CLOSED,    /* offered to a connection whose peer had gone, that was closing, or by a stale id */
@@ -239,47 +249,6 @@ CREW_API int crew_abort(crew_conn *c);
 /* In on_close, and once closing has begun: why. CREW_END_REASONS while it is open. */
 CREW_API crew_end_reason crew_close_reason(const crew_conn *c);
 
-/* ---- HTTP ---------------------------------------------------------------------------------- */
-
-typedef struct crew_header {
-	crew_bytes name;
-	crew_bytes value;
-} crew_header;
-
-/* One request (RFC 9112), complete and checked; all of it lent until on_request returns. */
-typedef struct crew_request {
-	crew_bytes method;
-	crew_bytes target; /* as it came */
-	crew_bytes path;   /* of the target, up to the `?`; not decoded */
-	crew_bytes query;  /* after the `?`; empty when there is none */
-	crew_bytes host;   /* of the Host field or the absolute target; empty with HTTP/1.0 */
-	crew_bytes body;   /* whole, chunks joined */
-	const crew_header *headers;
-	size_t header_count;
-	int version;       /* 10 or 11 */
-	bool keep_alive;
-} crew_request;
-
-/* The value of the first field of that name (case does not matter); no bytes when there is none. */
-CREW_API crew_bytes crew_request_header(const crew_request *request, const char *name);
-
-/* A whole response. Content-Length, Date and Connection are crew's to write. */
-typedef struct crew_response {
-	int status;          /* 0: 200 */
-	const char *type;    /* Content-Type; NULL: text/plain; charset=utf-8 when there is a body */
-	const crew_header *headers; /* more fields; may be NULL */
-	size_t header_count;
-	crew_bytes body;
-	bool close;          /* end the connection after it */
-} crew_response;
-
-/* Answer the request in hand: one message, counted like any. It may be called inside on_request or
- * later (by id); the next request of that connection is read once this one is answered, so answers
- * keep the order of the requests. A response to HEAD, 204 and 304 goes without its body.
- * Errors as crew_send; -EINVAL also when no request waits for an answer, for a status outside
- * 200..599, and for a field name or value with a byte that could split the response. */
-CREW_API int64_t crew_reply(crew_conn *c, const crew_response *response);
-
 /* ---- a protocol of your own ---------------------------------------------------------------- */
 
 /* A message on its way out: head, body and tail leave back to back. encode() may point `head` and
@@ -434,6 +403,20 @@ struct crew_service {
 	void (*on_error)(crew_conn *c, const crew_loss *loss); /* messages were lost */
 	void (*on_full)(crew_conn *c);    /* the send queue reached max_send_buffer */
 	void (*on_drain)(crew_conn *c);   /* the send queue is empty again */
+
+	/* HTTP (<crew/http.h>). on_request is for what no route takes; unset: 404. */
+	const crew_route *routes;        /* ends with one whose path is NULL; NULL: none */
+	const crew_websocket *websocket; /* ws: which handshakes are taken; NULL: any */
+	const crew_cors *cors;           /* for all routes that say nothing of it */
+	const crew_sessions *sessions;   /* likewise */
+	const char *access_log;          /* a file, RUNDIR/ allowed; NULL: none */
+	bool access_log_json;            /* JSON lines instead of the combined format */
+	const char *trusted_proxies;     /* "10.0.0.0/8 ::1": whom to believe about clients; NULL: nobody */
+	bool proxy_protocol;             /* every connection begins with a PROXY header, v1 or v2 */
+	const char *upload_dir;          /* where uploaded files go meanwhile; NULL: /tmp */
+	int64_t gzip;                    /* 1 KiB: the shortest body worth compressing; CREW_OFF */
+	int64_t min_body_rate;           /* 500 bytes/s: a request body that comes slower is cut off (408) */
+	int64_t max_head;                /* 16 KiB: request line and fields (431; the line alone: 414) */
 };
 
 /* A counter of the program's own. */
@@ -468,4 +451,6 @@ CREW_API int crew_main_abi(
 #ifdef __cplusplus
 }
 #endif
+
+#include <crew/http.h>
 #endif

@@ -128,7 +128,9 @@ static void count_queued(struct crew__net *net, struct crew__record *r, size_t l
 	r->bytes_queued += len;
 }
 
-enum { AHEAD = 4 }; /* the connection that comes so much later is fetched into the cache by now */
+enum {
+	AHEAD = 4
+}; /* the connection that comes so much later is fetched into the cache by now */
 
 static size_t offer_to_members(struct crew__net *net, size_t len, uint8_t protocol)
 {

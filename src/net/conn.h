@@ -52,6 +52,7 @@ enum {
 	CREW__C_PIPED = 1u << 14,     /* its rare record has pipes */
 	CREW__C_IN_BURST = 1u << 15,  /* broadcasts of this turn wait for it in the burst */
 	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
+	CREW__C_PARTS = 1u << 22,    /* a message in parts is under way */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
 	CREW__C_FEED = 1u << 17,  /* deliver the input that was kept */
@@ -177,6 +178,31 @@ static inline int64_t crew__conn_corked(crew_conn *c, size_t total)
 /* Offer a message. As crew_send: bytes queued, or -ENOTCONN, -ENOBUFS, -ENOMEM, counted and noted.
  */
 int64_t crew__conn_send(crew_conn *c, struct crew__out *out);
+
+/* ---- a message in parts (an HTTP answer whose body comes bit by bit) ----
+ *
+ * Offered and queued when it begins, sent when the kernel has the last byte of its last part; one at
+ * a time for a connection, and nothing else is sent between its parts (CREW__C_PARTS). */
+
+/* 0, or as crew__conn_send for a message that is refused (counted and noted). -EBUSY: one is under
+ * way. */
+int64_t crew__conn_begin_parts(crew_conn *c);
+
+/* The next part, `out` as for crew__conn_send; with `last` the message is complete, and the part may
+ * be empty. Bytes queued. -ENOBUFS: the queue is at its limit: nothing was taken, nothing counted
+ * (never with `last`). -ENOTCONN. -ENOMEM: the connection is broken. */
+int64_t crew__conn_part(crew_conn *c, struct crew__out *out, bool last);
+
+/* `len > 0` bytes at `offset` of a file, as a part, sent by the kernel from where they lie. `release`
+ * runs exactly once, as in crew__out. A file that turns out to be shorter breaks the connection. */
+struct crew__file_part {
+	int fd;
+	uint64_t offset;
+	uint32_t len;
+	crew__release_fn *release; /* release(NULL, arg) */
+	void *arg;
+};
+int64_t crew__conn_part_file(crew_conn *c, const struct crew__file_part *part, bool last);
 
 /* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.
  * 0, -ENOTCONN when CLOSED or shut down, -ENOMEM. */

@@ -53,23 +53,20 @@ static bool is_decided(struct crew__http1 *p, const char *data, size_t len)
 	return len > CREW__HTTP_HEAD_MAX;
 }
 
-/* The head is whole: what will its body be? 0 or a status. */
-static int frame_body(
-	struct crew__http1 *p, size_t head, const struct crew__http1_framing *framing, size_t max)
+/* The head is whole: what will its body be? */
+static void frame_body(
+	struct crew__http1 *p, size_t head, const struct crew__http1_framing *framing)
 {
-	if (framing->length > max)
-		return 413;
 	*p = (struct crew__http1){
+		.length = framing->length,
 		.head = (uint32_t)head,
-		.body = (uint32_t)framing->length,
 		.flags = framing->has_coding ? CHUNKED : 0,
 	};
-	return 0;
 }
 
 /* 1: the head is whole; 0: not yet; or a status, negative. */
-static int take_head(struct crew__http1 *p, const char *data, size_t len, size_t max,
-	struct crew__http1_request *r)
+static int take_head(
+	struct crew__http1 *p, const char *data, size_t len, struct crew__http1_request *r)
 {
 	if (p->scanned != 0) {
 		if (!is_decided(p, data, len))
@@ -85,8 +82,8 @@ static int take_head(struct crew__http1 *p, const char *data, size_t len, size_t
 		p->scanned = (uint32_t)len;
 		return 0;
 	}
-	int status = frame_body(p, (size_t)head, &framing, max);
-	return status != 0 ? -status : 1;
+	frame_body(p, (size_t)head, &framing);
+	return 1;
 }
 
 /* As take_head, of the body. */
@@ -94,7 +91,7 @@ static int take_body(struct crew__http1 *p, char *data, size_t len, size_t max)
 {
 	size_t there = len - p->head;
 	if (crew__likely(!(p->flags & CHUNKED)))
-		return there >= p->body;
+		return p->length > max ? -413 : there >= p->length;
 	if (there > BODY_MAX)
 		return -413;
 	return crew__http1_chunked(p, data + p->head, there, max);
@@ -112,8 +109,9 @@ static void parse_again(
 static enum crew__http1_result complete(struct crew__http1 *p, const char *data,
 	struct crew__http1_request *r, size_t *ret_consumed)
 {
-	r->public.body = (crew_bytes){ data + p->head, p->body };
-	*ret_consumed = p->head + (p->flags & CHUNKED ? p->chunk_in : p->body);
+	bool chunked = p->flags & CHUNKED;
+	r->public.body = (crew_bytes){ data + p->head, chunked ? p->body : (size_t)p->length };
+	*ret_consumed = p->head + (chunked ? p->chunk_in : (size_t)p->length);
 	*p = (struct crew__http1){ 0 };
 	return CREW__HTTP_REQUEST;
 }
@@ -131,7 +129,7 @@ enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size
 	size_t max = crew__min(max_message, BODY_MAX);
 	bool fresh = p->head == 0;
 	if (fresh) {
-		int head = take_head(p, data, len, max, request);
+		int head = take_head(p, data, len, request);
 		if (head < 0)
 			return refuse(head, ret_status);
 		if (head == 0)
@@ -145,6 +143,65 @@ enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size
 	if (!fresh)
 		parse_again(p, data, request);
 	return complete(p, data, request, ret_consumed);
+}
+
+enum crew__http1_result crew__http1_begin(struct crew__http1 *p, char *data, size_t len,
+	struct crew__http1_request *request, size_t *ret_consumed, int *ret_status)
+{
+	crew__must(p->head == 0);
+	int head = take_head(p, data, len, request);
+	if (crew__unlikely(head < 0))
+		return refuse(head, ret_status);
+	if (head == 0)
+		return CREW__HTTP_MORE;
+	if (crew__likely(p->length == 0 && !(p->flags & CHUNKED)))
+		return complete(p, data, request, ret_consumed);
+	request->public.body = (crew_bytes){ data + p->head, 0 };
+	*ret_consumed = p->head;
+	return CREW__HTTP_HEAD;
+}
+
+static enum crew__http1_result part_of_length(struct crew__http1 *p, char *data, size_t len,
+	crew_bytes *ret_part, size_t *ret_consumed)
+{
+	size_t n = len < p->length ? len : (size_t)p->length;
+	p->length -= n;
+	*ret_part = (crew_bytes){ data, n };
+	*ret_consumed = n;
+	return n > 0 ? CREW__HTTP_PART : CREW__HTTP_MORE;
+}
+
+enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len, uint64_t max,
+	crew_bytes *ret_part, size_t *ret_consumed, int *ret_status)
+{
+	*ret_consumed = 0;
+	*ret_part = (crew_bytes){ data, 0 };
+	if (!(p->flags & CHUNKED)) {
+		if (p->length > max)
+			return refuse(-413, ret_status);
+		if (p->length > 0)
+			return part_of_length(p, data, len, ret_part, ret_consumed);
+		*p = (struct crew__http1){ 0 };
+		return CREW__HTTP_REQUEST;
+	}
+	size_t room = (size_t)(max - p->length);
+	int result = crew__http1_chunked_part(p, data, len, room, ret_part, ret_consumed);
+	if (result < 0)
+		return refuse(result, ret_status);
+	if (result > 0) {
+		*p = (struct crew__http1){ 0 };
+		return CREW__HTTP_REQUEST;
+	}
+	p->length += ret_part->len;
+	return ret_part->len > 0 ? CREW__HTTP_PART : CREW__HTTP_MORE;
+}
+
+bool crew__http1_ended(struct crew__http1 *p)
+{
+	if ((p->flags & CHUNKED) || p->length > 0)
+		return false;
+	*p = (struct crew__http1){ 0 };
+	return true;
 }
 
 /* All behind the decoded part of the body has been decoded already. Moving the rest only when the

@@ -18,9 +18,11 @@ enum {
 /* One connection's parser between calls: small, because idle connections have it too. Zeroed is
  * ready for the first request. */
 struct crew__http1 {
+	uint64_t length;     /* Content-Length, or what is left of it to come by crew__http1_part; chunked:
+	                      * bytes that came by it */
 	uint32_t scanned;    /* bytes of the present request already looked through for the head's end */
 	uint32_t head;       /* length of the head once it is known, else 0 */
-	uint32_t body;       /* Content-Length, or decoded bytes so far when chunked */
+	uint32_t body;       /* chunked: decoded bytes so far */
 	uint32_t chunk_in;   /* chunked: how far the coded body (after the head) has been read */
 	uint32_t chunk_left; /* chunked: bytes of the present chunk still to come */
 	uint16_t chunk_line; /* chunked: length so far of the size line, or of all trailers */
@@ -48,6 +50,7 @@ enum crew__http1_result {
 	CREW__HTTP_HEAD,    /* the head is whole and good, the body is not: told once for each request
 	                     * whose body is still to come, so that 100-continue can be answered */
 	CREW__HTTP_REQUEST, /* complete; `ret_consumed` bytes are done with */
+	CREW__HTTP_PART,    /* by crew__http1_part: some bytes of the body */
 	CREW__HTTP_BAD,     /* `ret_status` is the answer it deserves, then the connection ends */
 };
 
@@ -59,6 +62,23 @@ enum crew__http1_result {
  * Statuses: 400, 413, 414, 431, 501 (transfer coding other than chunked), 505. */
 enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
 	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
+
+/* The head alone, for who wants to look at it before the body is taken: CREW__HTTP_MORE;
+ * CREW__HTTP_REQUEST when it has no body; CREW__HTTP_HEAD when it has one, come or not, with
+ * `ret_consumed` the head's length (and no limit applied); CREW__HTTP_BAD. After CREW__HTTP_HEAD go on
+ * with crew__http1_feed and the same bytes, or drop the head and go on with crew__http1_part. */
+enum crew__http1_result crew__http1_begin(struct crew__http1 *p, char *data, size_t len,
+	struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
+
+/* The body in parts, of any length: `data` begins behind what was consumed before, in the head's case
+ * behind it. CREW__HTTP_PART: `ret_part` is a view into the bytes, not empty; CREW__HTTP_MORE: all
+ * that came is consumed; CREW__HTTP_REQUEST: the body is complete; CREW__HTTP_BAD. `max` bounds the
+ * whole body as in crew__http1_feed. `ret_consumed` is always set. */
+enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len, uint64_t max,
+	crew_bytes *ret_part, size_t *ret_consumed, int *ret_status);
+
+/* After CREW__HTTP_PART: was that the last, as the length told? Then it is as CREW__HTTP_REQUEST. */
+bool crew__http1_ended(struct crew__http1 *p);
 
 /* After CREW__HTTP_MORE or CREW__HTTP_HEAD, with the same bytes: how many at the front a caller may
  * drop. What the coding of chunks took is given back so, once it is more than all the rest (which is

@@ -209,3 +209,29 @@ int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t ma
 	p->chunk_in = (uint32_t)at;
 	return 0;
 }
+
+int crew__http1_chunked_part(struct crew__http1 *p, char *data, size_t len, size_t max,
+	crew_bytes *ret_part, size_t *ret_consumed)
+{
+	size_t at = 0;
+	while (at < len) {
+		if (p->chunk_state == DATA) {
+			size_t n = crew__min(len - at, p->chunk_left);
+			*ret_part = (crew_bytes){ data + at, n };
+			*ret_consumed = at + n;
+			p->chunk_left -= (uint32_t)n;
+			if (p->chunk_left == 0)
+				p->chunk_state = DATA_CR;
+			return 0;
+		}
+		char c = data[at++];
+		*ret_consumed = at;
+		if (p->chunk_state == LAST_LF)
+			return c == '\n' ? 1 : -400;
+		int status = on_byte(p, c, max);
+		if (status != 0)
+			return -status;
+	}
+	*ret_consumed = at;
+	return 0;
+}

@@ -148,6 +148,11 @@ bool crew__http1_host(crew_bytes host, const char *readable);
  * there. 1: complete; 0: not yet; or the status, negative. */
 int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t max_message);
 
+/* Take what has come of the coding up to the next bytes of data, of which `ret_part` is a view, empty
+ * when there are none yet. 1: complete; 0: not yet; or the status, negative. */
+int crew__http1_chunked_part(struct crew__http1 *p, char *data, size_t len, size_t max,
+	crew_bytes *ret_part, size_t *ret_consumed);
+
 /* RFC 9110 5.6.1: the next element of a comma-separated list, trimmed; false at its end. Empty
  * elements are told too. `*rest` is the list at first. */
 bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element);

@@ -32,7 +32,7 @@ void crew__service_open(crew_conn *c)
 	crew__leave(w, before);
 }
 
-static size_t on_data(crew_conn *c, char *data, size_t len)
+size_t crew__service_data(crew_conn *c, char *data, size_t len)
 {
 	if (c->record->protocol == CREW__WS)
 		return crew__ws_data(c, data, len);
@@ -63,7 +63,7 @@ static void on_end(crew_conn *c)
 		crew_finish(to);
 	if (to && crew__conn_pipe_from(c))
 		return; /* the other direction goes on */
-	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {
+	if (c->record->protocol == CREW__HTTP && crew__http_awaits(c)) {
 		crew__side(c)->http.keep_alive = false; /* the answer in hand is the last */
 		return;
 	}
@@ -125,6 +125,8 @@ static void on_closed(crew_conn *c)
 	}
 	if (c->record->protocol == CREW__WS)
 		crew__ws_fini(&crew__side(c)->ws.codec);
+	else if (c->record->protocol == CREW__HTTP)
+		crew__http_closed(c);
 	crew__worker_conn_gone(w);
 }
 
@@ -147,7 +149,7 @@ static uint32_t on_deadline(crew_conn *c, uint32_t now)
 
 const struct crew__conn_ops crew__service_ops = {
 	.on_accepted = on_accepted,
-	.on_data = on_data,
+	.on_data = crew__service_data,
 	.on_end = on_end,
 	.on_pipe_end = on_pipe_end,
 	.on_closing = on_closing,

@@ -1,14 +1,27 @@
-/* http.c - HTTP connections: requests in order, one in hand at a time, answers by crew_reply(). */
-#include "service/inner.h"
+/* http.c - from bytes to requests, one in hand at a time: bodies, phases, deadlines, exchanges.
+ *
+ *   head whole ─▸ exchange begins ─▸ body NONE or WHOLE ─▸ handler ──────────────┐
+ *                                 ─▸ STREAM: handler ─▸ on_body ...              ├─▸ answered ─▸ ends
+ *                                 ─▸ PARTS: form taken apart ─▸ handler          │
+ *                                                       the rest: DISCARD ◂──────┘
+ *
+ * While an answer is awaited and nothing of the request is still to come, the connection does not
+ * read (CREW__C_WAITING). */
+#include "service/http.h"
 
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+enum {
+	DISCARD_MOST = 256 * 1024 /* of a body that nobody wants any more */
+};
+
 /* The Date field, worked out once a second. */
-static const char *date_now(crew_worker *w)
+const char *crew__http_date_now(crew_worker *w)
 {
 	uint64_t second = crew__loop_ns(w->plan.loop) / CREW__NS_PER_S;
 	if (crew__unlikely(second != w->date_second)) {
@@ -32,11 +45,14 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 {
 	crew_worker *w = crew__worker_of(c);
 	const char *phrase = crew__http_phrase(status);
+	struct crew__exchange *e = crew__exchange_of(c);
 	char text[512];
+	if (e)
+		e->status = (uint16_t)status;
 	int n = snprintf(text, sizeof(text),
 		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\nContent-Type: text/plain\r\n"
 		"Content-Length: %zu\r\n\r\n%s\n",
-		status, phrase, date_now(w), connection_fields(status), strlen(phrase) + 1, phrase);
+		status, phrase, crew__http_date_now(w), connection_fields(status), strlen(phrase) + 1, phrase);
 	crew__must(n > 0 && (size_t)n < sizeof(text));
 	crew__conn_control(c, (crew_bytes){ text, (size_t)n });
 	if (reason == CREW_END_PROTOCOL)
@@ -45,42 +61,277 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 		crew__conn_close(c, reason);
 }
 
-/* ---- requests ------------------------------------------------------------------------------ */
+/* ---- exchanges ----------------------------------------------------------------------------- */
 
-static void hand_over(crew_conn *c)
+static void init_side(struct crew__request_side *side, crew_worker *w)
 {
-	crew_worker *w = crew__worker_of(c);
-	crew__side(c)->shown = true;
-	crew__count_request(w);
-	struct crew__entered before = crew__enter(w, CREW__CB_REQUEST);
-	w->service->on_request(c, &w->request.public);
-	crew__leave(w, before);
+	*side = (struct crew__request_side){
+		.worker = w,
+		.arena = { .max = CREW__REQUEST_MEMORY + w->max_message },
+	};
 }
 
-static void handle(crew_conn *c)
+/* What was worked out for the program is void, and the side ready for the next request. */
+static void clear_side(struct crew__request_side *side)
 {
-	crew_worker *w = crew__worker_of(c);
+	crew__uploads_close(side);
+	crew__session_free(side->session);
+	crew__arena_reset(&side->arena);
+	side->exchange = NULL;
+	side->route = NULL;
+	side->param_count = 0;
+	side->path = (crew_bytes){ NULL, 0 };
+	side->queries = side->forms = side->cookies = (struct crew__pairs){ 0 };
+	side->uploads = NULL;
+	side->upload_count = 0;
+	side->session = NULL;
+	side->client = NULL;
+	side->id[0] = '\0';
+}
+
+static struct crew__exchange *begin_exchange(crew_conn *c)
+{
+	struct crew__http_worker *http = crew__worker_of(c)->http;
+	struct crew__exchange *e = http->spare;
+	if (crew__likely(e != NULL))
+		http->spare = e->next;
+	else
+		e = malloc(sizeof(*e));
+	if (!e)
+		return NULL;
+	*e = (struct crew__exchange){ .conn = c };
+	crew__buf_init(&e->fields, CREW__ANSWER_FIELDS_MOST);
+	crew__side(c)->http.exchange = e;
+	return e;
+}
+
+static void free_kept(struct crew__exchange *e)
+{
+	struct crew__kept *kept = e->kept;
+	e->kept = NULL;
+	crew_request_free(&kept->request.public);
+}
+
+/* Its memory stays, so that who had it on the stack may still look. */
+void crew__exchange_end(struct crew__exchange *e, crew_end_reason reason)
+{
+	crew_conn *c = e->conn;
+	struct crew__http_worker *http = crew__worker_of(c)->http;
+	crew__access_end(e, reason);
+	crew__side(c)->http.exchange = NULL;
+	if (e->side)
+		e->side->exchange = NULL;
+	if (crew__unlikely(e->pull_done != NULL))
+		crew__stream_gone(e);
+	if (crew__unlikely(e->kept != NULL && !e->in_handler))
+		free_kept(e);
+	if (crew__unlikely(e->parts != NULL))
+		crew__parts_free(e->parts);
+	crew__buf_release(&e->fields);
+	e->side = NULL;
+	e->parts = NULL;
+	e->next = http->spare;
+	http->spare = e;
+	c->in.max = (uint32_t)c->net->limits.held_most;
+}
+
+bool crew__http_awaits(const crew_conn *c)
+{
+	const struct crew__exchange *e = crew__exchange_of((crew_conn *)(uintptr_t)c);
+	return e && e->answer != CREW__ANSWER_GIVEN;
+}
+
+void crew__http_closed(crew_conn *c)
+{
+	struct crew__exchange *e = crew__exchange_of(c);
+	if (e)
+		crew__exchange_end(e, c->record->end);
+}
+
+void crew__exchange_answered(crew_conn *c, bool close, crew_end_reason reason)
+{
 	struct crew__http_side *http = &crew__side(c)->http;
-	const struct crew__http1_request *request = &w->request;
-	http->began = 0;
-	if (w->kind == CREW__WS && request->upgrade_websocket) {
-		crew__ws_upgrade(c, request);
+	struct crew__exchange *e = http->exchange;
+	e->answer = CREW__ANSWER_GIVEN;
+	if (!e->body_done && !close && http->keep_alive) {
+		e->body = CREW__BODY_DISCARD;
+		e->body_max = e->body_seen + DISCARD_MOST;
+		crew__conn_go_on_reading(c, CREW__C_WAITING);
 		return;
 	}
-	if (!w->service->on_request) {
-		crew__http_refuse(c, w->kind == CREW__WS ? 426 : 404,
-			w->kind == CREW__WS ? CREW_END_HANDSHAKE : CREW_END_APP);
+	bool keep = http->keep_alive;
+	crew__exchange_end(e, CREW_END_REASONS);
+	crew__conn_go_on_reading(c, CREW__C_WAITING);
+	if (close)
+		crew__conn_close(c, reason);
+	else if (!keep)
+		crew__conn_close(c, crew__worker_of(c)->leaving == CREW__STAYS ? CREW_END_PEER : CREW_END_DRAIN);
+}
+
+/* ---- to the handler ------------------------------------------------------------------------ */
+
+static bool still_in_hand(const crew_conn *c, const struct crew__exchange *e)
+{
+	return c->record->protocol == CREW__HTTP && crew__side((crew_conn *)(uintptr_t)c)->http.exchange == e;
+}
+
+/* The handler has been called, or the session is being fetched. */
+static void after_handler(crew_conn *c, struct crew__exchange *e)
+{
+	if (!still_in_hand(c, e) || c->record->state == CREW__CONN_CLOSED)
 		return;
-	}
-	http->awaiting = true;
-	http->head_only = request->head_only;
-	http->version = (uint8_t)request->public.version;
-	http->keep_alive = request->public.keep_alive && w->leaving == CREW__STAYS;
-	crew__conn_opened(c);
-	hand_over(c);
-	if (http->awaiting && c->record->state == CREW__CONN_OPEN)
+	bool own = e->side && !e->finding_out && e->side == &crew__worker_of(c)->http->side;
+	if (own && e->answer == CREW__ANSWER_DUE && e->side->session)
+		crew__session_save(e);
+	if (e->body_done && e->answer != CREW__ANSWER_GIVEN)
 		crew__conn_stop_reading(c, CREW__C_WAITING);
 }
+
+static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *request)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__request_side *side = request->side;
+	crew__side(c)->shown = true;
+	e->side = side;
+	side->exchange = e;
+	e->in_handler = true;
+	crew__routes_dispatch(e, request);
+	e->in_handler = false;
+	if (crew__unlikely(e->kept != NULL && !still_in_hand(c, e)))
+		free_kept(e);
+	after_handler(c, e);
+	if (side == &w->http->side) {
+		if (side->exchange && side->exchange->side == side)
+			side->exchange->side = NULL;
+		clear_side(side);
+	}
+}
+
+/* A request is there, or its head. */
+static void deliver(crew_conn *c, struct crew__exchange *e)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew__count_request(w);
+	crew__conn_opened(c);
+	call_handler(c, e, e->kept ? &e->kept->request.public : &w->request.public);
+}
+
+int crew__exchange_keep(struct crew__exchange *e, const crew_request *request)
+{
+	crew_request *kept = crew_request_keep(request);
+	if (!kept)
+		return -ENOMEM;
+	e->kept = crew__container_of(kept, struct crew__kept, request.public);
+	return 0;
+}
+
+void crew__exchange_go_on(struct crew__exchange *e)
+{
+	crew__must(e->kept && e->finding_out);
+	e->finding_out = false;
+	call_handler(e->conn, e, &e->kept->request.public);
+}
+
+/* ---- bodies -------------------------------------------------------------------------------- */
+
+/* What waiting for the rest of a body may cost. */
+static void begin_body(crew_conn *c, struct crew__exchange *e, uint64_t limit)
+{
+	size_t rest = CREW__READ_MOST + CREW__HTTP_HEAD_MAX + 64;
+	e->body_max = limit;
+	e->body_began = crew__net_now(c->net);
+	e->body_in = c->record->bytes_in;
+	if (e->body == CREW__BODY_WHOLE && limit > crew__worker_of(c)->max_message)
+		c->in.max = (uint32_t)crew__min(limit * 2 + rest, INT32_MAX);
+	if (crew__worker_of(c)->handshake_timeout > 0)
+		crew__conn_deadline(c, e->body_began + crew__worker_of(c)->handshake_timeout);
+}
+
+static void go_on_with_body(crew_conn *c)
+{
+	if (crew__worker_of(c)->request.expect_continue)
+		crew__conn_control(c, CREW_BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static void refuse_body(crew_conn *c, struct crew__exchange *e, int status)
+{
+	if (e->answer == CREW__ANSWER_DUE)
+		crew__http_refuse(c, status, CREW_END_PROTOCOL);
+	else
+		crew__conn_close(c, CREW_END_PROTOCOL);
+}
+
+/* The form begins: its head is kept until it is complete. */
+static bool begin_parts(crew_conn *c, struct crew__exchange *e, crew_request *request)
+{
+	int status = crew__exchange_keep(e, request) == 0 ? crew__parts_begin(e, request) : 503;
+	if (status != 0)
+		refuse_body(c, e, status);
+	return status == 0;
+}
+
+/* How is the body to come? False: not at all, the connection ends. */
+static bool choose_body(crew_conn *c, struct crew__exchange *e)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__http1 *parser = &crew__side(c)->http.parser;
+	crew_request *request = &w->request.public;
+	uint64_t limit = w->max_message;
+	bool stream = false;
+	crew__routes_find(e, request, &limit, &stream);
+	if (!w->request.chunked && parser->length > limit) {
+		crew__http_refuse(c, 413, CREW_END_PROTOCOL);
+		return false;
+	}
+	e->body = stream ? CREW__BODY_STREAM : CREW__BODY_WHOLE;
+	if (!stream && crew__parts_wanted(request))
+		e->body = CREW__BODY_PARTS;
+	begin_body(c, e, limit);
+	if (e->body == CREW__BODY_PARTS && !begin_parts(c, e, request))
+		return false;
+	if (stream)
+		deliver(c, e);
+	if (c->record->state > CREW__CONN_OPEN)
+		return false;
+	if (!stream || (still_in_hand(c, e) && e->answer == CREW__ANSWER_DUE))
+		go_on_with_body(c);
+	return true;
+}
+
+/* All of the body has come. */
+static void end_body(crew_conn *c, struct crew__exchange *e)
+{
+	e->body_done = true;
+	int status = e->body == CREW__BODY_PARTS ? crew__parts_end(e) : 0;
+	if (status != 0) {
+		refuse_body(c, e, status);
+		return;
+	}
+	if (e->body == CREW__BODY_STREAM)
+		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
+	else if (e->body == CREW__BODY_PARTS)
+		deliver(c, e);
+	if (!still_in_hand(c, e) || c->record->state > CREW__CONN_OPEN)
+		return;
+	if (e->answer == CREW__ANSWER_GIVEN)
+		crew__exchange_answered(c, false, CREW_END_PEER);
+	else
+		crew__conn_stop_reading(c, CREW__C_WAITING);
+}
+
+static void take_bytes(crew_conn *c, struct crew__exchange *e, crew_bytes part)
+{
+	int status = 0;
+	e->body_seen += part.len;
+	if (e->body == CREW__BODY_STREAM)
+		crew__routes_body(e, part, false);
+	else if (e->body == CREW__BODY_PARTS)
+		status = crew__parts_take(e, part);
+	if (status != 0)
+		refuse_body(c, e, status);
+}
+
+/* ---- from bytes ---------------------------------------------------------------------------- */
 
 static void note_unfinished(crew_conn *c)
 {
@@ -93,40 +344,170 @@ static void note_unfinished(crew_conn *c)
 	crew__conn_deadline(c, http->began + w->handshake_timeout);
 }
 
-size_t crew__http_data(crew_conn *c, char *data, size_t len)
+static void no_memory(crew_conn *c)
+{
+	crew__http_refuse(c, 503, CREW_END_MEMORY);
+}
+
+/* The head is whole. */
+static struct crew__exchange *begin_request(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__http_side *http = &crew__side(c)->http;
-	size_t used = 0;
-	while (used < len && crew__conn_ready(c)) {
-		size_t consumed = 0;
-		int status = 0;
-		enum crew__http1_result result = crew__http1_feed(&http->parser, data + used,
-			len - used, w->max_message, &w->request, &consumed, &status);
-		if (crew__likely(result == CREW__HTTP_REQUEST)) {
-			used += consumed;
-			handle(c);
-			if (c->record->protocol == CREW__WS)
-				return used + crew__ws_data(c, data + used, len - used);
-			continue;
-		}
-		if (result == CREW__HTTP_BAD) {
-			crew__http_refuse(c, status, CREW_END_PROTOCOL);
-			return len;
-		}
+	struct crew__exchange *e = begin_exchange(c);
+	http->began = 0;
+	if (!e) {
+		no_memory(c);
+		return NULL;
+	}
+	http->head_only = w->request.head_only;
+	http->version = (uint8_t)w->request.public.version;
+	http->keep_alive = w->request.public.keep_alive && w->leaving == CREW__STAYS;
+	w->request.public.side = &w->http->side;
+	e->side = &w->http->side;
+	e->side->exchange = e;
+	if (crew__unlikely(w->http->log != NULL))
+		crew__access_begin(e, &w->request.public);
+	return e;
+}
+
+/* True: look at what follows. */
+static bool take_head(crew_conn *c, char *data, size_t len, size_t *used)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__http_side *http = &crew__side(c)->http;
+	size_t consumed = 0;
+	int status = 0;
+	enum crew__http1_result result =
+		crew__http1_begin(&http->parser, data, len, &w->request, &consumed, &status);
+	if (result == CREW__HTTP_MORE) {
 		note_unfinished(c);
-		used += crew__http1_squeeze(&http->parser, data + used, len - used);
-		if (result == CREW__HTTP_HEAD && w->request.expect_continue)
-			crew__conn_control(c, CREW_BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
-		break;
+		return false;
+	}
+	if (result == CREW__HTTP_BAD) {
+		crew__http_refuse(c, status, CREW_END_PROTOCOL);
+		return false;
+	}
+	struct crew__exchange *e = begin_request(c);
+	if (!e)
+		return false;
+	if (crew__likely(result == CREW__HTTP_REQUEST)) {
+		uint64_t limit;
+		bool stream = false;
+		*used += consumed;
+		e->body_done = true;
+		if (w->http->routes)
+			crew__routes_find(e, &w->request.public, &limit, &stream);
+		deliver(c, e);
+		if (crew__unlikely(stream && still_in_hand(c, e) && e->answer == CREW__ANSWER_DUE))
+			crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
+		return true;
+	}
+	if (!choose_body(c, e))
+		return false;
+	if (still_in_hand(c, e) && e->body != CREW__BODY_WHOLE)
+		*used += consumed;
+	return true;
+}
+
+/* The body is gathered where it lies, behind its head. */
+static bool take_whole(crew_conn *c, char *data, size_t len, size_t *used)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__http_side *http = &crew__side(c)->http;
+	struct crew__exchange *e = http->exchange;
+	size_t consumed = 0;
+	int status = 0;
+	enum crew__http1_result result = crew__http1_feed(&http->parser, data, len,
+		(size_t)e->body_max, &w->request, &consumed, &status);
+	if (result == CREW__HTTP_BAD) {
+		crew__http_refuse(c, status, CREW_END_PROTOCOL);
+		return false;
+	}
+	if (result != CREW__HTTP_REQUEST) {
+		*used += crew__http1_squeeze(&http->parser, data, len);
+		return false;
+	}
+	*used += consumed;
+	e->body_done = true;
+	e->body_seen = w->request.public.body.len;
+	w->request.public.side = &w->http->side;
+	deliver(c, e);
+	return true;
+}
+
+static bool take_part(crew_conn *c, char *data, size_t len, size_t *used)
+{
+	struct crew__http_side *http = &crew__side(c)->http;
+	struct crew__exchange *e = http->exchange;
+	crew_bytes part;
+	size_t consumed = 0;
+	int status = 0;
+	enum crew__http1_result result = crew__http1_part(
+		&http->parser, data, len, e->body_max, &part, &consumed, &status);
+	*used += consumed;
+	switch (result) {
+	case CREW__HTTP_BAD:
+		refuse_body(c, e, status);
+		return false;
+	case CREW__HTTP_PART:
+		take_bytes(c, e, part);
+		if (still_in_hand(c, e) && crew__http1_ended(&http->parser))
+			end_body(c, e);
+		return true;
+	case CREW__HTTP_REQUEST:
+		end_body(c, e);
+		return true;
+	default:
+		return false;
+	}
+}
+
+size_t crew__http_data(crew_conn *c, char *data, size_t len)
+{
+	size_t used = 0;
+	bool more = true;
+	while (more && used < len && crew__conn_ready(c)) {
+		struct crew__exchange *e = crew__side(c)->http.exchange;
+		if (!e)
+			more = take_head(c, data + used, len - used, &used);
+		else if (e->body == CREW__BODY_WHOLE)
+			more = take_whole(c, data + used, len - used, &used);
+		else
+			more = take_part(c, data + used, len - used, &used);
+		if (crew__unlikely(c->record->protocol != CREW__HTTP))
+			return used + crew__service_data(c, data + used, len - used);
 	}
 	return c->record->state > CREW__CONN_OPEN ? len : used;
 }
+
+/* ---- deadlines ----------------------------------------------------------------------------- */
 
 static uint32_t last_active(const crew_conn *c)
 {
 	const struct crew__record *r = c->record;
 	return (int32_t)(r->last_in - r->last_out) >= 0 ? r->last_in : r->last_out;
+}
+
+/* A body may take as long as it likes, as long as it comes at min_body_rate, and has that much start
+ * as a head may take. Time in which we did not want to read does not count. */
+static uint32_t body_deadline(crew_conn *c, struct crew__exchange *e, uint32_t now)
+{
+	crew_worker *w = crew__worker_of(c);
+	uint64_t rate = (uint64_t)w->settings->min_body_rate;
+	if (c->flags & CREW__C_STOPPED) {
+		e->body_began = now;
+		e->body_in = c->record->bytes_in;
+		return now + w->handshake_timeout;
+	}
+	uint64_t earned = rate > 0 ? (c->record->bytes_in - e->body_in) * 100 / rate : 0;
+	uint64_t passed = now - e->body_began;
+	if (rate == 0 || passed < w->handshake_timeout + earned) {
+		uint64_t left = rate == 0 ? w->handshake_timeout : w->handshake_timeout + earned - passed;
+		return now + (uint32_t)crew__min(left, 60 * 100) + 1;
+	}
+	refuse_body(c, e, 408);
+	return CREW__WHEEL_OUT;
 }
 
 /* A WebSocket port has no idle timeout of its own, as its WebSockets have the heartbeat: there
@@ -139,10 +520,12 @@ uint32_t crew__http_deadline(crew_conn *c, uint32_t now)
 	uint32_t began = http->began;
 	if (w->handshake_timeout == 0)
 		return CREW__WHEEL_OUT;
+	if (http->exchange && !http->exchange->body_done)
+		return body_deadline(c, http->exchange, now);
+	if (http->exchange)
+		return now + w->handshake_timeout;
 	if (began == 0 && !handshaking && w->kind != CREW__WS)
 		return CREW__WHEEL_OUT; /* between requests: that is the idle timeout's business */
-	if (http->awaiting)
-		return now + w->handshake_timeout;
 	if (began == 0)
 		began = handshaking ? c->record->opened : last_active(c);
 	uint32_t due = began + w->handshake_timeout;
@@ -155,80 +538,47 @@ uint32_t crew__http_deadline(crew_conn *c, uint32_t now)
 	return CREW__WHEEL_OUT;
 }
 
-/* ---- crew_reply ---------------------------------------------------------------------------- */
+/* ---- a worker's part ----------------------------------------------------------------------- */
 
-static bool goes_without_body(const struct crew__http_side *http, int status)
+int crew__http_new(crew_worker *w)
 {
-	return http->head_only || status == 204 || status == 304;
+	w->http = calloc(1, sizeof(*w->http));
+	if (!w->http)
+		return -ENOMEM;
+	init_side(&w->http->side, w);
+	crew__buf_init(&w->http->head, CREW__RESPONSE_HEAD_MOST + CREW__ANSWER_FIELDS_MOST);
+	return 0;
 }
 
-static int write_head(crew_conn *c, const crew_response *response, char *room, size_t size)
+int crew__http_start(crew_worker *w)
 {
-	const struct crew__http_side *http = &crew__side(c)->http;
-	const struct crew__http_head head = {
-		.response = response,
-		.version = http->version,
-		.keep_alive = http->keep_alive && !response->close,
-		.date = date_now(crew__worker_of(c)),
-	};
-	return crew__http_write_head(&head, room, size);
+	int error = crew__routes_new(w);
+	if (!error)
+		error = crew__sessions_start(w);
+	if (!error)
+		error = crew__files_start(w);
+	if (!error)
+		error = crew__access_start(w);
+	return error;
 }
 
-/* The request is answered: go on with the next one, or end as both sides wished. */
-static void answered(crew_conn *c, bool program_closes)
+void crew__http_free(crew_worker *w)
 {
-	crew_worker *w = crew__worker_of(c);
-	struct crew__http_side *http = &crew__side(c)->http;
-	http->awaiting = false;
-	crew__conn_go_on_reading(c, CREW__C_WAITING);
-	if (program_closes)
-		crew__conn_close(c, CREW_END_APP);
-	else if (!http->keep_alive)
-		crew__conn_close(c, w->leaving == CREW__STAYS ? CREW_END_PEER : CREW_END_DRAIN);
-}
-
-static int64_t invalid(crew_worker *w)
-{
-	crew__net_count_invalid(&w->net);
-	return -EINVAL;
-}
-
-int64_t crew_reply(crew_conn *c, const crew_response *response)
-{
-	char room[CREW__RESPONSE_HEAD_MOST];
-	if (!c || c->record->state > CREW__CONN_OPEN)
-		return crew__service_send(
-			c, response ? response->body : (crew_bytes){ NULL, 0 }, CREW_KIND_DEFAULT);
-	crew_worker *w = crew__worker_of(c);
-	bool http = c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting;
-	if (!response || !http || (!response->body.data && response->body.len > 0))
-		return invalid(w);
-	if (response->body.len > CREW__SEND_MOST) {
-		crew__net_count_invalid(&w->net);
-		return -EMSGSIZE;
+	struct crew__http_worker *http = w->http;
+	if (!http)
+		return;
+	clear_side(&http->side);
+	crew__arena_release(&http->side.arena);
+	crew__access_stop(w);
+	crew__files_end(w);
+	crew__sessions_end(w);
+	crew__routes_free(w);
+	while (http->spare) {
+		struct crew__exchange *e = http->spare;
+		http->spare = e->next;
+		free(e);
 	}
-	int head = write_head(c, response, room, sizeof(room));
-	if (head < 0) {
-		crew__net_count_invalid(&w->net);
-		return head;
-	}
-	int status = response->status ? response->status : 200;
-	struct crew__out out = { .head = { room, (size_t)head } };
-	if (!goes_without_body(&crew__side(c)->http, status))
-		out.body = response->body;
-	int64_t queued = crew__conn_send(c, &out);
-	if (c->record->state <= CREW__CONN_OPEN && queued != -ENOBUFS && queued != -ENOMEM)
-		answered(c, response->close);
-	else if (c->record->state <= CREW__CONN_OPEN)
-		crew__conn_abort(c, queued == -ENOMEM ? CREW_END_MEMORY : CREW_END_FULL);
-	return queued;
-}
-
-crew_bytes crew_request_header(const crew_request *request, const char *name)
-{
-	crew_bytes wanted = crew_str(name);
-	for (size_t i = 0; request && i < request->header_count; i++)
-		if (crew__http_same(request->headers[i].name, wanted))
-			return request->headers[i].value;
-	return (crew_bytes){ NULL, 0 };
+	crew__buf_release(&http->head);
+	free(http);
+	w->http = NULL;
 }

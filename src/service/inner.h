@@ -28,11 +28,12 @@ enum {
 /* A connection that speaks HTTP: a service's own, or a WebSocket's before its handshake. */
 struct crew__http_side {
 	struct crew__http1 parser;
+	struct crew__exchange *exchange; /* the request in hand, until it is answered: service/http.h */
 	uint32_t began; /* hundredths: when the first byte of an unfinished request came; 0: none */
 	uint8_t version; /* of the request in hand: 10 or 11 */
-	bool awaiting;   /* a request waits for its answer */
 	bool head_only;
 	bool keep_alive;
+	bool proxied; /* the PROXY header has been read, or none is due */
 };
 
 /* A connection that speaks WebSocket. */
@@ -82,6 +83,7 @@ struct crew_worker {
 	size_t max_message;
 
 	struct crew__http1_request request; /* the one being looked at */
+	struct crew__http_worker *http;     /* service/http.h; NULL unless the scheme is http or ws */
 	uint64_t date_second;
 	char date[30];
 	struct crew__buf scratch;
@@ -176,14 +178,24 @@ void crew__service_open(crew_conn *c);
  * one. `what` is a sentence. */
 void crew__service_violation(crew_conn *c, int code, const char *what);
 
+/* What came, to the connection's protocol. */
+size_t crew__service_data(crew_conn *c, char *data, size_t len);
 /* The protocols; each takes bytes and returns how many it is done with. */
 __attribute__((noinline)) size_t crew__http_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__http_deadline(crew_conn *c, uint32_t now);
-void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason);
+int crew__http_start(crew_worker *w); /* at crew__worker_start; 0 or an errno, having logged why */
+int crew__http_new(crew_worker *w);   /* 0, -ENOMEM */
+void crew__http_free(crew_worker *w);
+bool crew__http_awaits(const crew_conn *c); /* a request is in hand, whole or not */
+void crew__http_closed(crew_conn *c); /* the connection has gone, and its exchange with it */
 __attribute__((noinline)) size_t crew__ws_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);
 bool crew__ws_closing(crew_conn *c);
-void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request);
+/* Answer 101, with `protocol` (NULL: none) chosen, and speak WebSocket from now on. */
+void crew__ws_upgrade(
+	crew_conn *c, const struct crew__http1_request *request, const char *protocol);
+/* The status that a bad handshake deserves, 0 when it is good. */
+int crew__ws_handshake_status(const struct crew__http1_request *request);
 __attribute__((noinline)) size_t crew__stream_data(crew_conn *c, char *data, size_t len);
 
 /* Offer a message of the program's, framed for the connection's protocol. */

@@ -24,6 +24,7 @@ struct crew__service_settings {
 	int64_t kernel_unsent_limit;
 	int64_t send_timeout_ms, idle_timeout_ms, handshake_timeout_ms, heartbeat_ms, linger_ms;
 	int64_t drain_timeout_ms, stop_timeout_ms;
+	int64_t min_body_rate;
 };
 
 struct crew__settings {

@@ -190,7 +190,7 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(max_connections_per_ip), NUMBER(max_message), NUMBER(max_send_buffer),
 		NUMBER(kernel_unsent_limit), NUMBER(send_timeout_ms), NUMBER(idle_timeout_ms),
 		NUMBER(handshake_timeout_ms), NUMBER(heartbeat_ms), NUMBER(linger_ms),
-		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms) };
+		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);

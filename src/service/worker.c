@@ -277,6 +277,8 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	error = crew__user_timers_new(w, &w->timers);
 	int listen_error = take_listeners(w, plan);
 	error = error ? error : listen_error;
+	if (!error && (w->kind == CREW__HTTP || w->kind == CREW__WS))
+		error = crew__http_new(w);
 	if (!error)
 		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns);
 	enter_process(w);
@@ -292,6 +294,9 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 
 int crew__worker_start(crew_worker *w)
 {
+	int http_error = w->http ? crew__http_start(w) : 0;
+	if (http_error)
+		return http_error;
 	if (w->service->on_worker_start) {
 		struct crew__entered before = crew__enter(w, CREW__CB_WORKER_START);
 		int error = w->service->on_worker_start(w);
@@ -325,6 +330,7 @@ void crew__worker_free(crew_worker *w)
 		w->plan.loop, &w->stop_timer); /* the last connection may have started it */
 	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
+	crew__http_free(w);
 	crew__buf_release(&w->scratch);
 	leave_process(w);
 	if (crew__here.count == 0)
@@ -362,7 +368,7 @@ void crew__worker_conn_gone(crew_worker *w)
 /* An HTTP connection leaves after the answer in hand; every other one at once. */
 static void close_one(crew_worker *w, crew_conn *c)
 {
-	if (c->record->protocol == CREW__HTTP && crew__side(c)->http.awaiting) {
+	if (c->record->protocol == CREW__HTTP && crew__http_awaits(c)) {
 		crew__side(c)->http.keep_alive = false;
 		return;
 	}

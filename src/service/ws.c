@@ -1,5 +1,5 @@
 /* ws.c - WebSocket connections: the handshake, frames to messages, the heartbeat, the goodbye. */
-#include "service/inner.h"
+#include "service/http.h"
 
 #include "proto/utf8.h"
 
@@ -13,36 +13,41 @@ static bool equals(crew_bytes bytes, const char *text)
 	return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
 }
 
-/* The status that a bad handshake deserves, 0 when it is good. */
-static int handshake_status(const struct crew__http1_request *request, char ret_accept[29])
+int crew__ws_handshake_status(const struct crew__http1_request *request)
 {
 	const crew_request *r = &request->public;
+	char accept[29];
 	if (!equals(r->method, "GET") || r->version != 11 || r->body.len > 0 ||
 		request->ws_repeated)
 		return 400;
 	if (!equals(request->ws_version, "13"))
 		return 426;
-	return crew__ws_accept(request->ws_key, ret_accept) ? 0 : 400;
+	return crew__ws_accept(request->ws_key, accept) ? 0 : 400;
 }
 
-void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request)
+static int write_answer(char *room, size_t size, const char *accept, const char *protocol)
+{
+	return snprintf(room, size,
+		"HTTP/1.1 101 Switching Protocols\r\n"
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s%s%s\r\n\r\n",
+		accept, protocol ? "\r\nSec-WebSocket-Protocol: " : "", protocol ? protocol : "");
+}
+
+void crew__ws_upgrade(
+	crew_conn *c, const struct crew__http1_request *request, const char *protocol)
 {
 	crew_worker *w = crew__worker_of(c);
 	char accept[29];
-	int status = w->leaving == CREW__STAYS ? handshake_status(request, accept) : 503;
-	if (status != 0) {
-		crew__http_refuse(c, status, CREW_END_HANDSHAKE);
-		return;
-	}
-	char answer[160];
-	int n = snprintf(answer, sizeof(answer),
-		"HTTP/1.1 101 Switching Protocols\r\n"
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-		accept);
+	char answer[512];
+	bool good = crew__ws_accept(request->ws_key, accept);
+	int n = write_answer(answer, sizeof(answer), accept, protocol);
+	crew__must(good && n > 0 && (size_t)n < sizeof(answer));
 	if (crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
 		crew__conn_broken(c, CREW_END_MEMORY);
 		return;
 	}
+	crew__exchange_of(c)->status = 101;
+	crew__exchange_end(crew__exchange_of(c), CREW_END_REASONS);
 	struct crew__side *side = crew__side(c);
 	memset(&side->ws, 0, sizeof(side->ws));
 	crew__ws_init(&side->ws.codec, w->max_message);

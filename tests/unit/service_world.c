@@ -20,6 +20,7 @@ static void fill_defaults(struct crew__service_settings *s, const crew_service *
 		.linger_ms = 50,
 		.drain_timeout_ms = 30000,
 		.stop_timeout_ms = 2000,
+		.min_body_rate = 500,
 	};
 }
 

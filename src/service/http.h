@@ -1,0 +1,244 @@
+/* http.h - one HTTP request and its answer, on their way through this layer.
+ *
+ * An exchange begins when a request's head is whole and ends when its answer is complete; a
+ * connection has one at a time (the next request waits, so answers keep their order). What is worked
+ * out of a request for the program (decoded paths, forms, cookies, ...) is its side, which lasts as
+ * long as the request does: for one callback, or, kept, until the program frees it.
+ *
+ *   http.c           bytes to requests: bodies, phases, deadlines; exchanges
+ *   http_keep.c      requests that outlive their callback
+ *   http_route.c     which route, what comes before its handler, what no route takes
+ *   http_session.c   a request's session: fetched before the handler, saved before the answer
+ *   http_form.c      queries, cookies, forms, uploads
+ *   http_client.c    who asked
+ *   http_upgrade.c   to WebSocket
+ *   http_reply.c     whole answers, fields that are to go with them
+ *   http_stream.c    answers in parts
+ *   http_gzip.c      compressed ones
+ *   http_events.c    streams of events
+ *   http_files.c     files
+ *   http_log.c       a line for each exchange
+ *
+ * What is pure (routes, ranges, forms, session values, ...) is below, in web/ and proto/. */
+#ifndef CREW_SERVICE_HTTP_H
+#define CREW_SERVICE_HTTP_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "service/inner.h"
+
+enum {
+	CREW__PARAMS_MOST = 16,                /* of one route's path */
+	CREW__ANSWER_FIELDS_MOST = 8 * 1024,   /* crew_reply_header() */
+	CREW__REQUEST_MEMORY = 4 * 1024 * 1024, /* what may be worked out of one request, beside its
+	                                         * own length */
+};
+
+struct crew__route_plan; /* a route with what its groups add: http_route.c */
+struct crew__parts;      /* a form of parts being received: http_form.c */
+struct crew__session;    /* http_session.c */
+struct crew__access;     /* what the log wants to know: http_log.c */
+
+/* Pairs that are worked out when first asked for. */
+struct crew__pairs {
+	const crew_header *items;
+	size_t count;
+	bool known;
+};
+
+/* Zeroed but for worker, exchange and arena.max is ready. All it points to is in `arena`, but the
+ * session, and the descriptors of uploads. */
+struct crew__request_side {
+	crew_worker *worker;
+	struct crew__exchange *exchange; /* NULL once the answer is complete */
+	struct crew__arena arena;
+	const crew_route *route;
+	crew_header params[CREW__PARAMS_MOST]; /* of the path, not decoded */
+	uint32_t param_count;
+	crew_bytes path; /* decoded; data NULL until it is asked for */
+	struct crew__pairs queries, forms, cookies;
+	crew_upload *uploads;
+	size_t upload_count;
+	struct crew__session *session; /* NULL: none here */
+	const char *client;            /* NULL until it is asked for */
+	char id[17];                   /* "" until it is asked for */
+};
+
+/* A request in memory of its own (crew_request_keep, and crew's own uses). */
+struct crew__kept {
+	struct crew__http1_request request; /* .public.side is &side */
+	struct crew__request_side side;
+};
+
+enum crew__body_mode {
+	CREW__BODY_NONE,
+	CREW__BODY_WHOLE,   /* gathered, then the handler */
+	CREW__BODY_STREAM,  /* the handler at the head, then on_body */
+	CREW__BODY_PARTS,   /* multipart/form-data, taken apart as it comes, then the handler */
+	CREW__BODY_DISCARD, /* answered already: the rest is thrown away */
+};
+
+enum crew__answer_state {
+	CREW__ANSWER_DUE,
+	CREW__ANSWER_BEGUN, /* its head has left, its body comes in parts */
+	CREW__ANSWER_GIVEN,
+};
+
+enum crew__answer_framing {
+	CREW__FRAMING_LENGTH,
+	CREW__FRAMING_CHUNKED,
+	CREW__FRAMING_END, /* the connection's end ends it: HTTP/1.0 */
+	CREW__FRAMING_NONE, /* no body: HEAD, 204, 304 */
+};
+
+struct crew__exchange {
+	crew_conn *conn;
+	struct crew__exchange *next;           /* in the worker's pool */
+	const struct crew__route_plan *route;  /* NULL: none */
+	struct crew__request_side *side;       /* NULL when the request has gone */
+	struct crew__kept *kept;               /* one that crew keeps itself; freed with the exchange */
+	struct crew__buf fields;               /* for the answer, as they will stand in its head */
+
+	uint8_t body;     /* enum crew__body_mode */
+	bool body_done;   /* all of it has come */
+	bool in_handler;  /* its request is in use: not to be freed now */
+	bool finding_out; /* the session is being fetched: the handler has not been called */
+	uint64_t body_max, body_seen;
+	struct crew__parts *parts;
+
+	uint8_t answer;  /* enum crew__answer_state */
+	uint8_t framing; /* enum crew__answer_framing */
+	bool accepts_gzip;
+	bool trailers;   /* the request says TE: trailers, or it does not matter */
+	uint16_t status; /* of the answer; 0: not known yet */
+	uint64_t left;   /* FRAMING_LENGTH, BEGUN: bytes still to be written */
+	uint64_t body_out; /* bytes of the body offered so far, for the log */
+	crew_pull_fn *pull;
+	void (*pull_done)(void *arg);
+	void *pull_arg;
+	bool pulling; /* inside pull() */
+
+	uint32_t body_began; /* hundredths: when the head was whole */
+	uint64_t body_in;    /* the record's bytes_in then */
+
+	struct crew__access *access; /* NULL: no log */
+};
+
+/* What a worker of HTTP has beside its connections. */
+struct crew__http_worker {
+	struct crew__request_side side;  /* of the request in hand, unless it is kept */
+	struct crew__exchange *spare;    /* exchanges to be used again */
+	struct crew__routes *routes;     /* http_route.c; NULL without routes */
+	struct crew__sessions *sessions; /* http_session.c */
+	struct crew__access_log *log;    /* http_log.c; NULL: none */
+	struct crew__proxies *proxies;   /* http_client.c; NULL: nobody is trusted */
+	struct crew__gzip *gzip;         /* http_gzip.c */
+	struct crew__files *files;       /* http_files.c */
+	struct crew__buf head;           /* where a large head is written */
+};
+
+/* ---- exchanges (http.c) -------------------------------------------------------------------- */
+
+static inline struct crew__exchange *crew__exchange_of(crew_conn *c)
+{
+	return c->record->protocol == CREW__HTTP ? crew__side(c)->http.exchange : NULL;
+}
+
+/* The answer is complete: its last byte has been offered. The exchange ends as soon as the request's
+ * body has come as well (or is not waited for), and the next request is looked at. `close`: the
+ * connection ends after it; `reason` why. */
+void crew__exchange_answered(crew_conn *c, bool close, crew_end_reason reason);
+
+/* Hold on to a request whose handler is to be called later; then crew__exchange_go_on calls it.
+ * 0 or -ENOMEM. */
+int crew__exchange_keep(struct crew__exchange *exchange, const crew_request *request);
+void crew__exchange_go_on(struct crew__exchange *exchange);
+
+/* The exchange is over: `reason` as crew__access_end. */
+void crew__exchange_end(struct crew__exchange *exchange, crew_end_reason reason);
+
+/* An answer of crew's own that ends the connection; no message. */
+void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason);
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT": now, worked out once a second. */
+const char *crew__http_date_now(crew_worker *w);
+
+static inline struct crew__request_side *crew__request_side(const crew_request *request)
+{
+	return request ? request->side : NULL;
+}
+
+/* ---- what http.c calls --------------------------------------------------------------------- */
+
+/* http_route.c. crew__routes_new compiles service->routes, checking them: 0, -ENOMEM, or -EINVAL,
+ * having logged which route is wrong and how. */
+int crew__routes_new(crew_worker *w);
+void crew__routes_free(crew_worker *w);
+/* The head is whole: find its route, note it in exchange and side. What no route takes is answered by
+ * crew__routes_dispatch, so this cannot fail; ret_limit is how long its body may be, ret_stream
+ * whether it goes to on_body. */
+void crew__routes_find(struct crew__exchange *exchange, const crew_request *request,
+	uint64_t *ret_limit, bool *ret_stream);
+/* Fetch the session, run what comes before, call the handler (or websocket, files, 404, 405,
+ * OPTIONS). The request may have been answered, be awaited, or have changed protocol after it. */
+void crew__routes_dispatch(struct crew__exchange *exchange, const crew_request *request);
+/* A part of the body for the route's on_body. */
+void crew__routes_body(struct crew__exchange *exchange, crew_bytes part, bool last);
+/* What comes before an answer leaves: CORS fields, the `after` functions. `response` may be changed.
+ * What they point to lasts until the answer has left. */
+void crew__routes_after(struct crew__exchange *exchange, crew_response *response);
+
+/* http_session.c. 0: it is there (side->session), or there are none here; 1: it is being fetched,
+ * exchange->finding_out is set, the request is kept and crew__exchange_go_on will be called; or a
+ * negative errno: the store does not answer (503). */
+int crew__session_begin(struct crew__exchange *exchange, const crew_request *request,
+	const crew_sessions *sessions);
+/* Save what has changed, add the cookie to exchange->fields. Nothing when there is none. */
+void crew__session_save(struct crew__exchange *exchange);
+struct crew__session *crew__session_ref(struct crew__session *session); /* NULL is allowed */
+void crew__session_free(struct crew__session *session);                 /* one reference; NULL too */
+/* When the worker starts and ends. 0 or an errno, having logged why. */
+int crew__sessions_start(crew_worker *w);
+void crew__sessions_end(crew_worker *w);
+
+/* http_form.c. Is it a form of parts that is to be taken apart as it comes? */
+bool crew__parts_wanted(const crew_request *request);
+/* 0, or the status to refuse with. The kept request of the exchange gets forms and uploads. */
+int crew__parts_begin(struct crew__exchange *exchange, const crew_request *request);
+int crew__parts_take(struct crew__exchange *exchange, crew_bytes bytes);
+int crew__parts_end(struct crew__exchange *exchange);
+void crew__parts_free(struct crew__parts *parts); /* NULL is allowed */
+/* Close what the uploads of a side hold open. */
+void crew__uploads_close(struct crew__request_side *side);
+
+/* http_upgrade.c. The request asks for a WebSocket, and `websocket` (NULL: any is taken) says which:
+ * answers 101, or refuses (RFC 6455 section 4.2.2), which leaves an HTTP connection answered. */
+void crew__http_upgrade(struct crew__exchange *exchange, const struct crew__http1_request *request,
+	const crew_websocket *websocket);
+
+/* http_log.c. begin: copies what the line needs of the request; end: writes it. `reason` is
+ * CREW_END_REASONS while the connection is well. Nothing where there is no log. */
+int crew__access_start(crew_worker *w);
+void crew__access_stop(crew_worker *w);
+void crew__access_reopen(crew_worker *w);
+void crew__access_begin(struct crew__exchange *exchange, const crew_request *request);
+void crew__access_end(struct crew__exchange *exchange, crew_end_reason reason);
+
+/* http_stream.c. There is room in the queue, or the connection is gone. */
+void crew__stream_drained(crew_conn *c);
+void crew__stream_gone(struct crew__exchange *exchange);
+/* The head of an answer: the response's fields, those of the exchange, what frames the body.
+ * `length` -1: chunked, or ended by the connection's end. Sets framing, status, left. The head's
+ * length, -EINVAL or -EMSGSIZE. */
+int crew__answer_head(struct crew__exchange *exchange, const crew_response *response, int64_t length,
+	char *room, size_t size);
+
+/* http_gzip.c. Compress the body if both sides deserve it: response->body and a field are replaced,
+ * in the worker's scratch memory. */
+void crew__gzip(struct crew__exchange *exchange, crew_response *response);
+
+/* http_files.c */
+int crew__files_start(crew_worker *w); /* opens the roots of the routes; logs, -errno */
+void crew__files_end(crew_worker *w);
+
+#endif
