@@ -1,9 +1,8 @@
 /* http.c - from bytes to requests, one in hand at a time: bodies, phases, deadlines, exchanges.
  *
  *   head whole ─▸ exchange begins ─▸ body NONE or WHOLE ─▸ handler ──────────────┐
- *                                 ─▸ STREAM: handler ─▸ on_body ...              ├─▸ answered ─▸ ends
- *                                 ─▸ PARTS: form taken apart ─▸ handler          │
- *                                                       the rest: DISCARD ◂──────┘
+ *                                 ─▸ STREAM: handler ─▸ on_body ...              ├─▸ answered ─▸
+ * ends ─▸ PARTS: form taken apart ─▸ handler          │ the rest: DISCARD ◂──────┘
  *
  * While an answer is awaited and nothing of the request is still to come, the connection does not
  * read (CREW__C_WAITING). */
@@ -52,7 +51,8 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 	int n = snprintf(text, sizeof(text),
 		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\nContent-Type: text/plain\r\n"
 		"Content-Length: %zu\r\n\r\n%s\n",
-		status, phrase, crew__http_date_now(w), connection_fields(status), strlen(phrase) + 1, phrase);
+		status, phrase, crew__http_date_now(w), connection_fields(status),
+		strlen(phrase) + 1, phrase);
 	crew__must(n > 0 && (size_t)n < sizeof(text));
 	crew__conn_control(c, (crew_bytes){ text, (size_t)n });
 	if (reason == CREW_END_PROTOCOL)
@@ -165,14 +165,16 @@ void crew__exchange_answered(crew_conn *c, bool close, crew_end_reason reason)
 	if (close)
 		crew__conn_close(c, reason);
 	else if (!keep)
-		crew__conn_close(c, crew__worker_of(c)->leaving == CREW__STAYS ? CREW_END_PEER : CREW_END_DRAIN);
+		crew__conn_close(c, crew__worker_of(c)->leaving == CREW__STAYS ? CREW_END_PEER
+									       : CREW_END_DRAIN);
 }
 
 /* ---- to the handler ------------------------------------------------------------------------ */
 
 static bool still_in_hand(const crew_conn *c, const struct crew__exchange *e)
 {
-	return c->record->protocol == CREW__HTTP && crew__side((crew_conn *)(uintptr_t)c)->http.exchange == e;
+	return c->record->protocol == CREW__HTTP &&
+	       crew__side((crew_conn *)(uintptr_t)c)->http.exchange == e;
 }
 
 /* The handler has been called, or the session is being fetched. */
@@ -191,7 +193,6 @@ static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *r
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__request_side *side = request->side;
-	crew__side(c)->shown = true;
 	e->side = side;
 	side->exchange = e;
 	e->in_handler = true;
@@ -207,13 +208,19 @@ static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *r
 	}
 }
 
-/* A request is there, or its head. */
+/* A request is there, or its head. One that only asks for a WebSocket, or that nobody listens to,
+ * is none that the program sees. */
 static void deliver(crew_conn *c, struct crew__exchange *e)
 {
 	crew_worker *w = crew__worker_of(c);
-	crew__count_request(w);
-	crew__conn_opened(c);
-	call_handler(c, e, e->kept ? &e->kept->request.public : &w->request.public);
+	struct crew__http1_request *request = e->kept ? &e->kept->request : &w->request;
+	bool heard = w->service->on_request || w->service->routes;
+	if (crew__likely(heard && !request->upgrade_websocket)) {
+		crew__side(c)->shown = true;
+		crew__count_request(w);
+		crew__conn_opened(c);
+	}
+	call_handler(c, e, &request->public);
 }
 
 int crew__exchange_keep(struct crew__exchange *e, const crew_request *request)
@@ -247,18 +254,23 @@ static void begin_body(crew_conn *c, struct crew__exchange *e, uint64_t limit)
 		crew__conn_deadline(c, e->body_began + crew__worker_of(c)->handshake_timeout);
 }
 
-static void go_on_with_body(crew_conn *c)
+/* It waits for a word before it sends its body, and has not sent it all the same. */
+static void go_on_with_body(crew_conn *c, size_t there)
 {
-	if (crew__worker_of(c)->request.expect_continue)
+	const struct crew__http1 *parser = &crew__side(c)->http.parser;
+	const struct crew__http1_request *request = &crew__worker_of(c)->request;
+	bool come = there > 0 && (request->chunked || there >= parser->length);
+	if (request->expect_continue && !come)
 		crew__conn_control(c, CREW_BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
 static void refuse_body(crew_conn *c, struct crew__exchange *e, int status)
 {
+	crew_end_reason reason = status == 408 ? CREW_END_HANDSHAKE : CREW_END_PROTOCOL;
 	if (e->answer == CREW__ANSWER_DUE)
-		crew__http_refuse(c, status, CREW_END_PROTOCOL);
+		crew__http_refuse(c, status, reason);
 	else
-		crew__conn_close(c, CREW_END_PROTOCOL);
+		crew__conn_close(c, reason);
 }
 
 /* The form begins: its head is kept until it is complete. */
@@ -271,7 +283,7 @@ static bool begin_parts(crew_conn *c, struct crew__exchange *e, crew_request *re
 }
 
 /* How is the body to come? False: not at all, the connection ends. */
-static bool choose_body(crew_conn *c, struct crew__exchange *e)
+static bool choose_body(crew_conn *c, struct crew__exchange *e, size_t there)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__http1 *parser = &crew__side(c)->http.parser;
@@ -294,7 +306,7 @@ static bool choose_body(crew_conn *c, struct crew__exchange *e)
 	if (c->record->state > CREW__CONN_OPEN)
 		return false;
 	if (!stream || (still_in_hand(c, e) && e->answer == CREW__ANSWER_DUE))
-		go_on_with_body(c);
+		go_on_with_body(c, there);
 	return true;
 }
 
@@ -378,8 +390,8 @@ static bool take_head(crew_conn *c, char *data, size_t len, size_t *used)
 	struct crew__http_side *http = &crew__side(c)->http;
 	size_t consumed = 0;
 	int status = 0;
-	enum crew__http1_result result =
-		crew__http1_begin(&http->parser, data, len, &w->request, &consumed, &status);
+	enum crew__http1_result result = crew__http1_begin(
+		&http->parser, data, len, &w->request, &consumed, &status);
 	if (result == CREW__HTTP_MORE) {
 		note_unfinished(c);
 		return false;
@@ -403,7 +415,7 @@ static bool take_head(crew_conn *c, char *data, size_t len, size_t *used)
 			crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
 		return true;
 	}
-	if (!choose_body(c, e))
+	if (!choose_body(c, e, len - consumed))
 		return false;
 	if (still_in_hand(c, e) && e->body != CREW__BODY_WHOLE)
 		*used += consumed;
@@ -418,8 +430,8 @@ static bool take_whole(crew_conn *c, char *data, size_t len, size_t *used)
 	struct crew__exchange *e = http->exchange;
 	size_t consumed = 0;
 	int status = 0;
-	enum crew__http1_result result = crew__http1_feed(&http->parser, data, len,
-		(size_t)e->body_max, &w->request, &consumed, &status);
+	enum crew__http1_result result = crew__http1_feed(
+		&http->parser, data, len, (size_t)e->body_max, &w->request, &consumed, &status);
 	if (result == CREW__HTTP_BAD) {
 		crew__http_refuse(c, status, CREW_END_PROTOCOL);
 		return false;
@@ -489,8 +501,8 @@ static uint32_t last_active(const crew_conn *c)
 	return (int32_t)(r->last_in - r->last_out) >= 0 ? r->last_in : r->last_out;
 }
 
-/* A body may take as long as it likes, as long as it comes at min_body_rate, and has that much start
- * as a head may take. Time in which we did not want to read does not count. */
+/* A body may take as long as it likes, as long as it comes at min_body_rate, and has that much
+ * start as a head may take. Time in which we did not want to read does not count. */
 static uint32_t body_deadline(crew_conn *c, struct crew__exchange *e, uint32_t now)
 {
 	crew_worker *w = crew__worker_of(c);
@@ -503,7 +515,8 @@ static uint32_t body_deadline(crew_conn *c, struct crew__exchange *e, uint32_t n
 	uint64_t earned = rate > 0 ? (c->record->bytes_in - e->body_in) * 100 / rate : 0;
 	uint64_t passed = now - e->body_began;
 	if (rate == 0 || passed < w->handshake_timeout + earned) {
-		uint64_t left = rate == 0 ? w->handshake_timeout : w->handshake_timeout + earned - passed;
+		uint64_t left = rate == 0 ? w->handshake_timeout
+					  : w->handshake_timeout + earned - passed;
 		return now + (uint32_t)crew__min(left, 60 * 100) + 1;
 	}
 	refuse_body(c, e, 408);

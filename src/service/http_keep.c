@@ -41,8 +41,8 @@ static void move(const struct span *span, crew_bytes *view)
 		view->data = span->copy + (view->data - span->begin);
 }
 
-static const crew_header *move_fields(const struct span *span, struct crew__arena *arena,
-	const crew_header *fields, size_t count)
+static const crew_header *move_fields(
+	const struct span *span, struct crew__arena *arena, const crew_header *fields, size_t count)
 {
 	crew_header *copy = crew__arena_take(arena, count * sizeof(*copy));
 	for (size_t i = 0; copy && i < count; i++) {
