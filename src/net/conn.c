@@ -60,6 +60,16 @@ static void tell_losses(crew_conn *c, bool last)
 			c->flags |= CREW__C_TELL_LOSS;
 }
 
+static void tell_room(crew_conn *c)
+{
+	bool wanted = c->flags & CREW__C_WANTS_ROOM;
+	bool room = c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer;
+	if (!wanted || !room || c->record->state > CREW__CONN_OPEN)
+		return; /* when there is none any more, the next flush tells */
+	crew__conn_clear(c, CREW__C_WANTS_ROOM);
+	c->net->ops->on_notice(c, CREW__NOTICE_ROOM);
+}
+
 void crew__conn_tell(crew_conn *c)
 {
 	if (c->flags & CREW__C_TELL_LOSS)
@@ -75,6 +85,10 @@ void crew__conn_tell(crew_conn *c)
 			c->flags |= CREW__C_BACKLOG; /* told when it is empty again */
 		else if (c->record->state <= CREW__CONN_OPEN)
 			c->net->ops->on_notice(c, CREW__NOTICE_DRAIN);
+	}
+	if (c->flags & CREW__C_TELL_ROOM) {
+		crew__conn_clear(c, CREW__C_TELL_ROOM);
+		tell_room(c);
 	}
 }
 
@@ -206,6 +220,7 @@ void crew__conn_close(crew_conn *c, crew_end_reason reason)
 		c->flags |= CREW__C_UNPARTED;
 	if (c->record->state > CREW__CONN_OPEN)
 		return;
+	crew__conn_break_parts(c, reason);
 	set_state(c, CREW__CONN_CLOSING);
 	crew__conn_clear(c, CREW__C_STOPPED);
 	crew__conn_agenda(c, CREW__C_DIRTY);
@@ -453,6 +468,7 @@ void crew__conn_check(const crew_conn *c)
 	uint64_t bytes, messages;
 	crew__queue_sums(&c->queue, &bytes, &messages);
 	bool corked = c->net->current == c;
+	messages += (c->flags & CREW__C_PARTS) != 0;
 	if (c->flags & CREW__C_IN_BURST) {
 		crew__must(crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING) && listed);
 		bytes = crew__burst_part(c).len;

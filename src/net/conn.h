@@ -46,13 +46,14 @@ enum {
 	CREW__C_FINISHING = 1u << 8, /* shut our side down once the queue is empty */
 	CREW__C_FINISHED = 1u << 9,  /* it is shut down */
 	/* Ending. */
-	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
-	CREW__C_END_TOLD = 1u << 12,  /* the layer above knows of PEER_ENDED */
-	CREW__C_ON_AGENDA = 1u << 13, /* it is in the list */
-	CREW__C_PIPED = 1u << 14,     /* its rare record has pipes */
-	CREW__C_IN_BURST = 1u << 15,  /* broadcasts of this turn wait for it in the burst */
-	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
-	CREW__C_PARTS = 1u << 22,    /* a message in parts is under way */
+	CREW__C_UNPARTED = 1u << 10,   /* CLOSING: the protocol waits for the peer's goodbye */
+	CREW__C_END_TOLD = 1u << 12,   /* the layer above knows of PEER_ENDED */
+	CREW__C_ON_AGENDA = 1u << 13,  /* it is in the list */
+	CREW__C_PIPED = 1u << 14,      /* its rare record has pipes */
+	CREW__C_IN_BURST = 1u << 15,   /* broadcasts of this turn wait for it in the burst */
+	CREW__C_DETACHED = 1u << 11,   /* hung up while paused: out of the loop until resumed */
+	CREW__C_PARTS = 1u << 22,      /* a message in parts is under way */
+	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when its queue is at most half full */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
 	CREW__C_FEED = 1u << 17,  /* deliver the input that was kept */
@@ -60,7 +61,8 @@ enum {
 	CREW__C_TELL_DRAIN = 1u << 19,
 	CREW__C_TELL_LOSS = 1u << 20,
 	CREW__C_DOOMED = 1u << 21, /* CLOSED: tell and free */
-	CREW__C_AGENDA = 0x3fu << 16,
+	CREW__C_TELL_ROOM = 1u << 23,
+	CREW__C_AGENDA = 0x3fu << 16 | CREW__C_TELL_ROOM,
 };
 
 /* What a write needs comes first, in one cache line: a broadcast visits every connection. */
@@ -132,6 +134,7 @@ struct crew__out {
 	crew__release_fn *release;
 	void *arg;
 	bool referred; /* set when the queue refers to the body, and so releases it */
+	bool open_end; /* a part: the message goes on behind it */
 };
 
 /* The short way for a short message: while a connection's own event is handled and nothing of it is
@@ -181,20 +184,21 @@ int64_t crew__conn_send(crew_conn *c, struct crew__out *out);
 
 /* ---- a message in parts (an HTTP answer whose body comes bit by bit) ----
  *
- * Offered and queued when it begins, sent when the kernel has the last byte of its last part; one at
- * a time for a connection, and nothing else is sent between its parts (CREW__C_PARTS). */
+ * Offered and queued when it begins, sent when the kernel has the last byte of its last part; one
+ * at a time for a connection, and nothing else is sent between its parts (CREW__C_PARTS). */
 
 /* 0, or as crew__conn_send for a message that is refused (counted and noted). -EBUSY: one is under
  * way. */
 int64_t crew__conn_begin_parts(crew_conn *c);
 
-/* The next part, `out` as for crew__conn_send; with `last` the message is complete, and the part may
- * be empty. Bytes queued. -ENOBUFS: the queue is at its limit: nothing was taken, nothing counted
- * (never with `last`). -ENOTCONN. -ENOMEM: the connection is broken. */
+/* The next part, `out` as for crew__conn_send; with `last` the message is complete, and the part
+ * may be empty. Bytes queued. -ENOBUFS: the queue is at its limit: nothing was taken, nothing
+ * counted (never with `last`). -ENOTCONN. -ENOMEM: the connection is broken. */
 int64_t crew__conn_part(crew_conn *c, struct crew__out *out, bool last);
 
-/* `len > 0` bytes at `offset` of a file, as a part, sent by the kernel from where they lie. `release`
- * runs exactly once, as in crew__out. A file that turns out to be shorter breaks the connection. */
+/* `len > 0` bytes at `offset` of a file, as a part, sent by the kernel from where they lie.
+ * `release` runs exactly once, as in crew__out. A file that turns out to be shorter breaks the
+ * connection. */
 struct crew__file_part {
 	int fd;
 	uint64_t offset;
@@ -203,6 +207,13 @@ struct crew__file_part {
 	void *arg;
 };
 int64_t crew__conn_part_file(crew_conn *c, const struct crew__file_part *part, bool last);
+
+/* CREW__NOTICE_ROOM, once, as soon as the queue is at most half full: at this turn's end at the
+ * soonest, or, asked for in that notice, in the next turn, which then comes without waiting. */
+void crew__conn_want_room(crew_conn *c);
+
+/* The message in parts cannot be completed: it is lost. For the end of the connection. */
+void crew__conn_break_parts(crew_conn *c, crew_end_reason end);
 
 /* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.
  * 0, -ENOTCONN when CLOSED or shut down, -ENOMEM. */

@@ -1,7 +1,7 @@
 /* conn_out.c - the way out: from an offered message to the kernel, counted at every step.
  *
  *   send ─▸ the cork (its own event, small)    ─┐
- *        ─▸ the kernel at once (large)          ├─▸ settle(): sent += n, queued -= n
+ *        ─▸ the kernel at once (large)          ├─▸ crew__out_settle(): sent += n, queued -= n
  *        ─▸ the queue (elsewhere, kernel full) ─┘
  *
  * Offered and queued are counted when the message is accepted; sent when the kernel has taken its
@@ -9,8 +9,11 @@
 #include "net/conn.h"
 
 #include "base/check.h"
+#include "base/log.h"
+#include "net/conn_out.h"
 
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 enum {
@@ -19,7 +22,7 @@ enum {
 	JOIN_MOST = 16 * 1024, /* many short pieces leave as one copy rather than as many vectors */
 };
 
-static size_t size_of(const struct crew__out *out)
+size_t crew__out_size(const struct crew__out *out)
 {
 	return out->head.len + out->body.len + out->tail.len;
 }
@@ -27,7 +30,7 @@ static size_t size_of(const struct crew__out *out)
 /* ---- counting ------------------------------------------------------------------------------ */
 
 /* Bytes of no message. */
-static void count_control(crew_conn *c, size_t bytes)
+void crew__out_count_bytes(crew_conn *c, size_t bytes)
 {
 	struct crew__slab *s = c->net->stats.slab;
 	if (c->record->bytes_queued == 0)
@@ -56,12 +59,12 @@ static inline void settle_at(crew_conn *c, size_t bytes, uint32_t messages, uint
 		r->last_out = now;
 }
 
-static void settle(crew_conn *c, size_t bytes, uint32_t messages)
+void crew__out_settle(crew_conn *c, size_t bytes, uint32_t messages)
 {
 	settle_at(c, bytes, messages, crew__net_now(c->net));
 }
 
-static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
+void crew__out_note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
 {
 	struct crew__rare *rare = crew__conn_rare(c);
 	rare->untold_messages[reason] += (uint32_t)messages;
@@ -75,7 +78,7 @@ static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uin
 }
 
 /* A message that was not accepted: offered and failed in one update. */
-static void lose_offered(crew_conn *c, crew_reason reason, size_t bytes)
+void crew__out_lose_offered(crew_conn *c, crew_reason reason, size_t bytes)
 {
 	struct crew__slab *s = c->net->stats.slab;
 	crew__slab_begin(s);
@@ -85,13 +88,13 @@ static void lose_offered(crew_conn *c, crew_reason reason, size_t bytes)
 	c->record->send_fail++;
 	c->net->stats.cold[c->slot].fail[reason]++;
 	crew__slab_end(s);
-	note_untold(c, reason, 1, bytes);
+	crew__out_note_untold(c, reason, 1, bytes);
 }
 
 void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes)
 {
 	if (c) {
-		lose_offered(c, CREW_LOST_CLOSED, bytes);
+		crew__out_lose_offered(c, CREW_LOST_CLOSED, bytes);
 		return;
 	}
 	struct crew__slab *s = net->stats.slab;
@@ -104,7 +107,7 @@ void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes)
 
 int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes)
 {
-	lose_offered(c, CREW_LOST_MEMORY, bytes);
+	crew__out_lose_offered(c, CREW_LOST_MEMORY, bytes);
 	return -ENOMEM;
 }
 
@@ -114,7 +117,7 @@ void crew__net_count_invalid(struct crew__net *net)
 }
 
 /* Why messages are lost that wait when a connection ends for that reason. */
-static crew_reason loss_at(crew_end_reason end)
+crew_reason crew__out_loss_at(crew_end_reason end)
 {
 	switch (end) {
 	case CREW_END_PEER:
@@ -144,9 +147,10 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 	}
 	crew__queue_drop(&c->queue, &net->pieces);
 	crew__burst_drop(c);
+	crew__conn_clear(c, CREW__C_PARTS | CREW__C_WANTS_ROOM);
 	uint32_t messages = r->messages_queued;
 	uint64_t bytes = r->bytes_queued;
-	crew_reason reason = loss_at(end);
+	crew_reason reason = crew__out_loss_at(end);
 	crew__slab_begin(s);
 	s->messages_queued -= messages;
 	s->bytes_queued -= bytes;
@@ -158,7 +162,7 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 	net->stats.cold[c->slot].fail[reason] += messages;
 	crew__slab_end(s);
 	if (messages > 0)
-		note_untold(c, reason, messages, bytes);
+		crew__out_note_untold(c, reason, messages, bytes);
 }
 
 /* ---- to the kernel ------------------------------------------------------------------------- */
@@ -173,20 +177,20 @@ static crew__rarely ssize_t write_failed(crew_conn *c)
 	return -1;
 }
 
-/* Bytes taken, or as write_failed(). */
-static ssize_t write_vectors(crew_conn *c, struct iovec *vectors, size_t count)
+ssize_t crew__out_write(crew_conn *c, struct iovec *vectors, size_t count, bool more)
 {
+	const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 	ssize_t n;
 	if (count == 1) {
-		n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+		n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, flags);
 	} else {
 		struct msghdr message = { .msg_iov = vectors, .msg_iovlen = count };
-		n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+		n = sendmsg(c->fd, &message, flags);
 	}
 	return crew__likely(n >= 0) ? n : write_failed(c);
 }
 
-static void kernel_is_full(crew_conn *c)
+void crew__out_kernel_is_full(crew_conn *c)
 {
 	c->flags |= CREW__C_WRITING | CREW__C_BACKLOG;
 	c->asked_turn = c->net->clock->turn;
@@ -219,19 +223,19 @@ static crew__rarely void keep_rest_of_cork(crew_conn *c, size_t n)
 	int error = keep_cork(c, n, messages);
 	net->cork.len = 0;
 	net->cork.messages = 0;
-	settle(c, n, messages);
+	crew__out_settle(c, n, messages);
 	if (error)
 		crew__conn_broken(c, CREW_END_MEMORY);
 	else
-		kernel_is_full(c);
+		crew__out_kernel_is_full(c);
 }
 
-void crew__net_flush_cork(struct crew__net *net)
+static inline void flush_cork(struct crew__net *net, int flags)
 {
 	crew_conn *c = net->current;
 	if (net->cork.len == 0)
 		return;
-	ssize_t n = send(c->fd, net->cork.data, net->cork.len, MSG_NOSIGNAL);
+	ssize_t n = send(c->fd, net->cork.data, net->cork.len, flags);
 	if (crew__unlikely(n < 0))
 		n = write_failed(c);
 	if (crew__unlikely(n < 0))
@@ -244,6 +248,16 @@ void crew__net_flush_cork(struct crew__net *net)
 	net->cork.len = 0;
 	net->cork.messages = 0;
 	settle_at(c, (size_t)n, messages, net->now); /* its own event: worked out this turn */
+}
+
+void crew__net_flush_cork(struct crew__net *net)
+{
+	flush_cork(net, MSG_NOSIGNAL);
+}
+
+void crew__out_flush_cork_before_more(struct crew__net *net)
+{
+	flush_cork(net, MSG_NOSIGNAL | MSG_MORE);
 }
 
 /* Many short pieces (a burst of broadcasts) cost less as one copy than as many vectors. */
@@ -274,6 +288,8 @@ static void after_flush(crew_conn *c)
 		if (from && (from->flags & CREW__C_PIPE_FULL))
 			crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 	}
+	if ((c->flags & CREW__C_WANTS_ROOM) && queued * 2 <= limit)
+		crew__conn_agenda(c, CREW__C_TELL_ROOM);
 	if (!crew__queue_empty(&c->queue))
 		return;
 	if (c->flags & CREW__C_WRITING) {
@@ -307,11 +323,41 @@ static void flush_burst(crew_conn *c)
 	if (crew__unlikely(n < 0))
 		return;
 	int error = crew__burst_leave(c, (size_t)n, &messages);
-	settle(c, (size_t)n, messages);
+	crew__out_settle(c, (size_t)n, messages);
 	if (crew__unlikely(error))
 		crew__conn_broken(c, CREW_END_MEMORY);
 	else if (crew__unlikely((size_t)n < part.len))
-		kernel_is_full(c);
+		crew__out_kernel_is_full(c);
+}
+
+ssize_t crew__out_send_file(crew_conn *c, int fd, uint64_t offset, size_t len)
+{
+	off_t at = (off_t)offset;
+	ssize_t n = sendfile(c->fd, fd, &at, len);
+	if (crew__likely(n > 0))
+		return n;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EPIPE || errno == ECONNRESET))
+		return write_failed(c);
+	crew__log(CREW_WARN,
+		"connection %016llx: a file cannot be sent on (%s): the answer breaks off; replace files "
+		"by rename, do not cut them short",
+		(unsigned long long)c->record->id,
+		n < 0 ? strerror(errno) : "it has become shorter");
+	crew__conn_abort(c, CREW_END_APP);
+	return -1;
+}
+
+/* What is first in the queue, as far as one call takes it; `ret_bytes` is what was given to it. */
+static ssize_t write_first(crew_conn *c, size_t *ret_bytes)
+{
+	struct iovec vectors[VECTORS];
+	int fd;
+	uint64_t offset;
+	if (crew__queue_file_first(&c->queue, &fd, &offset, ret_bytes))
+		return crew__out_send_file(c, fd, offset, *ret_bytes);
+	size_t count = crew__queue_gather(&c->queue, vectors, VECTORS, ret_bytes);
+	count = join(c->net, vectors, count, *ret_bytes);
+	return crew__out_write(c, vectors, count, false);
 }
 
 void crew__conn_flush(crew_conn *c)
@@ -328,16 +374,14 @@ void crew__conn_flush(crew_conn *c)
 			return;
 	}
 	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
-		struct iovec vectors[VECTORS];
 		size_t bytes;
-		size_t count = crew__queue_gather(&c->queue, vectors, VECTORS, &bytes);
-		count = join(net, vectors, count, bytes);
-		ssize_t n = write_vectors(c, vectors, count);
+		ssize_t n = write_first(c, &bytes);
 		if (n < 0)
 			return;
-		settle(c, (size_t)n, crew__queue_consume(&c->queue, &net->pieces, (size_t)n));
+		crew__out_settle(
+			c, (size_t)n, crew__queue_consume(&c->queue, &net->pieces, (size_t)n));
 		if ((size_t)n < bytes) {
-			kernel_is_full(c);
+			crew__out_kernel_is_full(c);
 			break;
 		}
 	}
@@ -349,7 +393,7 @@ void crew__conn_flush(crew_conn *c)
 }
 
 /* Before refusing, the kernel is asked once more; a full one once a turn. */
-static bool still_full(crew_conn *c)
+bool crew__out_still_full(crew_conn *c)
 {
 	if (!(c->flags & CREW__C_WRITING) || c->asked_turn != c->net->clock->turn) {
 		c->asked_turn = c->net->clock->turn;
@@ -380,7 +424,7 @@ static int queue_part(crew_conn *c, crew_bytes bytes, size_t *skip, bool last)
 
 static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
 {
-	bool last = out->tail.len == 0;
+	bool last = out->tail.len == 0 && !out->open_end;
 	if (out->hold == CREW__HOLD_COPY || *skip >= out->body.len)
 		return queue_part(c, out->body, skip, last);
 	int error = crew__queue_refer(&c->queue, &c->net->pieces, out->body.data, out->body.len,
@@ -392,14 +436,16 @@ static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
 
 /* Queue what is left of a message of which `skip` bytes are in the kernel already: all or nothing.
  */
-static int queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
+int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
 {
 	struct crew__queue_mark mark = crew__queue_mark(&c->queue);
-	int error = queue_part(c, out->head, &skip, out->body.len == 0 && out->tail.len == 0);
+	bool ends = !out->open_end;
+	int error = queue_part(
+		c, out->head, &skip, ends && out->body.len == 0 && out->tail.len == 0);
 	if (!error)
 		error = queue_body(c, out, &skip);
 	if (!error)
-		error = queue_part(c, out->tail, &skip, true);
+		error = queue_part(c, out->tail, &skip, ends);
 	if (error) {
 		crew__queue_rollback(&c->queue, &c->net->pieces, &mark);
 		out->referred = false;
@@ -423,40 +469,35 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 	count = add_vector(vectors, count, out->body);
 	count = add_vector(vectors, count, out->tail);
 	crew__conn_count_accepted(c, total, crew__net_now(c->net));
-	ssize_t n = write_vectors(c, vectors, count);
+	ssize_t n = crew__out_write(c, vectors, count, false);
 	if (n < 0)
 		return -ENOTCONN;
 	if ((size_t)n == total) {
-		settle(c, total, 1);
+		crew__out_settle(c, total, 1);
 		return 0;
 	}
-	int error = queue_rest(c, out, (size_t)n);
-	settle(c, (size_t)n, 0);
+	int error = crew__out_queue_rest(c, out, (size_t)n);
+	crew__out_settle(c, (size_t)n, 0);
 	if (error) {
 		crew__conn_broken(
 			c, CREW_END_MEMORY); /* the peer has a part: its stream cannot go on */
 		return error;
 	}
-	kernel_is_full(c);
+	crew__out_kernel_is_full(c);
 	return (int64_t)c->record->bytes_queued;
 }
 
 static int64_t enqueue(crew_conn *c, struct crew__out *out, size_t total)
 {
-	int error = queue_rest(c, out, 0);
+	int error = crew__out_queue_rest(c, out, 0);
 	if (error) {
-		lose_offered(c, CREW_LOST_MEMORY, total);
+		crew__out_lose_offered(c, CREW_LOST_MEMORY, total);
 		return error;
 	}
 	crew__conn_count_accepted(c, total, crew__net_now(c->net));
 	if (!(c->flags & CREW__C_WRITING))
 		crew__conn_agenda(c, CREW__C_DIRTY);
 	return (int64_t)c->record->bytes_queued;
-}
-
-static bool empty_handed(const crew_conn *c)
-{
-	return crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
 }
 
 /* On its own event, with nothing queued: a small message joins the cork. False: it cannot. */
@@ -476,27 +517,28 @@ static int64_t accept_message(crew_conn *c, struct crew__out *out, size_t total)
 {
 	bool own = c->net->current == c;
 	if (crew__unlikely(!crew__conn_own_queue(c))) {
-		lose_offered(c, CREW_LOST_MEMORY, total);
+		crew__out_lose_offered(c, CREW_LOST_MEMORY, total);
 		return -ENOMEM;
 	}
-	if (own && empty_handed(c)) {
+	if (own && crew__out_empty_handed(c)) {
 		if (crew__likely(cork(c, out, total)))
 			return (int64_t)c->record->bytes_queued;
 		crew__net_flush_cork(c->net);
 		if (c->record->state == CREW__CONN_CLOSED) {
-			lose_offered(c, CREW_LOST_CLOSED, total);
+			crew__out_lose_offered(c, CREW_LOST_CLOSED, total);
 			return -ENOTCONN;
 		}
 	}
 	bool copies = out->hold == CREW__HOLD_COPY;
-	if (empty_handed(c) && (own || (copies && total >= CREW__DIRECT_LEAST)))
+	if (crew__out_empty_handed(c) && (own || (copies && total >= CREW__DIRECT_LEAST)))
 		return send_now(c, out, total);
 	return enqueue(c, out, total);
 }
 
-static void reached_limit(crew_conn *c)
+void crew__out_reached_limit(crew_conn *c)
 {
-	if (!still_full(c) || (c->flags & CREW__C_FULL) || c->record->state > CREW__CONN_OPEN)
+	if (!crew__out_still_full(c) || (c->flags & CREW__C_FULL) ||
+		c->record->state > CREW__CONN_OPEN)
 		return;
 	c->flags |= CREW__C_FULL | CREW__C_BACKLOG; /* on_drain is to follow, however soon */
 	crew__conn_agenda(c, CREW__C_TELL_FULL);
@@ -506,7 +548,7 @@ static void reached_limit(crew_conn *c)
 static int64_t send_nothing(crew_conn *c)
 {
 	crew__conn_count_accepted(c, 0, crew__net_now(c->net));
-	settle(c, 0, 1);
+	crew__out_settle(c, 0, 1);
 	return (int64_t)c->record->bytes_queued;
 }
 
@@ -519,12 +561,12 @@ static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 {
 	size_t limit = c->net->limits.max_send_buffer;
 	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) &&
-		still_full(c)) {
-		lose_offered(c, CREW_LOST_FULL, total);
+		crew__out_still_full(c)) {
+		crew__out_lose_offered(c, CREW_LOST_FULL, total);
 		return -ENOBUFS;
 	}
 	if (crew__unlikely(closed_to_sends(c))) {
-		lose_offered(c, CREW_LOST_CLOSED, total);
+		crew__out_lose_offered(c, CREW_LOST_CLOSED, total);
 		return -ENOTCONN;
 	}
 	if (crew__unlikely(total == 0))
@@ -532,13 +574,13 @@ static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 	int64_t queued = accept_message(c, out, total);
 	if (crew__likely(c->record->bytes_queued < limit))
 		return queued;
-	reached_limit(c);
+	crew__out_reached_limit(c);
 	return queued < 0 ? queued : (int64_t)c->record->bytes_queued;
 }
 
 int64_t crew__conn_send(crew_conn *c, struct crew__out *out)
 {
-	int64_t queued = offer(c, out, size_of(out));
+	int64_t queued = offer(c, out, crew__out_size(out));
 	if (out->release && !out->referred)
 		out->release((void *)(uintptr_t)out->body.data, out->arg);
 	return queued;
@@ -551,8 +593,9 @@ int crew__conn_control(crew_conn *c, crew_bytes bytes)
 		return -ENOTCONN;
 	if (!crew__conn_own_queue(c))
 		return -ENOMEM;
-	if (net->current == c && empty_handed(c) && CREW__CORK_MOST - net->cork.len >= bytes.len) {
-		count_control(c, bytes.len);
+	if (net->current == c && crew__out_empty_handed(c) &&
+		CREW__CORK_MOST - net->cork.len >= bytes.len) {
+		crew__out_count_bytes(c, bytes.len);
 		cork_bytes(net, bytes);
 		return 0;
 	}
@@ -563,7 +606,7 @@ int crew__conn_control(crew_conn *c, crew_bytes bytes)
 	int error = crew__queue_copy(&c->queue, bytes.data, bytes.len, false);
 	if (error)
 		return error;
-	count_control(c, bytes.len);
+	crew__out_count_bytes(c, bytes.len);
 	if (!(c->flags & CREW__C_WRITING))
 		crew__conn_agenda(c, CREW__C_DIRTY);
 	return 0;

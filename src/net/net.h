@@ -33,7 +33,8 @@ enum {
 /* What may be told of a connection once its present callback has returned. */
 enum crew__notice {
 	CREW__NOTICE_FULL,
-	CREW__NOTICE_DRAIN
+	CREW__NOTICE_DRAIN,
+	CREW__NOTICE_ROOM /* crew__conn_want_room */
 };
 
 struct crew__conn_ops {

@@ -11,14 +11,22 @@ enum {
 	SPARE_MOST = 4096,
 };
 
+enum kind {
+	COPIED,
+	REFERRED,
+	FILED
+};
+
 /* A copying piece has its bytes behind the struct and the ends of its messages behind those, as
- * offsets from the first byte, growing downward from `cap`. */
+ * offsets from the first byte, growing downward from `cap`. There is always room for one more end,
+ * for crew__queue_end. */
 struct crew__piece {
 	struct crew__piece *next;
-	const char *data; /* the first byte that has not left */
+	const char *data; /* the first byte that has not left; NULL of a file */
 	uint32_t len;     /* bytes that have not left, > 0 */
 	uint32_t ends;    /* message ends that have not left */
-	bool copying;
+	uint8_t kind;
+	int fd; /* of a file */
 	union {
 		struct {
 			uint32_t
@@ -29,7 +37,10 @@ struct crew__piece {
 		struct {
 			crew__release_fn *release;
 			void *arg;
-			void *whole;
+			union {
+				void *whole;
+				uint64_t offset; /* in the file, of what has not left */
+			};
 		} reference;
 	};
 	_Alignas(uint32_t) char room[];
@@ -53,15 +64,15 @@ static void append(struct crew__queue *q, struct crew__piece *p)
 /* Room in the last piece for `len` bytes and an end? */
 static bool fits(const struct crew__piece *p, size_t len)
 {
-	if (!p || !p->copying)
+	if (!p || p->kind != COPIED)
 		return false;
 	size_t used = p->copy.filled + (size_t)p->copy.noted * sizeof(uint32_t);
-	return p->copy.cap - used >= len + sizeof(uint32_t);
+	return p->copy.cap - used >= len + 2 * sizeof(uint32_t);
 }
 
 static struct crew__piece *new_copying(const struct crew__queue *q, size_t len)
 {
-	size_t least = len + sizeof(uint32_t);
+	size_t least = len + 2 * sizeof(uint32_t);
 	size_t cap = crew__max(least, q->tail ? COPY_MOST : COPY_FIRST);
 	cap = (cap + 3) & ~(size_t)3;
 	if (cap > UINT32_MAX)
@@ -72,7 +83,7 @@ static struct crew__piece *new_copying(const struct crew__queue *q, size_t len)
 	p->data = p->room;
 	p->len = 0;
 	p->ends = 0;
-	p->copying = true;
+	p->kind = COPIED;
 	p->copy.filled = 0;
 	p->copy.noted = 0;
 	p->copy.cap = (uint32_t)cap;
@@ -122,7 +133,7 @@ int crew__queue_refer(struct crew__queue *q, struct crew__piece_pool *pool, cons
 	p->data = (const char *)data + skip;
 	p->len = (uint32_t)(len - skip);
 	p->ends = ends_message;
-	p->copying = false;
+	p->kind = REFERRED;
 	p->reference.release = release;
 	p->reference.arg = arg;
 	p->reference.whole = (void *)(uintptr_t)data; /* handed over: the owner may write again */
@@ -130,14 +141,57 @@ int crew__queue_refer(struct crew__queue *q, struct crew__piece_pool *pool, cons
 	return 0;
 }
 
+int crew__queue_file(struct crew__queue *q, struct crew__piece_pool *pool, int fd, uint64_t offset,
+	uint32_t len, bool ends_message, crew__release_fn *release, void *arg)
+{
+	crew__must(len > 0);
+	struct crew__piece *p = new_referring(pool);
+	if (!p)
+		return -ENOMEM;
+	p->data = NULL;
+	p->len = len;
+	p->ends = ends_message;
+	p->kind = FILED;
+	p->fd = fd;
+	p->reference.release = release;
+	p->reference.arg = arg;
+	p->reference.offset = offset;
+	append(q, p);
+	return 0;
+}
+
+void crew__queue_end(struct crew__queue *q)
+{
+	struct crew__piece *p = q->tail;
+	crew__must(p);
+	if (p->kind == COPIED) {
+		*end_at(p, p->copy.noted) = p->copy.filled;
+		p->copy.noted++;
+	}
+	p->ends++;
+}
+
+bool crew__queue_file_first(
+	const struct crew__queue *q, int *ret_fd, uint64_t *ret_offset, size_t *ret_len)
+{
+	const struct crew__piece *p = q->head;
+	if (!p || p->kind != FILED)
+		return false;
+	*ret_fd = p->fd;
+	*ret_offset = p->reference.offset;
+	*ret_len = p->len;
+	return true;
+}
+
 static void free_piece(struct crew__piece_pool *pool, struct crew__piece *p)
 {
-	if (p->copying) {
+	if (p->kind == COPIED) {
 		free(p);
 		return;
 	}
 	if (p->reference.release)
-		p->reference.release(p->reference.whole, p->reference.arg);
+		p->reference.release(
+			p->kind == FILED ? NULL : p->reference.whole, p->reference.arg);
 	if (pool->count >= SPARE_MOST) {
 		free(p);
 		return;
@@ -171,7 +225,7 @@ size_t crew__queue_gather(
 {
 	size_t count = 0;
 	size_t bytes = 0;
-	for (struct crew__piece *p = q->head; p && count < most; p = p->next) {
+	for (struct crew__piece *p = q->head; p && count < most && p->kind != FILED; p = p->next) {
 		vectors[count].iov_base = (void *)(uintptr_t)p->data; /* iovec has no const form */
 		vectors[count].iov_len = p->len;
 		bytes += p->len;
@@ -184,7 +238,7 @@ size_t crew__queue_gather(
 /* How many of the piece's messages have ended before its present first byte. */
 static uint32_t ended(struct crew__piece *p)
 {
-	if (!p->copying) {
+	if (p->kind != COPIED) {
 		uint32_t count = p->len == 0 ? p->ends : 0;
 		p->ends -= count;
 		return count;
@@ -205,7 +259,10 @@ uint32_t crew__queue_consume(struct crew__queue *q, struct crew__piece_pool *poo
 		struct crew__piece *p = q->head;
 		crew__must(p);
 		size_t take = crew__min(n, p->len);
-		p->data += take;
+		if (p->kind == FILED)
+			p->reference.offset += take;
+		else
+			p->data += take;
 		p->len -= (uint32_t)take;
 		n -= take;
 		messages += ended(p);
@@ -225,7 +282,7 @@ struct crew__queue_mark crew__queue_mark(const struct crew__queue *q)
 {
 	const struct crew__piece *p = q->tail;
 	struct crew__queue_mark mark = { .tail = q->tail };
-	if (p && p->copying) {
+	if (p && p->kind == COPIED) {
 		mark.len = p->len;
 		mark.ends = p->ends;
 		mark.filled = p->copy.filled;
@@ -240,7 +297,7 @@ void crew__queue_rollback(
 	struct crew__piece *p = mark->tail ? mark->tail->next : q->head;
 	while (p) {
 		struct crew__piece *next = p->next;
-		if (!p->copying)
+		if (p->kind != COPIED)
 			p->reference.release = NULL;
 		free_piece(pool, p);
 		p = next;
@@ -251,7 +308,7 @@ void crew__queue_rollback(
 		return;
 	}
 	q->tail->next = NULL;
-	if (q->tail->copying) {
+	if (q->tail->kind == COPIED) {
 		q->tail->len = mark->len;
 		q->tail->ends = mark->ends;
 		q->tail->copy.filled = mark->filled;

@@ -1,8 +1,9 @@
 /* queue.h - what a connection still has to send: a list of pieces cut at message ends.
  *
- * A piece is either up to 16 KiB of consecutive small messages, copied, with their ends noted, or a
- * reference to bytes that somebody else owns (shared, static, handed over). Message boundaries are
- * kept, so that bytes that leave can be turned into messages that were sent, exactly.
+ * A piece is up to 16 KiB of consecutive small messages, copied, with their ends noted; or a
+ * reference to bytes that somebody else owns (shared, static, handed over); or to a part of a file,
+ * which the kernel sends from where it lies. Message boundaries are kept, so that bytes that leave
+ * can be turned into messages that were sent, exactly.
  *
  * Invariants:
  *  - no piece is empty: a piece whose last byte has left is freed;
@@ -49,7 +50,19 @@ int crew__queue_copy(struct crew__queue *q, const void *data, size_t len, bool e
 int crew__queue_refer(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
 	size_t len, size_t skip, bool ends_message, crew__release_fn *release, void *arg);
 
-/* Fill at most `most` vectors with what is to leave first; returns how many, and their sum. */
+/* Append `len > 0` bytes at `offset` of a file. As crew__queue_refer; release(NULL, arg). */
+int crew__queue_file(struct crew__queue *q, struct crew__piece_pool *pool, int fd, uint64_t offset,
+	uint32_t len, bool ends_message, crew__release_fn *release, void *arg);
+
+/* The last byte of the queue, which is not empty, ends a message; it ended none before. */
+void crew__queue_end(struct crew__queue *q);
+
+/* Does a part of a file come first? What of it has not left. */
+bool crew__queue_file_first(
+	const struct crew__queue *q, int *ret_fd, uint64_t *ret_offset, size_t *ret_len);
+
+/* Fill at most `most` vectors with what is to leave first, up to the first part of a file;
+ * returns how many, and their sum. */
 size_t crew__queue_gather(
 	const struct crew__queue *q, struct iovec *vectors, size_t most, size_t *ret_bytes);
 

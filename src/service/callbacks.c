@@ -1,5 +1,5 @@
 /* callbacks.c - from what connections and protocols report to the program's own functions. */
-#include "service/inner.h"
+#include "service/http.h"
 
 #include "net/address.h"
 
@@ -91,6 +91,10 @@ static bool on_closing(crew_conn *c)
 static void on_notice(crew_conn *c, enum crew__notice notice)
 {
 	crew_worker *w = crew__worker_of(c);
+	if (notice == CREW__NOTICE_ROOM) {
+		crew__stream_drained(c);
+		return;
+	}
 	bool full = notice == CREW__NOTICE_FULL;
 	void (*fn)(crew_conn *) = full ? w->service->on_full : w->service->on_drain;
 	if (!fn)

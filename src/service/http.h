@@ -224,7 +224,8 @@ void crew__access_reopen(crew_worker *w);
 void crew__access_begin(struct crew__exchange *exchange, const crew_request *request);
 void crew__access_end(struct crew__exchange *exchange, crew_end_reason reason);
 
-/* http_stream.c. There is room in the queue, or the connection is gone. */
+/* http_stream.c. There is room in the queue (it asked by crew__conn_want_room), or the connection is
+ * gone. */
 void crew__stream_drained(crew_conn *c);
 void crew__stream_gone(struct crew__exchange *exchange);
 /* The head of an answer: the response's fields, those of the exchange, what frames the body.

@@ -1,0 +1,43 @@
+/* conn_out.h - what the ways out share (conn_out.c, conn_parts.c); nobody else includes it. */
+#ifndef CREW_NET_CONN_OUT_H
+#define CREW_NET_CONN_OUT_H
+
+#include "net/conn.h"
+
+#include <sys/types.h>
+
+static inline bool crew__out_empty_handed(const crew_conn *c)
+{
+	return crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
+}
+
+size_t crew__out_size(const struct crew__out *out);
+
+/* Bytes are queued that end no message. */
+void crew__out_count_bytes(crew_conn *c, size_t bytes);
+/* The kernel took `bytes`, and with them the last byte of `messages`. */
+void crew__out_settle(crew_conn *c, size_t bytes, uint32_t messages);
+/* A message was not accepted: offered and failed in one update. */
+void crew__out_lose_offered(crew_conn *c, crew_reason reason, size_t bytes);
+/* on_error is to tell of it. */
+void crew__out_note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes);
+/* Why messages are lost that wait when a connection ends for that reason. */
+crew_reason crew__out_loss_at(crew_end_reason end);
+
+/* Bytes that the kernel took, 0 when it is full, -1 when the connection broke (it is CLOSED then).
+ * `more`: another write follows at once. */
+ssize_t crew__out_write(crew_conn *c, struct iovec *vectors, size_t count, bool more);
+ssize_t crew__out_send_file(crew_conn *c, int fd, uint64_t offset, size_t len);
+/* The cork of the connection whose event it is, with another write to follow at once. */
+void crew__out_flush_cork_before_more(struct crew__net *net);
+void crew__out_kernel_is_full(crew_conn *c);
+
+/* At its limit, the kernel having been asked once more (once a turn)? It may be CLOSED after it. */
+bool crew__out_still_full(crew_conn *c);
+/* It has reached its limit: on_full is to be told. */
+void crew__out_reached_limit(crew_conn *c);
+
+/* Queue what is left of `out` of which `skip` bytes are in the kernel already: all or nothing. */
+int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip);
+
+#endif
