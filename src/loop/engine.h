@@ -58,7 +58,7 @@ static inline unsigned crew__engine_events(uint32_t ready, unsigned watched)
 	if (crew__likely(ready == IN))
 		return events & watched;
 	events |= (ready & OUT) ? CREW__WRITE : 0;
-	events |= (ready & ENDED) && (watched & CREW__READ) ? CREW__ENDED : 0;
+	events |= (ready & ENDED) && (watched & (CREW__READ | CREW__ENDED)) ? CREW__ENDED : 0;
 	events &= watched | CREW__ENDED;
 	return events | ((ready & BROKEN) ? CREW__HUP : 0);
 }

@@ -48,7 +48,7 @@ static int control(struct epoll_engine *e, int op, struct crew__source *source, 
 	/* The kernel takes no EPOLLRDHUP beside EPOLLEXCLUSIVE; what is shared are listeners. */
 	if (events & CREW__SHARED)
 		event.events |= EPOLLEXCLUSIVE;
-	else if (events & CREW__READ)
+	else if (events & (CREW__READ | CREW__ENDED))
 		event.events |= EPOLLRDHUP;
 	return epoll_ctl(e->fd, op, source->fd, &event) < 0 ? -errno : 0;
 }

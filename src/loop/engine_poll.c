@@ -115,7 +115,8 @@ static int make_room(struct poll_engine *e, int fd)
 
 static short wanted(unsigned events)
 {
-	unsigned bits = (events & CREW__READ) ? POLLIN | POLLRDHUP : 0;
+	unsigned bits = (events & CREW__READ) ? POLLIN : 0;
+	bits |= (events & (CREW__READ | CREW__ENDED)) ? POLLRDHUP : 0;
 	return (short)(bits | ((events & CREW__WRITE) ? POLLOUT : 0));
 }
 

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 /* The same bits as CREW_READ and CREW_WRITE; HUP is always reported, ENDED (the peer sends no more)
- * comes with READ. */
+ * comes with READ, or can be watched alone. */
 #define CREW__READ  1u
 #define CREW__WRITE 2u
 #define CREW__HUP   4u

@@ -404,12 +404,13 @@ static uint32_t look_at_idle(crew_conn *c, uint32_t now)
 	uint32_t timeout = c->net->limits.idle_timeout;
 	if (timeout == 0)
 		return CREW__WHEEL_OUT;
-	if (c->flags & CREW__C_WAITING)
+	bool left = c->flags & CREW__C_LEFT;
+	if ((c->flags & CREW__C_WAITING) && !left)
 		return now + timeout;
 	uint32_t due = later(c, c->record->last_in, c->record->last_out) + timeout;
 	if (!come(due, now))
 		return due;
-	crew__conn_close(c, CREW_END_IDLE);
+	crew__conn_close(c, left ? CREW_END_PEER : CREW_END_IDLE);
 	return now + c->net->limits.linger + 1;
 }
 

@@ -46,13 +46,15 @@ enum {
 	CREW__C_FINISHING = 1u << 8, /* shut our side down once the queue is empty */
 	CREW__C_FINISHED = 1u << 9,  /* it is shut down */
 	/* Ending. */
-	CREW__C_UNPARTED = 1u << 10,   /* CLOSING: the protocol waits for the peer's goodbye */
-	CREW__C_END_TOLD = 1u << 12,   /* the layer above knows of PEER_ENDED */
-	CREW__C_ON_AGENDA = 1u << 13,  /* it is in the list */
-	CREW__C_PIPED = 1u << 14,      /* its rare record has pipes */
-	CREW__C_IN_BURST = 1u << 15,   /* broadcasts of this turn wait for it in the burst */
-	CREW__C_DETACHED = 1u << 11,   /* hung up while paused: out of the loop until resumed */
-	CREW__C_PARTS = 1u << 22,      /* a message in parts is under way */
+	CREW__C_UNPARTED = 1u << 10,  /* CLOSING: the protocol waits for the peer's goodbye */
+	CREW__C_END_TOLD = 1u << 12,  /* the layer above knows of PEER_ENDED */
+	CREW__C_ON_AGENDA = 1u << 13, /* it is in the list */
+	CREW__C_PIPED = 1u << 14,     /* its rare record has pipes */
+	CREW__C_IN_BURST = 1u << 15,  /* broadcasts of this turn wait for it in the burst */
+	CREW__C_DETACHED = 1u << 11,  /* hung up while paused: out of the loop until resumed */
+	CREW__C_PARTS = 1u << 22,     /* a message in parts is under way */
+	CREW__C_LEFT =
+		1u << 25, /* its end has been seen while an answer is awaited: not read yet */
 	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when its queue is at most half full */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */

@@ -25,12 +25,19 @@ static bool wants_input(const crew_conn *c)
 	return !(c->flags & CREW__C_STOPPED);
 }
 
+/* One that asked and then left is not to wait for its answer for ever. */
+static bool wants_end(const crew_conn *c)
+{
+	return (c->flags & (CREW__C_WAITING | CREW__C_LEFT)) == CREW__C_WAITING &&
+	       c->record->state <= CREW__CONN_OPEN;
+}
+
 void crew__conn_watch(crew_conn *c)
 {
 	if (c->source.fd < 0)
 		return;
-	unsigned events = (wants_input(c) ? CREW__READ : 0) |
-			  (c->flags & CREW__C_WRITING ? CREW__WRITE : 0);
+	unsigned events = wants_input(c) ? CREW__READ : wants_end(c) ? CREW__ENDED : 0;
+	events |= c->flags & CREW__C_WRITING ? CREW__WRITE : 0;
 	if (events != c->source.events && crew__loop_mod(c->net->loop, &c->source, events) < 0)
 		crew__conn_broken(c, CREW_END_MEMORY);
 }
@@ -211,6 +218,15 @@ static inline void on_readable(crew_conn *c)
 	deliver(c, data, before + (size_t)n);
 }
 
+/* Its end is here while we do not read: it may have shut down its side alone and want the answer
+ * all the same, but no longer than an idle connection may stay. */
+static void has_left(crew_conn *c)
+{
+	c->flags |= CREW__C_LEFT;
+	if (c->net->limits.idle_timeout > 0)
+		crew__conn_deadline(c, c->net->now + c->net->limits.idle_timeout);
+}
+
 /* Hung up while we do not read: a socket error ends it; otherwise what the peer sent before it left
  * may still be wanted, so the descriptor is kept, but out of the loop: a hang-up cannot be masked.
  */
@@ -231,6 +247,7 @@ static void hung_up(crew_conn *c)
 	crew__loop_remove(c->net->loop, &c->source);
 	crew__conn_clear(c, CREW__C_WRITING);
 	c->flags |= CREW__C_DETACHED;
+	has_left(c);
 }
 
 /* Not merely input: it can be written to, or the peer has left, or we do not read at present. */
@@ -244,6 +261,8 @@ static __attribute__((noinline)) void on_other_event(crew_conn *c, unsigned even
 		on_readable(c);
 	else if (events & CREW__HUP)
 		hung_up(c);
+	else if (events & CREW__ENDED)
+		has_left(c);
 }
 
 static void on_event(struct crew__source *source, unsigned events)

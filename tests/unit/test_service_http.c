@@ -506,6 +506,33 @@ static void between_requests_it_idles(void **state)
 	assert_string_equal(hear(), OK("2", "/1")); /* and no 408 */
 }
 
+/* It may have shut down its side alone, and gets its answer; but it is not waited for for ever. */
+static void one_that_left_waits_no_longer_than_an_idle_one(void **state)
+{
+	open_with(state, &web, idling);
+	ask(GET("/later"));
+	assert_int_equal(shutdown(t.peer, SHUT_WR), 0);
+	world_pass(&t.world, 100);
+	assert_string_equal(told(), "GET /later[]");
+	answer(crew_find(t.id), "1");
+	assert_string_equal(hear(), OK("1", "1"));
+	world_until(&t.world, strstr(told(), "close:"));
+	assert_string_equal(told(), "GET /later[] close:peer");
+	clean_up(state);
+	open_with(state, &web, idling);
+	ask(GET("/later"));
+	assert_int_equal(shutdown(t.peer, SHUT_WR), 0);
+	world_until(&t.world, strstr(told(), "close:"));
+	assert_string_equal(told(), "GET /later[] close:peer");
+	clean_up(state);
+	open_with(state, &web, idling);
+	ask(GET("/later"));
+	close(t.peer);
+	t.peer = -1;
+	world_until(&t.world, strstr(told(), "close:"));
+	assert_string_equal(told(), "GET /later[] close:peer");
+}
+
 /* ---- fields -------------------------------------------------------------------------------- */
 
 static void look_up(crew_conn *c, const crew_request *r)
@@ -560,6 +587,7 @@ int main(void)
 		ON_BOTH(a_body_that_does_not_arrive_is_408),
 		ON_BOTH(an_answer_may_take_its_time),
 		ON_BOTH(between_requests_it_idles),
+		ON_BOTH(one_that_left_waits_no_longer_than_an_idle_one),
 		ON_BOTH(fields_are_found_in_any_case),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
