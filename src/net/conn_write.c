@@ -1,0 +1,275 @@
+/* conn_write.c - from what waits (cork, burst, queue) to the kernel, as far as it takes it. */
+#include "net/conn_out.h"
+
+#include "base/check.h"
+#include "base/log.h"
+
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+enum {
+	VECTORS = 64,
+	ROUNDS = 4, /* writes to one connection in a row, before others have their turn */
+	JOIN_MOST = 16 * 1024, /* many short pieces leave as one copy rather than as many vectors */
+};
+
+/* The kernel took `bytes`, and with them the last byte of `messages`. */
+static inline void settle_at(crew_conn *c, size_t bytes, uint32_t messages, uint32_t now)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__record *r = c->record;
+	crew__slab_begin(s);
+	s->messages_sent += messages;
+	s->messages_queued -= messages;
+	s->bytes_queued -= bytes;
+	s->bytes_out += bytes;
+	r->messages_queued -= messages;
+	r->bytes_queued -= bytes;
+	r->bytes_out += bytes;
+	crew__slab_end(s);
+	if (crew__likely(bytes > 0)) /* asking a kernel that is full is no progress */
+		r->last_out = now;
+}
+
+void crew__out_settle(crew_conn *c, size_t bytes, uint32_t messages)
+{
+	settle_at(c, bytes, messages, crew__net_now(c->net));
+}
+
+/* ---- to the kernel ------------------------------------------------------------------------- */
+
+/* What a failed write means: 0 when the kernel is full, -1 when the connection broke (it is CLOSED
+ * then). A non-blocking write is not interrupted. */
+static crew__rarely ssize_t write_failed(crew_conn *c)
+{
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+		return 0;
+	crew__conn_broken(c, c->flags & CREW__C_PEER_ENDED ? CREW_END_PEER : CREW_END_RESET);
+	return -1;
+}
+
+ssize_t crew__out_write(crew_conn *c, struct iovec *vectors, size_t count, bool more)
+{
+	const int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+	ssize_t n;
+	if (count == 1) {
+		n = send(c->fd, vectors[0].iov_base, vectors[0].iov_len, flags);
+	} else {
+		struct msghdr message = { .msg_iov = vectors, .msg_iovlen = count };
+		n = sendmsg(c->fd, &message, flags);
+	}
+	return crew__likely(n >= 0) ? n : write_failed(c);
+}
+
+void crew__out_kernel_is_full(crew_conn *c)
+{
+	c->flags |= CREW__C_WRITING | CREW__C_BACKLOG;
+	c->asked_turn = c->net->clock->turn;
+	crew__conn_watch(c);
+	crew__conn_deadline(c, crew__net_now(c->net) + 100);
+}
+
+/* Keep what the kernel did not take of the cork: `taken` bytes of it have left. */
+static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
+{
+	struct crew__net *net = c->net;
+	size_t at = taken;
+	for (uint32_t i = first_message; i < net->cork.messages; i++) {
+		size_t end = net->cork.ends[i];
+		int error = crew__queue_copy(&c->queue, net->cork.data + at, end - at, true);
+		if (error)
+			return error;
+		at = end;
+	}
+	return crew__queue_copy(&c->queue, net->cork.data + at, net->cork.len - at, false);
+}
+
+/* The kernel took `n` bytes of the cork, not all. */
+static crew__rarely void keep_rest_of_cork(crew_conn *c, size_t n)
+{
+	struct crew__net *net = c->net;
+	uint32_t messages = 0;
+	while (messages < net->cork.messages && net->cork.ends[messages] <= n)
+		messages++;
+	int error = keep_cork(c, n, messages);
+	net->cork.len = 0;
+	net->cork.messages = 0;
+	crew__out_settle(c, n, messages);
+	if (error)
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else
+		crew__out_kernel_is_full(c);
+}
+
+static inline void flush_cork(struct crew__net *net, int flags)
+{
+	crew_conn *c = net->current;
+	if (net->cork.len == 0)
+		return;
+	ssize_t n = send(c->fd, net->cork.data, net->cork.len, flags);
+	if (crew__unlikely(n < 0))
+		n = write_failed(c);
+	if (crew__unlikely(n < 0))
+		return;
+	if (crew__unlikely((size_t)n < net->cork.len)) {
+		keep_rest_of_cork(c, (size_t)n);
+		return;
+	}
+	uint32_t messages = net->cork.messages;
+	net->cork.len = 0;
+	net->cork.messages = 0;
+	settle_at(c, (size_t)n, messages, net->now); /* its own event: worked out this turn */
+}
+
+void crew__net_flush_cork(struct crew__net *net)
+{
+	flush_cork(net, MSG_NOSIGNAL);
+}
+
+void crew__out_flush_cork_before_more(struct crew__net *net)
+{
+	flush_cork(net, MSG_NOSIGNAL | MSG_MORE);
+}
+
+/* Many short pieces (a burst of broadcasts) cost less as one copy than as many vectors. */
+static size_t join(struct crew__net *net, struct iovec *vectors, size_t count, size_t bytes)
+{
+	if (count < 2 || bytes > JOIN_MOST || net->cork.len > 0)
+		return count;
+	char *at = net->cork.data;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(at, vectors[i].iov_base, vectors[i].iov_len);
+		at += vectors[i].iov_len;
+	}
+	vectors[0] = (struct iovec){ .iov_base = net->cork.data, .iov_len = bytes };
+	return 1;
+}
+
+/* What has become true because the queue got shorter. */
+static void after_flush(crew_conn *c)
+{
+	uint64_t queued = c->record->bytes_queued;
+	size_t limit = c->net->limits.max_send_buffer;
+	if (queued < limit)
+		crew__conn_clear(c, CREW__C_FULL);
+	if (queued * 2 <= limit) {
+		if (c->flags & CREW__C_HELD)
+			crew__conn_go_on_reading(c, CREW__C_HELD);
+		crew_conn *from = crew__conn_pipe_from(c);
+		if (from && (from->flags & CREW__C_PIPE_FULL))
+			crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
+	}
+	if ((c->flags & CREW__C_WANTS_ROOM) && queued * 2 <= limit)
+		crew__conn_agenda(c, CREW__C_TELL_ROOM);
+	if (!crew__queue_empty(&c->queue))
+		return;
+	if (c->flags & CREW__C_WRITING) {
+		crew__conn_clear(c, CREW__C_WRITING);
+		crew__conn_watch(c);
+	}
+	if (c->flags & CREW__C_BACKLOG) {
+		crew__conn_clear(c, CREW__C_BACKLOG);
+		if (c->record->state <= CREW__CONN_OPEN)
+			crew__conn_agenda(c, CREW__C_TELL_DRAIN);
+	}
+}
+
+bool crew__conn_own_queue(crew_conn *c)
+{
+	uint32_t none;
+	if (!(c->flags & CREW__C_IN_BURST) || crew__burst_leave(c, 0, &none) == 0)
+		return true;
+	crew__conn_broken(c, CREW_END_MEMORY);
+	return false;
+}
+
+/* Its part of the turn's broadcasts, in one write from where they lie. */
+static void flush_burst(crew_conn *c)
+{
+	crew_bytes part = crew__burst_part(c);
+	uint32_t messages;
+	ssize_t n = send(c->fd, part.data, part.len, MSG_NOSIGNAL);
+	if (crew__unlikely(n < 0))
+		n = write_failed(c);
+	if (crew__unlikely(n < 0))
+		return;
+	int error = crew__burst_leave(c, (size_t)n, &messages);
+	crew__out_settle(c, (size_t)n, messages);
+	if (crew__unlikely(error))
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else if (crew__unlikely((size_t)n < part.len))
+		crew__out_kernel_is_full(c);
+}
+
+ssize_t crew__out_send_file(crew_conn *c, int fd, uint64_t offset, size_t len)
+{
+	off_t at = (off_t)offset;
+	ssize_t n = sendfile(c->fd, fd, &at, len);
+	if (crew__likely(n > 0))
+		return n;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == EPIPE || errno == ECONNRESET))
+		return write_failed(c);
+	crew__log(CREW_WARN,
+		"connection %016llx: a file cannot be sent on (%s): the answer breaks off; replace files "
+		"by rename, do not cut them short",
+		(unsigned long long)c->record->id,
+		n < 0 ? strerror(errno) : "it has become shorter");
+	crew__conn_abort(c, CREW_END_APP);
+	return -1;
+}
+
+/* What is first in the queue, as far as one call takes it; `ret_bytes` is what was given to it. */
+static ssize_t write_first(crew_conn *c, size_t *ret_bytes)
+{
+	struct iovec vectors[VECTORS];
+	int fd;
+	uint64_t offset;
+	if (crew__queue_file_first(&c->queue, &fd, &offset, ret_bytes))
+		return crew__out_send_file(c, fd, offset, *ret_bytes);
+	size_t count = crew__queue_gather(&c->queue, vectors, VECTORS, ret_bytes);
+	count = join(c->net, vectors, count, *ret_bytes);
+	return crew__out_write(c, vectors, count, false);
+}
+
+void crew__conn_flush(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	if (net->current == c)
+		crew__net_flush_cork(net);
+	if (c->flags & CREW__C_IN_BURST) {
+		flush_burst(c);
+		/* One that is held may have been so for its part alone: after_flush() lets it go.
+		 */
+		bool over = c->record->bytes_queued == 0 && !(c->flags & CREW__C_HELD);
+		if (crew__likely(over) || (c->flags & CREW__C_WRITING))
+			return;
+	}
+	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
+		size_t bytes;
+		ssize_t n = write_first(c, &bytes);
+		if (n < 0)
+			return;
+		crew__out_settle(
+			c, (size_t)n, crew__queue_consume(&c->queue, &net->pieces, (size_t)n));
+		if ((size_t)n < bytes) {
+			crew__out_kernel_is_full(c);
+			break;
+		}
+	}
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	after_flush(c);
+	if (!crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING))
+		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+/* Before refusing, the kernel is asked once more; a full one once a turn. */
+bool crew__out_still_full(crew_conn *c)
+{
+	if (!(c->flags & CREW__C_WRITING) || c->asked_turn != c->net->clock->turn) {
+		c->asked_turn = c->net->clock->turn;
+		crew__conn_flush(c);
+	}
+	return c->record->bytes_queued >= c->net->limits.max_send_buffer;
+}
