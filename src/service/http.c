@@ -16,7 +16,8 @@
 #include <time.h>
 
 enum {
-	DISCARD_MOST = 256 * 1024 /* of a body that nobody wants any more */
+	DISCARD_MOST = 256 * 1024,      /* of a body that nobody wants any more */
+	WHOLE_MOST = 512 * 1024 * 1024, /* of a body that is gathered, as max_message */
 };
 
 /* The Date field, worked out once a second. */
@@ -87,6 +88,14 @@ static void clear_side(struct crew__request_side *side)
 	side->session = NULL;
 	side->client = NULL;
 	side->id[0] = '\0';
+}
+
+/* The worker's side is free for the next request, which may be another connection's. */
+static void leave_side(struct crew__request_side *side)
+{
+	if (side->exchange && side->exchange->side == side)
+		side->exchange->side = NULL;
+	clear_side(side);
 }
 
 static struct crew__exchange *begin_exchange(crew_conn *c)
@@ -185,7 +194,7 @@ static void after_handler(crew_conn *c, struct crew__exchange *e)
 	bool own = e->side && !e->finding_out && e->side == &crew__worker_of(c)->http->side;
 	if (own && e->answer == CREW__ANSWER_DUE && e->side->session)
 		crew__session_save(e);
-	if (e->body_done && e->answer != CREW__ANSWER_GIVEN)
+	if (e->finding_out || (e->body_done && e->answer != CREW__ANSWER_GIVEN))
 		crew__conn_stop_reading(c, CREW__C_WAITING);
 }
 
@@ -201,11 +210,12 @@ static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *r
 	if (crew__unlikely(e->kept != NULL && !still_in_hand(c, e)))
 		free_kept(e);
 	after_handler(c, e);
-	if (side == &w->http->side) {
-		if (side->exchange && side->exchange->side == side)
-			side->exchange->side = NULL;
-		clear_side(side);
-	}
+	bool all_here = e->body == CREW__BODY_STREAM && e->body_done;
+	if (crew__unlikely(all_here && still_in_hand(c, e) && !e->finding_out &&
+			   e->answer == CREW__ANSWER_DUE))
+		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
+	if (side == &w->http->side)
+		leave_side(side);
 }
 
 /* A request is there, or its head. One that only asks for a WebSocket, or that nobody listens to,
@@ -236,6 +246,8 @@ void crew__exchange_go_on(struct crew__exchange *e)
 {
 	crew__must(e->kept && e->finding_out);
 	e->finding_out = false;
+	if (!e->body_done)
+		crew__conn_go_on_reading(e->conn, CREW__C_WAITING);
 	call_handler(e->conn, e, &e->kept->request.public);
 }
 
@@ -298,6 +310,8 @@ static bool choose_body(crew_conn *c, struct crew__exchange *e, size_t there)
 	e->body = stream ? CREW__BODY_STREAM : CREW__BODY_WHOLE;
 	if (!stream && crew__parts_wanted(request))
 		e->body = CREW__BODY_PARTS;
+	if (e->body == CREW__BODY_WHOLE)
+		limit = crew__min(limit, WHOLE_MOST);
 	begin_body(c, e, limit);
 	if (e->body == CREW__BODY_PARTS && !begin_parts(c, e, request))
 		return false;
@@ -410,16 +424,28 @@ static bool take_head(crew_conn *c, char *data, size_t len, size_t *used)
 		e->body_done = true;
 		if (w->http->routes)
 			crew__routes_find(e, &w->request.public, &limit, &stream);
+		e->body = stream ? CREW__BODY_STREAM : CREW__BODY_NONE;
 		deliver(c, e);
-		if (crew__unlikely(stream && still_in_hand(c, e) && e->answer == CREW__ANSWER_DUE))
-			crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
 		return true;
 	}
-	if (!choose_body(c, e, len - consumed))
-		return false;
-	if (still_in_hand(c, e) && e->body != CREW__BODY_WHOLE)
+	bool goes_on = choose_body(c, e, len - consumed);
+	leave_side(&w->http->side);
+	if (goes_on && still_in_hand(c, e) && e->body != CREW__BODY_WHOLE)
 		*used += consumed;
-	return true;
+	return goes_on;
+}
+
+/* Other requests have been looked at since its head was. */
+static void find_again(crew_conn *c, struct crew__exchange *e)
+{
+	crew_worker *w = crew__worker_of(c);
+	uint64_t limit;
+	bool stream;
+	w->request.public.side = &w->http->side;
+	e->side = &w->http->side;
+	e->side->exchange = e;
+	if (w->http->routes)
+		crew__routes_find(e, &w->request.public, &limit, &stream);
 }
 
 /* The body is gathered where it lies, behind its head. */
@@ -443,7 +469,7 @@ static bool take_whole(crew_conn *c, char *data, size_t len, size_t *used)
 	*used += consumed;
 	e->body_done = true;
 	e->body_seen = w->request.public.body.len;
-	w->request.public.side = &w->http->side;
+	find_again(c, e);
 	deliver(c, e);
 	return true;
 }
