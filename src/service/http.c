@@ -40,6 +40,29 @@ static const char *connection_fields(int status)
 	return "close";
 }
 
+static void count_refusal(crew_worker *w, int status)
+{
+	struct crew__slab *s = w->net.stats.slab;
+	switch (status) {
+	case 400:
+	case 417:
+	case 501:
+	case 505:
+		s->requests_malformed++;
+		break;
+	case 413:
+	case 414:
+	case 431:
+		s->requests_too_large++;
+		break;
+	case 408:
+		s->requests_too_slow++;
+		break;
+	default:
+		break;
+	}
+}
+
 /* An answer that ends the connection. It is no message: the program did not offer it. */
 void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 {
@@ -47,6 +70,7 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 	const char *phrase = crew__http_phrase(status);
 	struct crew__exchange *e = crew__exchange_of(c);
 	char text[512];
+	count_refusal(w, status);
 	if (e)
 		e->status = (uint16_t)status;
 	int n = snprintf(text, sizeof(text),

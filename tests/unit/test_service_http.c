@@ -166,6 +166,7 @@ static void what_comes_while_an_answer_is_due_waits(void **state)
 	assert_string_equal(strstr(t.room, "/2HTTP") + 2,
 		"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 		"Content-Length: 12\r\n\r\nBad Request\n");
+	assert_int_equal(counter(&t.world, "requests_malformed"), 1);
 }
 
 static void pipelined_requests_in_every_cutting(void **state)
@@ -412,6 +413,7 @@ static void a_head_that_never_ends_is_refused(void **state)
 	world_settle(&t.world);
 	assert_string_equal(told(), "close:protocol");
 	assert_memory_equal(hear(), "HTTP/1.1 431 ", 13);
+	assert_int_equal(counter(&t.world, "requests_too_large"), 1);
 }
 
 static void nobody_there_is_404(void **state)
@@ -475,6 +477,7 @@ static void a_body_that_does_not_arrive_is_408(void **state)
 	world_until(&t.world, strstr(told(), "close:"));
 	assert_string_equal(told(), "close:handshake");
 	assert_memory_equal(hear(), "HTTP/1.1 408 ", 13);
+	assert_int_equal(counter(&t.world, "requests_too_slow"), 1);
 }
 
 static void an_answer_may_take_its_time(void **state)
