@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
-parts=(build layers headers unit scenarios package lint asan)
+parts=(build layers headers unit scenarios package lint asan fuzz)
 logs=build/test-logs
 passed=0 failed=0 skipped=0
 
@@ -155,6 +155,17 @@ part_asan() {
 	ready asan && unit_tests asan && scenarios asan epoll 4
 }
 
+# Every driver once on its saved inputs.
+part_fuzz() {
+	local source name
+	export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+	ready asan || return
+	for source in fuzz/fuzz_*.c; do
+		name=$(basename "$source" .c) name=${name#fuzz_}
+		check "saved inputs: $name" build-asan/fuzz/replay_"$name" fuzz/corpus/"$name"
+	done
+}
+
 run_parts() {
 	local part
 	for part; do
@@ -174,7 +185,7 @@ run_all() {
 	local good bad left
 	run_parts build layers headers unit package
 	rm -f $logs/beside.counts
-	(run_beside lint asan) &
+	(run_beside lint asan fuzz) &
 	run_parts scenarios
 	wait
 	cat $logs/beside.out
