@@ -418,6 +418,8 @@ const struct crew__resource *crew__router_match(const struct crew__router *r, cr
 		.params = params,
 		.escaped = memchr(path.data, '%', path.len) != NULL,
 	};
+	if (crew__unlikely(l.escaped) && !crew__percent_good(path))
+		return NULL;
 	const struct crew__resource *found = walk(&r->root, path.data, &l);
 	*ret_count = l.count;
 	return found;

@@ -31,15 +31,13 @@ void crew__router_free(struct crew__router *router); /* NULL is allowed */
 /* `methods`, separated by spaces (NULL: any), at `pattern` lead to `target`, which is not NULL.
  * With `unless_taken` those that lead somewhere already are passed over.
  * 0; -ENOMEM; -EINVAL for a bad pattern or method, -EEXIST for one that leads somewhere already:
- * then `ret_why` is a static sentence ("..., which ..."). After an error the router is only to be
- * freed.
- */
+ * then `ret_why` is a static sentence. After an error the router is only to be freed. */
 int crew__router_add(struct crew__router *router, const char *methods, crew_bytes pattern,
 	const void *target, bool unless_taken, const char **ret_why);
 
-/* The pattern that takes the path; NULL: none. `path` has only good escapes (crew__percent_good).
- * What stands in the place of its params goes to the values in `params`, not decoded, and
- * `ret_count` is how many there are; their names come with the action. */
+/* The pattern that takes the path; NULL: none, as for a path with a bad escape or an escaped NUL
+ * (crew__percent_good). What stands in the place of its params goes to the values in `params`, not
+ * decoded, and `ret_count` is how many there are; their names come with the action. */
 const struct crew__resource *crew__router_match(const struct crew__router *router, crew_bytes path,
 	crew_header params[CREW__ROUTER_PARAMS_MOST], unsigned *ret_count);
 
