@@ -24,7 +24,13 @@ struct crew__service_settings {
 	int64_t kernel_unsent_limit;
 	int64_t send_timeout_ms, idle_timeout_ms, handshake_timeout_ms, heartbeat_ms, linger_ms;
 	int64_t drain_timeout_ms, stop_timeout_ms;
-	int64_t min_body_rate;
+	int64_t min_body_rate, max_head;
+	int64_t gzip;     /* the shortest body worth compressing; 0: off */
+	char *access_log; /* absolute; NULL: none */
+	bool access_log_json;
+	char *trusted_proxies; /* a list for crew__cidrs_parse(); NULL: nobody is trusted */
+	bool proxy_protocol;
+	char *upload_dir; /* absolute; NULL: /tmp */
 };
 
 struct crew__settings {

@@ -19,6 +19,9 @@ enum crew__settings_kind {
 	CREW__KIND_USER,
 	CREW__KIND_GROUP,
 	CREW__KIND_PATH,
+	CREW__KIND_DIRECTORY,
+	CREW__KIND_FILE,     /* `off` is NULL too */
+	CREW__KIND_NETWORKS, /* a list for crew__cidrs_parse() */
 	CREW__KIND_NUMBER, /* int64_t */
 	CREW__KIND_SIZE,
 	CREW__KIND_MS,

@@ -190,7 +190,8 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(max_connections_per_ip), NUMBER(max_message), NUMBER(max_send_buffer),
 		NUMBER(kernel_unsent_limit), NUMBER(send_timeout_ms), NUMBER(idle_timeout_ms),
 		NUMBER(handshake_timeout_ms), NUMBER(heartbeat_ms), NUMBER(linger_ms),
-		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate) };
+		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate),
+		NUMBER(max_head), NUMBER(gzip) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);
@@ -210,6 +211,11 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "user", service->user },
 		{ "group", service->group },
 		{ "reuse_port", service->reuse_port ? "on" : NULL },
+		{ "access_log", service->access_log },
+		{ "access_log_json", service->access_log_json ? "on" : NULL },
+		{ "trusted_proxies", service->trusted_proxies },
+		{ "proxy_protocol", service->proxy_protocol ? "on" : NULL },
+		{ "upload_dir", service->upload_dir },
 	};
 	for (size_t i = 0; i < crew__lengthof(texts); i++) {
 		int error = texts[i].value ? crew__settings_assign(loader, program, service->name,

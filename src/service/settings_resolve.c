@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define RUNDIR "RUNDIR/"
 
 enum {
 	SLOTS_MAX = (1 << 20) - 1,
@@ -38,11 +41,14 @@ static char *default_run_dir(const char *name)
 }
 
 /* Without slashes at its end. NULL with errno. */
-static char *make_absolute(const char *path)
+static char *make_absolute(const char *path, const char *run_dir)
 {
 	char *full = NULL, *cwd = NULL;
 	if (path[0] == '/') {
 		full = strdup(path);
+	} else if (run_dir && strncmp(path, RUNDIR, strlen(RUNDIR)) == 0) {
+		if (asprintf(&full, "%s/%s", run_dir, path + strlen(RUNDIR)) < 0)
+			full = NULL;
 	} else {
 		cwd = getcwd(NULL, 0);
 		if (cwd && asprintf(&full, "%s/%s", cwd, path) < 0)
@@ -55,24 +61,43 @@ static char *make_absolute(const char *path)
 	return full;
 }
 
-/* `*path` becomes absolute; NULL stays. */
-static int resolve_path(const struct crew__loader *loader, const char *key, char **path)
+/* `*path` becomes absolute; NULL stays. RUNDIR/ at its start stands for `run_dir` unless that is
+ * NULL. */
+static int resolve_path(const struct crew__loader *loader, const char *section, const char *key,
+	char **path, const char *run_dir)
 {
 	if (!*path)
 		return 0;
-	char *full = make_absolute(*path);
+	char *full = make_absolute(*path, run_dir);
 	if (!full) {
-		crew__settings_refuse(loader, nobody, "cannot resolve crew.%s = %s: %s", key, *path,
-			strerror(errno));
-		return errno == ENOMEM ? -ENOMEM : -EINVAL;
+		int error = errno;
+		crew__settings_refuse(loader, nobody, "cannot resolve %s.%s = %s: %s", section, key,
+			*path, strerror(error));
+		return error == ENOMEM ? -ENOMEM : -EINVAL;
 	}
 	free(*path);
 	*path = full;
 	/* Settings are written as lines for the workers. */
 	if (strchr(full, '\n'))
-		return crew__settings_refuse(
-			loader, nobody, "crew.%s = %s: a path cannot hold a line break", key, full);
+		return crew__settings_refuse(loader, nobody,
+			"%s.%s = %s: a path cannot hold a line break", section, key, full);
 	return 0;
+}
+
+static int resolve_service_paths(struct crew__loader *loader)
+{
+	struct crew__settings *settings = loader->settings;
+	int error = 0;
+	for (unsigned i = 0; !error && i < settings->services; i++) {
+		struct crew__service_settings *service = &settings->service[i];
+		const char *name = service->service->name;
+		error = resolve_path(
+			loader, name, "access_log", &service->access_log, settings->run_dir);
+		if (!error)
+			error = resolve_path(
+				loader, name, "upload_dir", &service->upload_dir, NULL);
+	}
+	return error;
 }
 
 static int resolve_run_dir(struct crew__loader *loader)
@@ -90,7 +115,7 @@ static int resolve_run_dir(struct crew__loader *loader)
 	if (option && !option[0])
 		return crew__settings_refuse(
 			loader, nobody, "--run-dir needs the name of a directory");
-	return resolve_path(loader, "run_dir", &settings->run_dir);
+	return resolve_path(loader, "crew", "run_dir", &settings->run_dir, NULL);
 }
 
 /* ---- addresses ----------------------------------------------------------------------------- */
@@ -229,6 +254,26 @@ static int check_connections(const struct crew__loader *loader)
 	return 0;
 }
 
+static int check_upload_dirs(const struct crew__loader *loader)
+{
+	for (unsigned i = 0; i < loader->settings->services; i++) {
+		const struct crew__service_settings *settings = &loader->settings->service[i];
+		struct stat found;
+		const char *why = NULL;
+		if (settings->upload_dir && stat(settings->upload_dir, &found) < 0)
+			why = strerror(errno);
+		else if (settings->upload_dir && !S_ISDIR(found.st_mode))
+			why = "this is no directory";
+		if (why)
+			return crew__settings_refuse(loader,
+				loader->service_origin[i][CREW__SERVICE_KEY_upload_dir],
+				"%s.upload_dir = %.160s: %s; write a directory that the workers may "
+				"write to",
+				settings->service->name, settings->upload_dir, why);
+	}
+	return 0;
+}
+
 static bool is_http(const char *listen)
 {
 	return listen && (strncmp(listen, "http:", 5) == 0 || strncmp(listen, "http+", 5) == 0);
@@ -252,7 +297,9 @@ int crew__settings_resolve(struct crew__loader *loader)
 {
 	int error = resolve_run_dir(loader);
 	if (!error)
-		error = resolve_path(loader, "log", &loader->settings->log);
+		error = resolve_path(loader, "crew", "log", &loader->settings->log, NULL);
+	if (!error)
+		error = resolve_service_paths(loader);
 	if (!error)
 		resolve_numbers(loader);
 	return error;
@@ -269,6 +316,8 @@ int crew__settings_check(struct crew__loader *loader)
 		error = check_addresses(loader, addresses);
 	if (!error)
 		error = check_connections(loader);
+	if (!error)
+		error = check_upload_dirs(loader);
 	free(addresses);
 	return error;
 }

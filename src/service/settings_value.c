@@ -5,6 +5,7 @@
 
 #include "base/nearest.h"
 #include "service/settings_parts.h"
+#include "web/cidr.h"
 
 #include <grp.h>
 #include <inttypes.h>
@@ -283,6 +284,23 @@ static int read_name(const struct crew__settings_key *key, void *base, const cha
 	return -EINVAL;
 }
 
+static int read_networks(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	struct crew__cidrs networks;
+	crew_bytes bad = { NULL, 0 };
+	int error = crew__cidrs_parse(value, &networks, &bad);
+	if (error == -EINVAL)
+		snprintf(why, CREW__WHY_MAX,
+			"\"%.*s\" is no network; one looks like 10.0.0.0/8, 192.0.2.1, ::1, or is "
+			"the word unix",
+			(int)crew__min(bad.len, 64), bad.data);
+	if (error)
+		return error;
+	crew__cidrs_free(&networks);
+	return keep_text(key, base, value);
+}
+
 /* ---- by kind ------------------------------------------------------------------------------- */
 
 int crew__settings_read_value(const struct crew__settings_key *key, void *base, const char *value,
@@ -291,7 +309,12 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	switch (key->kind) {
 	case CREW__KIND_ADDRESS:
 	case CREW__KIND_PATH:
+	case CREW__KIND_DIRECTORY:
 		return keep_text(key, base, value);
+	case CREW__KIND_FILE:
+		return keep_text(key, base, strcmp(value, "off") == 0 ? "" : value);
+	case CREW__KIND_NETWORKS:
+		return read_networks(key, base, value, why);
 	case CREW__KIND_USER:
 	case CREW__KIND_GROUP:
 		return read_name(key, base, value, why);
@@ -312,8 +335,18 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 
 static bool is_text(const struct crew__settings_key *key)
 {
-	return key->kind == CREW__KIND_ADDRESS || key->kind == CREW__KIND_PATH ||
-	       key->kind == CREW__KIND_USER || key->kind == CREW__KIND_GROUP;
+	switch (key->kind) {
+	case CREW__KIND_ADDRESS:
+	case CREW__KIND_PATH:
+	case CREW__KIND_DIRECTORY:
+	case CREW__KIND_FILE:
+	case CREW__KIND_NETWORKS:
+	case CREW__KIND_USER:
+	case CREW__KIND_GROUP:
+		return true;
+	default:
+		return false;
+	}
 }
 
 char *crew__settings_show_value(const struct crew__settings_key *key, const void *base)

@@ -21,6 +21,8 @@ static void fill_defaults(struct crew__service_settings *s, const crew_service *
 		.drain_timeout_ms = 30000,
 		.stop_timeout_ms = 2000,
 		.min_body_rate = 500,
+		.max_head = 16 << 10,
+		.gzip = 1 << 10,
 	};
 }
 

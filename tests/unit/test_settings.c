@@ -43,6 +43,14 @@ static void defaults_are_those_of_the_design(void **state)
 	assert_int_equal(web->linger_ms, 1000);
 	assert_int_equal(web->drain_timeout_ms, 30000);
 	assert_int_equal(web->stop_timeout_ms, 2000);
+	assert_int_equal(web->min_body_rate, 500);
+	assert_int_equal(web->max_head, 16 << 10);
+	assert_int_equal(web->gzip, 1 << 10);
+	assert_null(web->access_log);
+	assert_false(web->access_log_json);
+	assert_null(web->trusted_proxies);
+	assert_false(web->proxy_protocol);
+	assert_null(web->upload_dir);
 	assert_int_equal(settings_of(settings, "feed")->idle_timeout_ms, 0);
 	assert_null(settings_of(settings, "job")->listen);
 	crew__settings_free(settings);
@@ -148,6 +156,63 @@ static void the_log_is_absolute(void **state)
 	crew__settings_free(settings);
 }
 
+static void the_paths_of_a_service(void **state)
+{
+	(void)state;
+	char expected[4200], cwd[4096];
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	struct crew__settings *settings = load_from(
+		"/tmp/there", "web.access_log=RUNDIR/access.log");
+	assert_string_equal(settings_of(settings, "web")->access_log, "/tmp/there/access.log");
+	assert_null(settings_of(settings, "feed")->access_log);
+	crew__settings_free(settings);
+	settings = settings_good("[web]\naccess_log = logs/a.log/\nupload_dir = .\n", NULL);
+	snprintf(expected, sizeof(expected), "%s/logs/a.log", cwd);
+	assert_string_equal(settings_of(settings, "web")->access_log, expected);
+	snprintf(expected, sizeof(expected), "%s/.", cwd);
+	assert_string_equal(settings_of(settings, "web")->upload_dir, expected);
+	crew__settings_free(settings);
+	/* RUNDIR/ is a name like any other where nothing says that it is more. */
+	settings_bad(NULL, "web.upload_dir=RUNDIR/x", "RUNDIR/x", NULL);
+	settings_bad(NULL, "web.access_log=a\nb", "line break", NULL);
+}
+
+static void the_edges_of_http_in_the_program(void **state)
+{
+	(void)state;
+	const crew_service all = { .name = "all",
+		.listen = "http://:0",
+		.access_log = "/var/log/all",
+		.access_log_json = true,
+		.trusted_proxies = "10.0.0.0/8",
+		.proxy_protocol = true,
+		.upload_dir = "/tmp",
+		.gzip = CREW_OFF,
+		.min_body_rate = CREW_OFF,
+		.max_head = 4096 };
+	struct crew__settings *settings;
+	const crew_app app = { .services = { &all } };
+	assert_int_equal(settings_load(&app, NULL, &settings, NULL), 0);
+	const struct crew__service_settings *s = &settings->service[0];
+	assert_string_equal(s->access_log, "/var/log/all");
+	assert_true(s->access_log_json);
+	assert_string_equal(s->trusted_proxies, "10.0.0.0/8");
+	assert_true(s->proxy_protocol);
+	assert_string_equal(s->upload_dir, "/tmp");
+	assert_int_equal(s->gzip, 0);
+	assert_int_equal(s->min_body_rate, 0);
+	assert_int_equal(s->max_head, 4096);
+	crew__settings_free(settings);
+	/* What is nearer to the operator overrules it, also with nothing. */
+	assert_int_equal(settings_load(&app, "[all]\naccess_log = off\n", &settings,
+				 "all.trusted_proxies=", "all.proxy_protocol=off", NULL),
+		0);
+	assert_null(settings->service[0].access_log);
+	assert_null(settings->service[0].trusted_proxies);
+	assert_false(settings->service[0].proxy_protocol);
+	crew__settings_free(settings);
+}
+
 static void a_line_break_in_a_path(void **state)
 {
 	(void)state;
@@ -228,6 +293,11 @@ static void values_of_the_program_are_checked(void **state)
 		{ .name = "bad", .listen = "gopher://127.0.0.1:70" },
 		{ .name = "bad", .listen = "" },
 		{ .name = "bad", .user = "nosuchuser" },
+		{ .name = "bad", .trusted_proxies = "10.0.0.0/99" },
+		{ .name = "bad", .upload_dir = "/nowhere/at/all" },
+		{ .name = "bad", .max_head = CREW_OFF },
+		{ .name = "bad", .max_head = 100 },
+		{ .name = "bad", .gzip = -3 },
 	};
 	for (size_t i = 0; i < crew__lengthof(bad); i++)
 		refused(&(crew_app){ .name = "x", .services = { &bad[i] } }, "bad", "");
@@ -384,6 +454,8 @@ int main(void)
 		cmocka_unit_test(workers_auto_are_the_usable_cpus),
 		cmocka_unit_test(the_run_directory),
 		cmocka_unit_test(the_log_is_absolute),
+		cmocka_unit_test(the_paths_of_a_service),
+		cmocka_unit_test(the_edges_of_http_in_the_program),
 		cmocka_unit_test(a_line_break_in_a_path),
 		cmocka_unit_test(services_must_have_good_names),
 		cmocka_unit_test(there_may_be_64_services),

@@ -85,7 +85,11 @@ static void the_edges_of_ranges(void **state)
 		"web.max_connections=1", "web.max_connections_per_ip=off", "crew.control_mode=0660",
 		"crew.control_mode=0", "crew.control_mode=777", "crew.engine=poll",
 		"crew.engine=epoll", "crew.log_level=debug", "crew.log_level=error",
-		"web.user=root", "web.group=root", "web.user=", "crew.log=" };
+		"web.user=root", "web.group=root", "web.user=", "crew.log=", "web.gzip=off",
+		"web.gzip=1", "web.max_head=1k", "web.max_head=1m", "web.min_body_rate=off",
+		"web.access_log=", "web.access_log=off", "web.access_log_json=yes",
+		"web.proxy_protocol=on", "web.upload_dir=/tmp", "web.upload_dir=",
+		"web.trusted_proxies=", "web.trusted_proxies=10.0.0.0/8, ::1 unix" };
 	static const char *const bad[] = { "web.workers=1025", "web.workers=0", "web.workers=off",
 		"web.max_message=0", "web.max_message=off", "web.max_message=513m",
 		"web.max_send_buffer=1073741825", "web.max_send_buffer=0",
@@ -93,7 +97,11 @@ static void the_edges_of_ranges(void **state)
 		"web.max_connections=1048576", "crew.control_mode=0888", "crew.control_mode=1777",
 		"crew.control_mode=01777", "crew.control_mode=-1",
 		"crew.control_mode=", "crew.control_mode=rw",
-		"web.workers=", "web.reuse_port=", "crew.engine=" };
+		"web.workers=", "web.reuse_port=", "crew.engine=", "web.gzip=-1", "web.gzip=2g",
+		"web.max_head=1023", "web.max_head=off", "web.max_head=1025k",
+		"web.min_body_rate=-1", "web.access_log_json=", "web.proxy_protocol=v2",
+		"web.trusted_proxies=10.0.0.0/33", "web.upload_dir=/tmp/there/is/no/such",
+		"web.upload_dir=/etc/passwd" };
 	for (size_t i = 0; i < crew__lengthof(good); i++)
 		crew__settings_free(settings_good(NULL, good[i]));
 	for (size_t i = 0; i < crew__lengthof(bad); i++)
@@ -116,6 +124,10 @@ static void bad_values_are_told_with_what_is_allowed(void **state)
 	settings_bad(NULL, "feed.user=nosuchuser", "nosuchuser", "no such user", NULL);
 	settings_bad(NULL, "feed.group=nosuchgroup", "nosuchgroup", "no such group", NULL);
 	settings_bad(NULL, "crew.control_group=nosuchgroup", "no such group", NULL);
+	settings_bad(NULL, "feed.trusted_proxies=::1 10.0.0.0/33 unix", "feed.trusted_proxies",
+		"\"10.0.0.0/33\" is no network", NULL);
+	settings_bad(NULL, "feed.upload_dir=/etc/passwd", "--set feed.upload_dir = /etc/passwd",
+		"no directory", NULL);
 	settings_bad(NULL, "feed.workers=\x1b[31m\x07", "?[31m?", NULL);
 }
 
@@ -357,7 +369,7 @@ static void every_row_is_said_and_accepted(void **state)
 	(void)state;
 	size_t count, services = 0;
 	const struct crew__setting_row *rows = crew__settings_table(&count);
-	assert_int_equal(count, 23);
+	assert_int_equal(count, 31);
 	for (size_t i = 0; i < count; i++) {
 		bool service = strcmp(rows[i].section, "service") == 0;
 		services += service;
@@ -372,7 +384,7 @@ static void every_row_is_said_and_accepted(void **state)
 		else
 			crew__settings_free(settings);
 	}
-	assert_int_equal(services, 17);
+	assert_int_equal(services, 25);
 }
 
 int main(void)
