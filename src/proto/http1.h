@@ -11,19 +11,21 @@
 #include "base/base.h"
 
 enum {
-	CREW__HTTP_HEADERS_MAX = 100,      /* more fields: 431 */
-	CREW__HTTP_HEAD_MAX = 16 * 1024,   /* a longer head: 431 (414 when the request line alone is) */
+	CREW__HTTP_HEADERS_MAX = 100, /* more fields: 431 */
+	CREW__HTTP_HEAD_MAX = 16 *
+			      1024, /* a longer head: 431 (414 when the request line alone is) */
 };
 
 /* One connection's parser between calls: small, because idle connections have it too. Zeroed is
  * ready for the first request. */
 struct crew__http1 {
-	uint64_t length;     /* Content-Length, or what is left of it to come by crew__http1_part; chunked:
-	                      * bytes that came by it */
-	uint32_t scanned;    /* bytes of the present request already looked through for the head's end */
-	uint32_t head;       /* length of the head once it is known, else 0 */
-	uint32_t body;       /* chunked: decoded bytes so far */
-	uint32_t chunk_in;   /* chunked: how far the coded body (after the head) has been read */
+	uint64_t length;   /* Content-Length, or what is left of it to come by crew__http1_part;
+			    * chunked:   bytes that came by it */
+	uint32_t scanned;  /* bytes of the present request already looked through for the head's end
+			    */
+	uint32_t head;     /* length of the head once it is known, else 0 */
+	uint32_t body;     /* chunked: decoded bytes so far */
+	uint32_t chunk_in; /* chunked: how far the coded body (after the head) has been read */
 	uint32_t chunk_left; /* chunked: bytes of the present chunk still to come */
 	uint16_t chunk_line; /* chunked: length so far of the size line, or of all trailers */
 	uint8_t chunk_state;
@@ -34,21 +36,21 @@ struct crew__http1 {
 struct crew__http1_request {
 	crew_request public; /* headers points to `table` */
 	crew_header table[CREW__HTTP_HEADERS_MAX];
-	bool upgrade_websocket; /* HTTP/1.1, Connection has `upgrade`, Upgrade has `websocket` (RFC 6455
-	                         * 4.2.1), and no body; whether it is a GET is not looked at */
+	bool upgrade_websocket; /* HTTP/1.1, Connection has `upgrade`, Upgrade has `websocket` (RFC
+				 * 6455 4.2.1), and no body; whether it is a GET is not looked at */
 	bool expect_continue;   /* RFC 9110 10.1.1 */
 	bool head_only;         /* HEAD */
 	bool chunked;
-	/* The WebSocket handshake's fields, empty when missing. `repeated` when the key or the version
-	 * came twice, which is an error; of the other two, which may, this is the first. */
+	/* The WebSocket handshake's fields, empty when missing. `repeated` when the key or the
+	 * version came twice, which is an error; of the other two, which may, this is the first. */
 	crew_bytes ws_key, ws_version, ws_protocol, ws_extensions;
 	bool ws_repeated;
 };
 
 enum crew__http1_result {
-	CREW__HTTP_MORE,    /* incomplete: call again with the same bytes and more behind them */
-	CREW__HTTP_HEAD,    /* the head is whole and good, the body is not: told once for each request
-	                     * whose body is still to come, so that 100-continue can be answered */
+	CREW__HTTP_MORE, /* incomplete: call again with the same bytes and more behind them */
+	CREW__HTTP_HEAD, /* the head is whole and good, the body is not: told once for each request
+			  * whose body is still to come, so that 100-continue can be answered */
 	CREW__HTTP_REQUEST, /* complete; `ret_consumed` bytes are done with */
 	CREW__HTTP_PART,    /* by crew__http1_part: some bytes of the body */
 	CREW__HTTP_BAD,     /* `ret_status` is the answer it deserves, then the connection ends */
@@ -61,29 +63,32 @@ enum crew__http1_result {
  * CREW__HTTP_REQUEST and, without the body, CREW__HTTP_HEAD.
  * Statuses: 400, 413, 414, 431, 501 (transfer coding other than chunked), 505. */
 enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
-	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
+	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed,
+	int *ret_status);
 
 /* The head alone, for who wants to look at it before the body is taken: CREW__HTTP_MORE;
  * CREW__HTTP_REQUEST when it has no body; CREW__HTTP_HEAD when it has one, come or not, with
- * `ret_consumed` the head's length (and no limit applied); CREW__HTTP_BAD. After CREW__HTTP_HEAD go on
- * with crew__http1_feed and the same bytes, or drop the head and go on with crew__http1_part. */
+ * `ret_consumed` the head's length (and no limit applied); CREW__HTTP_BAD. After CREW__HTTP_HEAD go
+ * on with crew__http1_feed and the same bytes, or drop the head and go on with crew__http1_part. */
 enum crew__http1_result crew__http1_begin(struct crew__http1 *p, char *data, size_t len,
 	struct crew__http1_request *request, size_t *ret_consumed, int *ret_status);
 
-/* The body in parts, of any length: `data` begins behind what was consumed before, in the head's case
- * behind it. CREW__HTTP_PART: `ret_part` is a view into the bytes, not empty; CREW__HTTP_MORE: all
- * that came is consumed; CREW__HTTP_REQUEST: the body is complete; CREW__HTTP_BAD. `max` bounds the
- * whole body as in crew__http1_feed. `ret_consumed` is always set. */
-enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len, uint64_t max,
-	crew_bytes *ret_part, size_t *ret_consumed, int *ret_status);
+/* The body in parts, of any length: `data` begins behind what was consumed before, in the head's
+ * case behind it. CREW__HTTP_PART: `ret_part` is a view into the bytes, not empty; CREW__HTTP_MORE:
+ * all that came is consumed; CREW__HTTP_REQUEST: the body is complete; CREW__HTTP_BAD. `max` bounds
+ * the whole body as in crew__http1_feed. `ret_consumed` is always set. */
+enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len,
+	uint64_t max, crew_bytes *ret_part, size_t *ret_consumed, int *ret_status);
 
-/* After CREW__HTTP_PART: was that the last, as the length told? Then it is as CREW__HTTP_REQUEST. */
+/* After CREW__HTTP_PART: was that the last, as the length told? Then it is as CREW__HTTP_REQUEST.
+ */
 bool crew__http1_ended(struct crew__http1 *p);
 
 /* After CREW__HTTP_MORE or CREW__HTTP_HEAD, with the same bytes: how many at the front a caller may
- * drop. What the coding of chunks took is given back so, once it is more than all the rest (which is
- * moved then, so views are void): a body of many small chunks never holds more than twice its own
- * length and its head's, and the moving costs no more than a fixed number of times the bytes. */
+ * drop. What the coding of chunks took is given back so, once it is more than all the rest (which
+ * is moved then, so views are void): a body of many small chunks never holds more than twice its
+ * own length and its head's, and the moving costs no more than a fixed number of times the bytes.
+ */
 size_t crew__http1_squeeze(struct crew__http1 *p, char *data, size_t len);
 
 /* No byte of a request has come (but perhaps an empty line before one). */
@@ -101,15 +106,33 @@ bool crew__http_same(crew_bytes a, crew_bytes b);
 /* The IMF-fixdate (RFC 9110 5.6.7) of `unix_seconds`: 29 bytes and a NUL. */
 void crew__http_date(int64_t unix_seconds, char ret_text[30]);
 
-/* Write the head of a response into `room`: status line, Date, Content-Type, Content-Length,
- * Connection (only where HTTP's default for `version` differs), the caller's fields. Returns its
- * length, or -EMSGSIZE when `size` is too small, -EINVAL for what crew_reply() refuses. */
+/* How a response says where its body ends (RFC 9112 6.3). */
+enum crew__http_framing {
+	CREW__HTTP_LENGTH, /* Content-Length */
+	CREW__HTTP_CHUNKED,
+	CREW__HTTP_UNSAID, /* it is the connection's end, or there is no body */
+};
+
+/* Write the head of a response into `room`: status line, Date, Content-Type, what frames the body,
+ * Connection (only where HTTP's default for `version` differs), the caller's fields. The response's
+ * body is not looked at. Returns its length, or -EMSGSIZE when `size` is too small, -EINVAL for
+ * what crew_reply() refuses. */
 struct crew__http_head {
 	const crew_response *response;
-	int version;     /* of the request: 10 or 11 */
+	int version; /* of the request: 10 or 11 */
 	bool keep_alive;
 	const char *date; /* 29 bytes, cached by the caller */
+	enum crew__http_framing framing;
+	uint64_t length;   /* CREW__HTTP_LENGTH */
+	crew_bytes fields; /* more of them, checked, each with its line's end */
 };
 int crew__http_write_head(const struct crew__http_head *head, char *room, size_t size);
+
+/* May a program send that field: is it whole, nothing in it could split the response, and it is not
+ * one of those that are crew's to write? */
+bool crew__http_may_send(const crew_header *field);
+/* The same behind a chunked body, where nothing may come that had to be known before it (RFC 9110
+ * 6.5.1). */
+bool crew__http_may_trail(const crew_header *field);
 
 #endif

@@ -119,7 +119,7 @@ static inline void put(struct room *room, const char *text, size_t len)
 
 #define PUT(room, literal) put((room), "" literal, sizeof(literal) - 1)
 
-static void put_number(struct room *room, size_t value)
+static void put_number(struct room *room, uint64_t value)
 {
 	char digits[20];
 	size_t at = sizeof(digits);
@@ -144,6 +144,28 @@ static bool is_ours(crew_bytes name)
 	       IS(name, "connection") || IS(name, "date");
 }
 
+bool crew__http_may_send(const crew_header *h)
+{
+	if ((!h->value.data && h->value.len > 0) || !h->name.data)
+		return false;
+	return crew__http_token(h->name) && !is_ours(h->name) && crew__http_field_value(h->value);
+}
+
+/* Framing, routing, authentication, control of the response, and what says how to read the body. */
+bool crew__http_may_trail(const crew_header *h)
+{
+	static const char *const before[] = { "Accept-Ranges", "Age", "Cache-Control",
+		"Content-Encoding", "Content-Range", "Content-Type", "Expires", "Host",
+		"Keep-Alive", "Location", "Proxy-Authenticate", "Retry-After", "Set-Cookie", "TE",
+		"Trailer", "Upgrade", "Vary", "WWW-Authenticate" };
+	if (!crew__http_may_send(h))
+		return false;
+	for (size_t i = 0; i < crew__lengthof(before); i++)
+		if (crew__http_same(h->name, (crew_bytes){ before[i], strlen(before[i]) }))
+			return false;
+	return true;
+}
+
 static bool check_fields(const crew_response *r, struct own_fields *ret_own)
 {
 	*ret_own = (struct own_fields){ 0 };
@@ -151,11 +173,7 @@ static bool check_fields(const crew_response *r, struct own_fields *ret_own)
 		return false;
 	for (size_t i = 0; i < r->header_count; i++) {
 		const crew_header *h = &r->headers[i];
-		if (!h->value.data && h->value.len > 0)
-			return false;
-		if (!h->name.data || !crew__http_token(h->name) || is_ours(h->name))
-			return false;
-		if (!crew__http_field_value(h->value))
+		if (!crew__http_may_send(h))
 			return false;
 		ret_own->type = ret_own->type || IS(h->name, "content-type");
 		ret_own->upgrade = ret_own->upgrade || IS(h->name, "upgrade");
@@ -178,14 +196,18 @@ static void put_status(struct room *room, int status)
 }
 
 /* RFC 9110 8.6: none with 204; with 304 it would have to be that of the 200 it stands for. */
-static void put_content(struct room *room, const crew_response *r, crew_bytes type)
+static void put_content(struct room *room, const struct crew__http_head *head, crew_bytes type)
 {
 	if (type.len > 0) {
 		PUT(room, "\r\nContent-Type: ");
 		put(room, type.data, type.len);
 	}
-	PUT(room, "\r\nContent-Length: ");
-	put_number(room, r->body.len);
+	if (crew__likely(head->framing == CREW__HTTP_LENGTH)) {
+		PUT(room, "\r\nContent-Length: ");
+		put_number(room, head->length);
+	} else if (head->framing == CREW__HTTP_CHUNKED) {
+		PUT(room, "\r\nTransfer-Encoding: chunked");
+	}
 }
 
 /* RFC 9112 9.3: 1.1 stays unless told, 1.0 goes unless told. RFC 9110 7.8: with an Upgrade field
@@ -223,24 +245,27 @@ int crew__http_write_head(const struct crew__http_head *head, char *room_start, 
 {
 	const crew_response *r = head->response;
 	int status = r->status == 0 ? 200 : r->status;
+	bool content = status != 204 && status != 304;
+	bool body = head->framing != CREW__HTTP_LENGTH || head->length > 0;
 	struct own_fields own;
-	if (status < 200 || status > 599 || (!r->body.data && r->body.len > 0))
-		return -EINVAL;
-	if (!check_fields(r, &own))
+	if (status < 200 || status > 599 || !check_fields(r, &own))
 		return -EINVAL;
 	crew_bytes type = { r->type, r->type ? strlen(r->type) : 0 };
 	if (r->type && (own.type || !crew__http_field_value(type)))
 		return -EINVAL;
-	if (!r->type && !own.type && r->body.len > 0)
+	if (!r->type && !own.type && body)
 		type = CREW_BYTES("text/plain; charset=utf-8");
 
 	struct room room = { room_start, room_start + crew__min(size, INT32_MAX), false };
 	put_status(&room, status);
 	put(&room, head->date, 29);
-	if (status != 204 && status != 304)
-		put_content(&room, r, type);
+	if (crew__likely(content))
+		put_content(&room, head, type);
 	put_connection(&room, head->keep_alive && !r->close, head->version, own.upgrade);
 	put_fields(&room, r);
-	PUT(&room, "\r\n\r\n");
+	PUT(&room, "\r\n");
+	if (crew__unlikely(head->fields.len > 0))
+		put(&room, head->fields.data, head->fields.len);
+	PUT(&room, "\r\n");
 	return room.full ? -EMSGSIZE : (int)(room.at - room_start);
 }

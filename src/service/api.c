@@ -131,7 +131,7 @@ int crew_finish(crew_conn *c)
 {
 	if (!is_open(c))
 		return -ENOTCONN;
-	if (c->record->protocol == CREW__WS)
+	if (c->record->protocol == CREW__WS || c->record->protocol >= CREW__SSE)
 		return crew_close(c);
 	return crew__conn_finish(c);
 }

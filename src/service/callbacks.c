@@ -38,6 +38,8 @@ size_t crew__service_data(crew_conn *c, char *data, size_t len)
 		return crew__ws_data(c, data, len);
 	if (c->record->protocol == CREW__HTTP)
 		return crew__http_data(c, data, len);
+	if (crew__is_events(c))
+		return len; /* its request has been answered, and there is no other */
 	return crew__stream_data(c, data, len);
 }
 
@@ -67,7 +69,7 @@ static void on_end(crew_conn *c)
 		crew__side(c)->http.keep_alive = false; /* the answer in hand is the last */
 		return;
 	}
-	bool stream = c->record->protocol != CREW__HTTP && c->record->protocol != CREW__WS;
+	bool stream = !w->http;
 	if (!stream || !w->service->on_end) {
 		bool handshaking = c->record->state == CREW__CONN_HANDSHAKE;
 		crew__conn_close(c, handshaking ? CREW_END_HANDSHAKE : CREW_END_PEER);
@@ -85,7 +87,13 @@ static void on_pipe_end(crew_conn *c)
 
 static bool on_closing(crew_conn *c)
 {
-	return c->record->protocol == CREW__WS && crew__ws_closing(c);
+	if (c->record->protocol == CREW__WS)
+		return crew__ws_closing(c);
+	if (c->record->protocol == CREW__HTTP)
+		crew__stream_closing(c);
+	else if (crew__is_events(c))
+		crew__events_closing(c);
+	return false;
 }
 
 static void on_notice(crew_conn *c, enum crew__notice notice)
@@ -131,6 +139,8 @@ static void on_closed(crew_conn *c)
 		crew__ws_fini(&crew__side(c)->ws.codec);
 	else if (c->record->protocol == CREW__HTTP)
 		crew__http_closed(c);
+	else if (crew__is_events(c))
+		crew__events_closed(c);
 	crew__worker_conn_gone(w);
 }
 
@@ -146,6 +156,9 @@ static uint32_t on_deadline(crew_conn *c, uint32_t now)
 		return crew__http_deadline(c, now);
 	case CREW__WS:
 		return crew__ws_deadline(c, now);
+	case CREW__SSE:
+	case CREW__SSE_END:
+		return crew__events_deadline(c, now);
 	default:
 		return CREW__WHEEL_OUT;
 	}
@@ -181,8 +194,8 @@ void crew__service_violation(crew_conn *c, int code, const char *what)
 	w->closing_code = 0;
 }
 
+/* To one that speaks plain HTTP nothing can be sent but answers. */
 bool crew__conn_is_member(const crew_conn *c)
 {
-	bool handshaken = crew__worker_of(c)->kind != CREW__WS || c->record->protocol == CREW__WS;
-	return c->record->state == CREW__CONN_OPEN && handshaken;
+	return c->record->state == CREW__CONN_OPEN && c->record->protocol != CREW__HTTP;
 }

@@ -117,8 +117,10 @@ static void clear_side(struct crew__request_side *side)
 /* The worker's side is free for the next request, which may be another connection's. */
 static void leave_side(struct crew__request_side *side)
 {
-	if (side->exchange && side->exchange->side == side)
+	if (side->exchange && side->exchange->side == side) {
+		crew__gzip_note(side->exchange);
 		side->exchange->side = NULL;
+	}
 	clear_side(side);
 }
 
@@ -154,7 +156,7 @@ void crew__exchange_end(struct crew__exchange *e, crew_end_reason reason)
 	crew__side(c)->http.exchange = NULL;
 	if (e->side)
 		e->side->exchange = NULL;
-	if (crew__unlikely(e->pull_done != NULL))
+	if (crew__unlikely(e->pull != NULL))
 		crew__stream_gone(e);
 	if (crew__unlikely(e->kept != NULL && !e->in_handler))
 		free_kept(e);
@@ -609,7 +611,8 @@ int crew__http_new(crew_worker *w)
 	if (!w->http)
 		return -ENOMEM;
 	init_side(&w->http->side, w);
-	crew__buf_init(&w->http->head, CREW__RESPONSE_HEAD_MOST + CREW__ANSWER_FIELDS_MOST);
+	crew__buf_init(&w->http->head, CREW__ANSWER_ROOM);
+	crew__buf_init(&w->http->text, CREW__SEND_MOST);
 	return 0;
 }
 
@@ -641,7 +644,9 @@ void crew__http_free(crew_worker *w)
 		http->spare = e->next;
 		free(e);
 	}
+	crew__gzip_free(w);
 	crew__buf_release(&http->head);
+	crew__buf_release(&http->text);
 	free(http);
 	w->http = NULL;
 }

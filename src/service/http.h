@@ -97,7 +97,8 @@ struct crew__exchange {
 	const struct crew__route_plan *route;  /* NULL: none */
 	struct crew__request_side *side;       /* NULL when the request has gone */
 	struct crew__kept *kept;               /* one that crew keeps itself; freed with the exchange */
-	struct crew__buf fields;               /* for the answer, as they will stand in its head */
+	struct crew__buf fields; /* for the answer, as they stand in its head: each with its line's end */
+	uint32_t fields_kept;    /* of them, those that stay when the answer turns out to be none */
 
 	uint8_t body;     /* enum crew__body_mode */
 	bool body_done;   /* all of it has come */
@@ -108,15 +109,19 @@ struct crew__exchange {
 
 	uint8_t answer;  /* enum crew__answer_state */
 	uint8_t framing; /* enum crew__answer_framing */
+	bool codings_known; /* accepts_gzip is worked out */
 	bool accepts_gzip;
-	bool trailers;   /* the request says TE: trailers, or it does not matter */
+	bool as_it_is;  /* a field that is to go with the answer forbids to compress it */
+	bool has_after; /* the route has `after` functions, which may change it */
+	bool preparing; /* what comes before it leaves is being done */
+	bool last;      /* the connection ends after it: for one whose body comes in parts */
 	uint16_t status; /* of the answer; 0: not known yet */
 	uint64_t left;   /* FRAMING_LENGTH, BEGUN: bytes still to be written */
 	uint64_t body_out; /* bytes of the body offered so far, for the log */
 	crew_pull_fn *pull;
 	void (*pull_done)(void *arg);
 	void *pull_arg;
-	bool pulling; /* inside pull() */
+	struct crew__pulling *pulling; /* inside pull(): http_stream.c */
 
 	uint32_t body_began; /* hundredths: when the head was whole */
 	uint64_t body_in;    /* the record's bytes_in then */
@@ -132,7 +137,8 @@ struct crew__http_worker {
 	struct crew__sessions *sessions; /* http_session.c */
 	struct crew__access_log *log;    /* http_log.c; NULL: none */
 	struct crew__proxies *proxies;   /* http_client.c; NULL: nobody is trusted */
-	struct crew__gzip *gzip;         /* http_gzip.c */
+	struct libdeflate_compressor *gzip; /* http_gzip.c; NULL until it is needed */
+	struct crew__buf text;              /* a compressed body, an event: until it is offered */
 	struct crew__files *files;       /* http_files.c */
 	struct crew__buf head;           /* where a large head is written */
 };
@@ -224,19 +230,72 @@ void crew__access_reopen(crew_worker *w);
 void crew__access_begin(struct crew__exchange *exchange, const crew_request *request);
 void crew__access_end(struct crew__exchange *exchange, crew_end_reason reason);
 
-/* http_stream.c. There is room in the queue (it asked by crew__conn_want_room), or the connection is
- * gone. */
-void crew__stream_drained(crew_conn *c);
-void crew__stream_gone(struct crew__exchange *exchange);
+/* http_reply.c. What comes before the head of an answer whose head is good: the session is saved,
+ * the `after` functions change `response`. 0; -ENOTCONN: one of them ended the connection. Does the
+ * answer need it at all? Else its head can be written at once. */
+int crew__answer_prepare(struct crew__exchange *exchange, crew_response *response);
+static inline bool crew__answer_is_plain(const struct crew__exchange *e)
+{
+	return e->fields.len == 0 && !e->has_after && !(e->side && e->side->session);
+}
 /* The head of an answer: the response's fields, those of the exchange, what frames the body.
  * `length` -1: chunked, or ended by the connection's end. Sets framing, status, left. The head's
  * length, -EINVAL or -EMSGSIZE. */
-int crew__answer_head(struct crew__exchange *exchange, const crew_response *response, int64_t length,
-	char *room, size_t size);
+int crew__answer_head(struct crew__exchange *exchange, const crew_response *response,
+	int64_t length, char *room, size_t size);
+enum {
+	CREW__ANSWER_HEAD_MOST = CREW__RESPONSE_HEAD_MOST + CREW__ANSWER_FIELDS_MOST,
+	CREW__ANSWER_CHUNK_MOST = 24, /* the line before a chunk */
+	CREW__ANSWER_ROOM = CREW__ANSWER_HEAD_MOST + CREW__ANSWER_CHUNK_MOST
+};
+/* Memory for both; NULL: there is none. */
+char *crew__answer_room(crew_worker *w);
+/* Memory for a body or an event that is made here, until it is offered; NULL: there is none. */
+char *crew__answer_text(crew_worker *w, size_t size);
+/* The answer was offered, whole or its last part, with this result: the exchange goes on, or the
+ * connection is broken. Returns the result. */
+int64_t crew__answer_offered(crew_conn *c, int64_t result, bool close);
+/* Arguments that can never be sent: counts, and returns the error. */
+int64_t crew__answer_refused(crew_conn *c, int error);
+/* May the program answer, and has not yet? */
+static inline bool crew__answer_is_due(const struct crew__exchange *e)
+{
+	return e && e->answer == CREW__ANSWER_DUE && !e->finding_out && !e->preparing &&
+	       (e->body_done || e->body == CREW__BODY_STREAM);
+}
 
-/* http_gzip.c. Compress the body if both sides deserve it: response->body and a field are replaced,
- * in the worker's scratch memory. */
-void crew__gzip(struct crew__exchange *exchange, crew_response *response);
+/* http_stream.c. The answer begins: its head, and the first part of its body. As crew_reply_begin.
+ */
+int64_t crew__answer_begin(crew_conn *c, const crew_response *response, int64_t length);
+/* There is room in the queue (it asked by crew__conn_want_room). */
+void crew__stream_drained(crew_conn *c);
+/* Its body is complete or will never be: what pulls it is told. */
+void crew__stream_gone(struct crew__exchange *exchange);
+/* The connection is to be closed, perhaps in the midst of a body. */
+void crew__stream_closing(crew_conn *c);
+
+/* http_gzip.c. Compress the body if both sides deserve it: response->body is replaced, in the
+ * worker's memory, and fields are added to the exchange. True: something of that has changed. */
+bool crew__gzip(struct crew__exchange *exchange, crew_response *response);
+/* The request goes, its answer is still to come: note what it accepts. */
+void crew__gzip_note(struct crew__exchange *exchange);
+/* Does that field of an answer forbid to compress it? */
+bool crew__gzip_forbidden(crew_bytes name, crew_bytes value);
+void crew__gzip_free(crew_worker *w);
+
+/* http_events.c. Connections that are streams of events: CREW__SSE, CREW__SSE_END. */
+static inline bool crew__is_events(const crew_conn *c)
+{
+	return c->record->protocol >= CREW__SSE;
+}
+/* Put what makes an event of `frame->body` around it; `encoded`: it is one, and only wants its
+ * chunk. 0, -EMSGSIZE, -ENOMEM. */
+int crew__events_frame(crew_conn *c, bool encoded, crew_frame *frame);
+/* A shared message that is an event already, to be written into its bytes. NULL without memory. */
+crew_shared *crew__shared_new_event(size_t size);
+void crew__events_closing(crew_conn *c);
+void crew__events_closed(crew_conn *c);
+uint32_t crew__events_deadline(crew_conn *c, uint32_t now);
 
 /* http_files.c */
 int crew__files_start(crew_worker *w); /* opens the roots of the routes; logs, -errno */

@@ -123,8 +123,10 @@ void crew_request_free(crew_request *request)
 		return;
 	struct crew__kept *kept = crew__container_of(request, struct crew__kept, request.public);
 	struct crew__exchange *e = kept->side.exchange;
-	if (e && e->side == &kept->side)
+	if (e && e->side == &kept->side) {
+		crew__gzip_note(e);
 		e->side = NULL;
+	}
 	if (e && e->kept == kept)
 		e->kept = NULL;
 	crew__uploads_close(&kept->side);

@@ -3,14 +3,15 @@
  * A shared message keeps its encodings: the first protocol that needs a head gets it in the room
  * before the bytes, so that a broadcast encodes once and each receiver refers to the same bytes; a
  * second protocol (or kind) gets a copy of its own. */
-#include "service/inner.h"
+#include "service/http.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	HEAD_ROOM = 16,
-	TAIL_ROOM = 2
+	TAIL_ROOM = 2,
+	EVENT = CREW_BINARY + 1, /* a kind of shared messages: encoded as an event already */
 };
 
 /* ---- framing ------------------------------------------------------------------------------- */
@@ -36,6 +37,8 @@ static void frame_websocket(crew_frame *frame, crew_kind kind)
 static int frame_custom(crew_conn *c, crew_kind kind, crew_frame *frame)
 {
 	crew_worker *w = crew__worker_of(c);
+	if (kind > CREW_BINARY)
+		kind = CREW_TEXT;
 	if (!w->service->protocol->encode)
 		return 0;
 	struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
@@ -62,6 +65,9 @@ static inline int encode(crew_conn *c, crew_kind kind, crew_frame *frame)
 		return frame_custom(c, kind, frame);
 	case CREW__HTTP:
 		return -EINVAL; /* answers go by crew_reply() */
+	case CREW__SSE:
+	case CREW__SSE_END:
+		return crew__events_frame(c, kind == (crew_kind)EVENT, frame);
 	default:
 		return 0;
 	}
@@ -238,18 +244,29 @@ struct crew_shared {
 	char room[];
 };
 
+static crew_shared *new_shared(size_t len, unsigned kind)
+{
+	crew_shared *s = malloc(sizeof(*s) + HEAD_ROOM + len + TAIL_ROOM);
+	if (!s)
+		return NULL;
+	*s = (crew_shared){ .references = 1, .kind = (crew_kind)kind, .len = len };
+	s->room[HEAD_ROOM + len] = '\n'; /* the tail of `text` */
+	return s;
+}
+
 crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind)
 {
 	if ((!bytes.data && bytes.len > 0) || bytes.len > CREW__SEND_MOST)
 		return NULL;
-	crew_shared *s = malloc(sizeof(*s) + HEAD_ROOM + bytes.len + TAIL_ROOM);
-	if (!s)
-		return NULL;
-	*s = (crew_shared){ .references = 1, .kind = kind, .len = bytes.len };
-	if (bytes.len > 0)
+	crew_shared *s = new_shared(bytes.len, kind);
+	if (s && bytes.len > 0)
 		memcpy(s->room + HEAD_ROOM, bytes.data, bytes.len);
-	s->room[HEAD_ROOM + bytes.len] = '\n'; /* the tail of `text` */
 	return s;
+}
+
+crew_shared *crew__shared_new_event(size_t size)
+{
+	return new_shared(size, EVENT);
 }
 
 crew_shared *crew_shared_new(crew_bytes bytes)
@@ -412,7 +429,7 @@ static crew_worker *worker_of_service(const crew_service *service)
 	return NULL;
 }
 
-/* The first that is open: all of a service speak the same. */
+/* The first that is open: most of a service speak the same. */
 static crew_conn *first_member(const crew_worker *w)
 {
 	for (uint32_t slot = 0; slot < w->net.slots_high; slot++)

@@ -66,6 +66,7 @@ const char *crew__callback_name(enum crew__callback callback)
 		[CREW__CB_POST] = "post",
 		[CREW__CB_EACH] = "each",
 		[CREW__CB_PROTOCOL] = "protocol",
+		[CREW__CB_PULL] = "pull",
 	};
 	_Static_assert(crew__lengthof(names) == CREW__CALLBACKS, "a name for each callback");
 	return NAME(names, (unsigned)callback);
@@ -101,6 +102,8 @@ const char *crew__protocol_name(unsigned protocol)
 		[CREW__HTTP] = "http",
 		[CREW__WS] = "ws",
 		[CREW__CUSTOM] = "custom",
+		[CREW__SSE] = "sse",
+		[CREW__SSE_END] = "sse",
 	};
 	return NAME(names, protocol);
 }

@@ -46,6 +46,7 @@ enum crew__callback {
 	CREW__CB_POST,
 	CREW__CB_EACH,
 	CREW__CB_PROTOCOL,
+	CREW__CB_PULL,
 	CREW__CALLBACKS
 };
 
@@ -112,7 +113,9 @@ enum crew__conn_state {
 };
 enum crew__transport_kind { CREW__TCP, CREW__UNIX };
 enum crew__protocol_kind {
-	CREW__RAW, CREW__TEXT, CREW__FRAME, CREW__HTTP, CREW__WS, CREW__CUSTOM
+	CREW__RAW, CREW__TEXT, CREW__FRAME, CREW__HTTP, CREW__WS, CREW__CUSTOM,
+	CREW__SSE,     /* a stream of events, in chunks */
+	CREW__SSE_END, /* the same to HTTP/1.0, which the connection's end ends */
 };
 
 static inline void crew__slab_begin(struct crew__slab *s)
@@ -147,7 +150,7 @@ _Static_assert(offsetof(struct crew__slab, close_crash) - offsetof(struct crew__
 const char *crew__callback_name(enum crew__callback callback); /* "on_message" */
 const char *crew__conn_state_name(unsigned state);
 const char *crew__transport_name(unsigned transport); /* "tcp", "unix" */
-const char *crew__protocol_name(unsigned protocol);   /* "raw", "text", "frame", "http", "ws", "custom" */
+const char *crew__protocol_name(unsigned protocol);   /* "raw", "text", "frame", "http", "ws", "custom", "sse" */
 
 /* A worker's view of its segment: where to write. */
 struct crew__stats {

@@ -14,7 +14,13 @@
 
 static int write_head(const crew_response *r, int version, bool keep, char *room, size_t size)
 {
-	struct crew__http_head head = { r, version, keep, DATE };
+	struct crew__http_head head = {
+		.response = r,
+		.version = version,
+		.keep_alive = keep,
+		.date = DATE,
+		.length = r->body.len,
+	};
 	return crew__http_write_head(&head, room, size);
 }
 
@@ -107,7 +113,6 @@ static void what_would_split_a_response_is_refused(void **unused)
 		{ .status = 199 },
 		{ .status = 600 },
 		{ .status = -1 },
-		{ .body = { NULL, 1 } },
 		{ .header_count = 1 },
 		{ .type = "a\r\nX: y" },
 		{ .type = "a\nb" },
@@ -138,6 +143,73 @@ static void what_would_split_a_response_is_refused(void **unused)
 		char room[1000];
 		assert_int_equal(write_head(&cases[i], 11, true, room, sizeof(room)), -EINVAL);
 	}
+}
+
+/* What is said of a body that is not there yet, and fields that were written before. */
+static void other_framings(void **unused)
+{
+	(void)unused;
+	static const crew_response plain = { .status = 200 }, typed = { .type = "a/b" },
+				   gone = { .status = 204 };
+	static const struct {
+		const crew_response *response;
+		enum crew__http_framing framing;
+		uint64_t length;
+		const char *fields, *expected;
+	} cases[] = {
+		{ &plain, CREW__HTTP_CHUNKED, 7, "", TEXT_PLAIN "Transfer-Encoding: chunked\r\n" },
+		{ &typed, CREW__HTTP_CHUNKED, 0, "",
+			"Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n" },
+		{ &plain, CREW__HTTP_UNSAID, 7, "", TEXT_PLAIN },
+		{ &plain, CREW__HTTP_LENGTH, UINT64_MAX, "",
+			TEXT_PLAIN "Content-Length: 18446744073709551615\r\n" },
+		{ &plain, CREW__HTTP_LENGTH, 0, "A: b\r\nC: d\r\n",
+			"Content-Length: 0\r\nA: b\r\nC: d\r\n" },
+		{ &gone, CREW__HTTP_CHUNKED, 0, "A: b\r\n", "A: b\r\n" },
+	};
+	for (size_t i = 0; i < crew__lengthof(cases); i++) {
+		char room[500];
+		const struct crew__http_head head = {
+			.response = cases[i].response,
+			.version = 11,
+			.keep_alive = true,
+			.date = DATE,
+			.framing = cases[i].framing,
+			.length = cases[i].length,
+			.fields = crew_str(cases[i].fields),
+		};
+		int n = crew__http_write_head(&head, room, sizeof(room));
+		assert_true(n > 0);
+		room[n] = '\0';
+		const char *rest = strstr(room, DATE "\r\n");
+		assert_non_null(rest);
+		rest += strlen(DATE "\r\n");
+		size_t len = strlen(cases[i].expected);
+		assert_memory_equal(rest, cases[i].expected, len);
+		assert_string_equal(rest + len, "\r\n");
+		for (int size = 0; size < n; size++)
+			assert_int_equal(
+				crew__http_write_head(&head, room, (size_t)size), -EMSGSIZE);
+	}
+}
+
+static void what_may_come_behind_the_body(void **unused)
+{
+	(void)unused;
+	static const crew_header good[] = { FIELD("Digest", "x"), FIELD("Server-Timing", ""),
+		FIELD("ages", "1") };
+	static const crew_header bad[] = { FIELD("Content-Length", "1"), FIELD("connection", "x"),
+		FIELD("Transfer-Encoding", "chunked"), FIELD("Date", DATE), FIELD("TE", "x"),
+		FIELD("content-type", "a/b"), FIELD("Content-Encoding", "gzip"), FIELD("HOST", "a"),
+		FIELD("Set-Cookie", "a=b"), FIELD("Trailer", "x"), FIELD("Location", "/"),
+		FIELD("Cache-Control", "x"), FIELD("", "x"), FIELD("a b", "x"),
+		FIELD("a", "x\r\ny: z") };
+	for (size_t i = 0; i < crew__lengthof(good); i++)
+		assert_true(crew__http_may_trail(&good[i]));
+	for (size_t i = 0; i < crew__lengthof(bad); i++)
+		assert_false(crew__http_may_trail(&bad[i]));
+	assert_true(crew__http_may_send(&bad[5])); /* in a head it may */
+	assert_false(crew__http_may_send(&bad[0]));
 }
 
 static void dates(void **unused)
@@ -235,6 +307,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(heads_of_all_kinds),
 		cmocka_unit_test(what_would_split_a_response_is_refused),
+		cmocka_unit_test(other_framings),
+		cmocka_unit_test(what_may_come_behind_the_body),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(phrases),
 		cmocka_unit_test(tokens_and_values),

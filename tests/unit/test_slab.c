@@ -31,7 +31,9 @@ static void numbers_that_are_none(void **state)
 	assert_string_equal(crew__callback_name(CREW__CALLBACKS), "?");
 	assert_string_equal(crew__conn_state_name(200), "?");
 	assert_string_equal(crew__transport_name(UINT32_MAX), "?");
-	assert_string_equal(crew__protocol_name(6), "?");
+	assert_string_equal(crew__protocol_name(CREW__SSE), "sse");
+	assert_string_equal(crew__protocol_name(CREW__SSE_END), "sse");
+	assert_string_equal(crew__protocol_name(8), "?");
 }
 
 /* The names of reasons are those of the table, in its order. */
