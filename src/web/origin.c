@@ -39,15 +39,17 @@ static bool is_scheme(crew_bytes text)
 	return text.len > 0;
 }
 
-/* Nothing that begins a path, a query or a fragment, or names a user. A host in brackets is an IPv6
+/* As browsers write them: names of other scripts come as Punycode. A host in brackets is an IPv6
  * address, the one place for colons. */
 static bool is_host(crew_bytes text)
 {
 	bool brackets = text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']';
 	size_t from = brackets ? 1 : 0, to = brackets ? text.len - 1 : text.len;
 	for (size_t i = from; i < to; i++) {
-		char c = text.data[i];
-		if (c <= ' ' || c == 0x7f || strchr("/?#@[]\\\"<>*", c) || (c == ':' && !brackets))
+		char c = text.data[i], lower = (char)(c | 0x20);
+		bool letter = lower >= 'a' && lower <= 'z', digit = c >= '0' && c <= '9';
+		bool mark = c == '.' || (brackets ? c == ':' : c == '-' || c == '_');
+		if (!letter && !digit && !mark)
 			return false;
 	}
 	return text.len > 0;
