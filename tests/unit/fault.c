@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 static struct {
@@ -50,6 +51,7 @@ void *__real_reallocarray(void *old, size_t count, size_t size);
 ssize_t __real_recv(int fd, void *data, size_t len, int flags);
 ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __real_sendfile(int to, int from, off_t *at, size_t len);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
 int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 
@@ -60,6 +62,7 @@ void *__wrap_reallocarray(void *old, size_t count, size_t size);
 ssize_t __wrap_recv(int fd, void *data, size_t len, int flags);
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
 
@@ -129,6 +132,13 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 	if (fails(FAULT_SHORT) && message->msg_iovlen > 0)
 		return __real_send(fd, message->msg_iov[0].iov_base, 1, flags);
 	return __real_sendmsg(fd, message, flags);
+}
+
+ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len)
+{
+	if (send_fails())
+		return -1;
+	return __real_sendfile(to, from, at, fails(FAULT_SHORT) && len > 1 ? 1 : len);
 }
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)

@@ -9,9 +9,9 @@
 enum fault_kind {
 	FAULT_NONE,
 	FAULT_MEMORY,     /* malloc, calloc, realloc, reallocarray: NULL */
-	FAULT_SHORT,      /* send, sendmsg: takes one byte */
-	FAULT_SEND_AGAIN, /* send, sendmsg: EAGAIN */
-	FAULT_SEND_RESET, /* send, sendmsg: ECONNRESET */
+	FAULT_SHORT,      /* send, sendmsg, sendfile: takes one byte */
+	FAULT_SEND_AGAIN, /* the same: EAGAIN */
+	FAULT_SEND_RESET, /* the same: ECONNRESET */
 	FAULT_RECV_AGAIN,
 	FAULT_RECV_RESET,
 	FAULT_ACCEPT, /* accept4: EMFILE */
