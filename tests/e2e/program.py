@@ -33,6 +33,7 @@ LISTENS = {
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "push": {"push": "ws://127.0.0.1:{port}"},
     "web": {"web": "http://127.0.0.1:{port}"},
+    "files": {"web": "http://127.0.0.1:{port}"},
     "netstring": {"net": "netstring://127.0.0.1:{port}"},
     "chaos": {
         "raw": "tcp://127.0.0.1:{port}",
