@@ -265,6 +265,11 @@ static int become_user(struct process *process, char *error, size_t size)
 {
 	struct crew__identity identity;
 	int status = crew__identity_find(process->service, &identity, error, size);
+	if (status == 0 && identity.changes) {
+		const struct crew__settings *settings = process->greeting.settings;
+		status = crew__worker_prepare(process->service->service, settings->run_dir,
+			settings->name, identity.uid, identity.gid, error, size);
+	}
 	if (status < 0)
 		return status;
 	status = crew__identity_become(&identity);
@@ -288,6 +293,8 @@ static int make_worker(struct process *process)
 		.listen_fds = &greeting->listen_fd,
 		.listen_count = greeting->listen_fd >= 0,
 		.counters = greeting->settings->app->counters,
+		.run_dir = greeting->settings->run_dir,
+		.name = greeting->settings->name,
 		.service_counter = service_counter,
 		.recycle = on_recycle,
 		.arg = process,

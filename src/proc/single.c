@@ -214,6 +214,8 @@ static int make_member(struct crew__single *single, unsigned index)
 		.settings = life.settings,
 		.generation = 1,
 		.counters = plan->settings->app->counters,
+		.run_dir = plan->settings->run_dir,
+		.name = plan->settings->name,
 		.service_counter = service_counter,
 		.recycle = on_recycle,
 		.arg = member,

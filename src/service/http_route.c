@@ -223,7 +223,7 @@ static bool fetch_session(
 	struct crew__exchange *e, const crew_request *request, const crew_sessions *sessions)
 {
 	crew_conn *c = e->conn;
-	int result = e->side->session ? 0 : crew__session_begin(e, request, sessions);
+	int result = crew__session_begin(e, request, sessions);
 	if (result < 0)
 		crew__answer_error(e, request, 503, "The sessions cannot be reached just now.",
 			(crew_bytes){ NULL, 0 });

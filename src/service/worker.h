@@ -23,6 +23,8 @@ struct crew__worker_plan {
 		*listen_fds; /* non-blocking listening sockets; taken over (closed by the worker) */
 	size_t listen_count;
 	const crew_counter *counters; /* crew_app.counters */
+	const char *run_dir, *name;   /* where this program keeps files, and how it is called; NULL:
+	                               * there is no such place */
 	/* What crew_service_counter() asks: all living and retired of that service; may be NULL. */
 	uint64_t (*service_counter)(void *arg, const crew_service *service, const char *name);
 	/* crew_worker_recycle(): the process around asks for its own stop. May be NULL. */
@@ -32,6 +34,11 @@ struct crew__worker_plan {
 
 /* Make it; listeners are not yet watched. 0, -ENOMEM. Takes listen_fds over in every case. */
 int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_worker);
+
+/* Make in the run directory, while the process still may, what the worker will want to have there as
+ * that user. 0 or an errno with a sentence. */
+int crew__worker_prepare(const crew_service *service, const char *run_dir, const char *name,
+	uid_t uid, gid_t gid, char *ret_error, size_t error_size);
 
 /* Call on_worker_start and begin to accept. The callback's negative return, or an errno. */
 int crew__worker_start(crew_worker *w);
@@ -60,6 +67,9 @@ void crew__worker_disown(crew_worker *w, int listen_fd);
 
 /* A reload replaces this worker: call on_reload. */
 void crew__worker_reloading(crew_worker *w);
+
+/* Somebody has moved log files away: open them anew. */
+void crew__worker_reopen_logs(crew_worker *w);
 
 /* The settings may be freed and the loop ended after this. Connections that still live are aborted
  * (reason drain). */
