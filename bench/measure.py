@@ -49,6 +49,8 @@ class Generator:
 
 
 def timed(server, arguments, seconds, warmup):
+    if arguments[0] == "file":
+        arguments = [*arguments, "--expect-file", server.directory / servers.FILE]
     with Generator(server, [*arguments, "--seconds", seconds, "--warmup", warmup],
                    server.pids()) as generator:
         return generator.answer()

@@ -1,6 +1,8 @@
 """The scenes that are timed, and what each must reach."""
 from dataclasses import dataclass
 
+from servers import FILE
+
 
 @dataclass
 class Scene:
@@ -22,10 +24,16 @@ def fanout(*options):
 
 
 SCENES = [
+    # crew finds them by routes.
     Scene("http-64", "HTTP, 64 connections", "http", ["http", "--connections", "64"], 1.08),
     Scene("http-512", "HTTP, 512 connections", "http", ["http", "--connections", "512"], 1.12),
     Scene("http-pipeline", "HTTP, 16 deep", "http",
-          ["http", "--connections", "64", "--depth", "16"], 1.5),
+          ["http", "--connections", "64", "--depth", "16"], 1.4),
+    Scene("json", "HTTP, a JSON object", "json",
+          ["http", "--connections", "64", "--path", "/json", "--expect",
+           '{"message":"Hello, World!"}'], 1.0, "Bun"),
+    Scene("file", "HTTP, a file of 1 MiB", "file",
+          ["file", "--connections", "16", "--path", "/files/" + FILE], 1.0, "nginx"),
     Scene("ws-20", "WebSocket echo 20 B", "ws", ws("--payload", "20"), 1.08),
     Scene("ws-20-16", "WebSocket echo 20 B, 16 in flight", "ws",
           ws("--payload", "20", "--depth", "16"), 1.2),

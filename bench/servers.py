@@ -1,7 +1,8 @@
 """The servers that are measured: how each is started, which processes it is, and what it weighs.
 
-Every server runs on one core and answers three modes: `http` (hello), `ws` (echo) and `fanout`
-(what one says goes to all); crew also `copy`, which is `fanout` with a copy for each receiver.
+Every server runs on one core and answers in modes: `http` (hello), `json` (a small object made for
+each request), `file` (1 MiB from the disk), `ws` (echo) and `fanout` (what one says goes to all);
+crew also `copy`, which is `fanout` with a copy for each receiver.
 """
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FIRST_PORT = 19100
+FILE = "large.bin"  # in each server's directory, for the mode `file`
+FILE_BYTES = bytes(i * 31 + (i >> 8) & 0xff for i in range(1 << 20))
 
 
 class Failed(Exception):
@@ -85,6 +88,8 @@ class Server:
     def __enter__(self):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
+        if self.mode == "file":
+            (self.directory / FILE).write_bytes(FILE_BYTES)
         log = open(self.directory / "output.log", "wb")
         with log:
             self.process = subprocess.Popen(
@@ -145,18 +150,22 @@ class Crew(Server):
     """The program of bench/crew with the one service of the mode."""
 
     name = "crew"
-    modes = ("http", "ws", "fanout", "copy")
-    schemes = {"http": "http", "ws": "ws", "fanout": "ws", "copy": "ws"}
+    modes = ("http", "json", "file", "ws", "fanout", "copy")
+    services = {"http": "http", "json": "http", "file": "http"}  # others are called as their mode
     single = False
 
     def program(self):
         return self.programs / "crew_bench_server"
 
+    def service(self):
+        return self.services.get(self.mode, self.mode)
+
     def environment(self):
-        return {"BENCH_ONLY": self.mode}
+        return {"BENCH_ONLY": self.service()}
 
     def command(self):
-        listen = f"{self.mode}.listen={self.schemes[self.mode]}://127.0.0.1:{self.port}"
+        scheme = "http" if self.service() == "http" else "ws"
+        listen = f"{self.service()}.listen={scheme}://127.0.0.1:{self.port}"
         return [self.program(), "start", *(["--single"] if self.single else []),
                 "--run-dir", self.directory, "--set", listen]
 
@@ -170,9 +179,9 @@ class Crew(Server):
     def worker(self):
         """What `status` says of the mode's one worker."""
         for worker in self.status()["workers"]:
-            if worker["service"] == self.mode:
+            if worker["service"] == self.service():
                 return worker
-        raise Failed(f"crew status knows no worker of {self.mode}")
+        raise Failed(f"crew status knows no worker of {self.service()}")
 
     def serving_pid(self):
         return self.worker()["pid"]
@@ -180,7 +189,7 @@ class Crew(Server):
 
 class Nginx(Server):
     name = "nginx"
-    modes = ("http",)
+    modes = ("http", "file")
 
     def command(self):
         text = (HERE / "peers" / "nginx.conf").read_text()
@@ -192,7 +201,7 @@ class Nginx(Server):
 
 class Node(Server):
     name = "Node"
-    modes = ("http", "ws", "fanout")
+    modes = ("http", "json", "file", "ws", "fanout")
 
     def command(self):
         return ["node", self.programs / "peers" / "node.mjs", self.mode, self.port]
@@ -200,7 +209,7 @@ class Node(Server):
 
 class Bun(Server):
     name = "Bun"
-    modes = ("http", "ws", "fanout")
+    modes = ("http", "json", "file", "ws", "fanout")
 
     def command(self):
         return [self.programs / "peers" / "node_modules" / ".bin" / "bun",

@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -110,12 +111,24 @@ class Liar:
         return head
 
 
+LARGE = bytes(i * 7 + (i >> 8) & 0xff for i in range(300_000))
+LARGE_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
+
+
+def large_file():
+    file = tempfile.NamedTemporaryFile()
+    file.write(LARGE)
+    file.flush()
+    return file
+
+
 def frame(first, body):
     return bytes([first, len(body)]) + body
 
 
 WS = ("ws", "--connections", "3", "--operations", "300", "--payload", "100")
 HTTP = ("http", "--connections", "3", "--operations", "300")
+FILE = ("file", "--connections", "3", "--operations", "30", "--expect-file")
 
 
 class RightAnswers(unittest.TestCase):
@@ -129,6 +142,12 @@ class RightAnswers(unittest.TestCase):
     def test_http(self):
         self.check("http", *HTTP)
         self.check("http", *HTTP, "--depth", "16")
+
+    def test_file(self):
+        with large_file() as file, Liar(lambda head: LARGE_HEAD + LARGE) as port:
+            status, result, complaint = generate(port, *FILE, file.name)
+        self.assertEqual((status, complaint), (0, ""))
+        self.assertEqual(result["operations"], 30)
 
     def test_websocket_of_every_length_of_header(self):
         for payload in ("20", "125", "126", "65535", "65536", "200000"):
@@ -183,6 +202,23 @@ class WrongAnswers(unittest.TestCase):
         self.refused_http(HELLO.replace(b"Content-Length", b"X"), "without Content-Length")
         self.refused_http(HELLO + HELLO, "more responses than requests")
         self.refused_http(b"A" * 10000, "a response without end")
+
+    def refused_file(self, response, complaint):
+        answers = iter([LARGE_HEAD + LARGE] * 5)
+        with large_file() as file:
+            self.refused(lambda head: next(answers, response), (*FILE, file.name), complaint,
+                         websocket=False)
+
+    def test_file(self):
+        wrong = bytearray(LARGE_HEAD + LARGE)
+        wrong[-1] ^= 1
+        self.refused_file(bytes(wrong), "the body is wrong")
+        self.refused_file(LARGE_HEAD.replace(b"200", b"404") + LARGE, "not status 200")
+        self.refused_file(LARGE_HEAD.replace(b"300000", b"299999") + LARGE, "wrong length")
+        self.refused_file(LARGE_HEAD.replace(b"Content-Length", b"X") + LARGE,
+                          "without Content-Length")
+        self.refused_file(LARGE_HEAD + LARGE + b"?", "a response")
+        self.refused_file(b"A" * 10000, "a head without end")
 
     def test_a_changed_byte(self):
         self.refused(lambda first, body: frame(first, body[:-1] + b"?"), WS, "bytes of a message")

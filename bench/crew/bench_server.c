@@ -1,6 +1,7 @@
 /* bench_server.c - the crew program that ./dev bench measures; what its peers do, done with crew.
  *
- *   http     answers hello
+ *   http     answers hello at /, a small JSON object at /json, files of its directory at /files/;
+ *            that by routes, among the others that such a program has
  *   ws       echoes
  *   fanout   what one client says goes to all: one shared message
  *   copy     the same with a send, and so a copy where it must wait, for each
@@ -8,6 +9,7 @@
  * It is written as any program would be: nothing here is tuned for the measurement. With BENCH_ONLY
  * in its environment it has that one service alone, so that one is measured. */
 #include <crew/crew.h>
+#include <jansson.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,44 @@ static void hello(crew_conn *c, const crew_request *request)
 	(void)request;
 	crew_reply(c, &(crew_response){ .body = CREW_BYTES("Hello, World!") });
 }
+
+static void json(crew_conn *c, const crew_request *request)
+{
+	json_t *object = json_pack("{s:s}", "message", "Hello, World!");
+	char *text = json_dumps(object, JSON_COMPACT);
+
+	(void)request;
+	crew_reply(c, &(crew_response){ .type = "application/json", .body = crew_str(text) });
+	free(text);
+	json_decref(object);
+}
+
+static const crew_files files = { .root = "." };
+
+/* Twenty; all but three are there to be passed by. */
+static const crew_route routes[] = {
+	{ .method = "GET", .path = "/", .on_request = hello },
+	{ .method = "GET", .path = "/json", .on_request = json },
+	{ .path = "/files/*path", .files = &files },
+	{ .method = "GET", .path = "/about", .on_request = hello },
+	{ .method = "GET", .path = "/login", .on_request = hello },
+	{ .method = "POST", .path = "/login", .on_request = hello },
+	{ .method = "POST", .path = "/logout", .on_request = hello },
+	{ .method = "GET", .path = "/articles", .on_request = hello },
+	{ .method = "GET", .path = "/articles/:slug", .on_request = hello },
+	{ .method = "GET", .path = "/articles/:slug/comments", .on_request = hello },
+	{ .method = "POST", .path = "/articles/:slug/comments", .on_request = hello },
+	{ .method = "GET", .path = "/api/users", .on_request = hello },
+	{ .method = "POST", .path = "/api/users", .on_request = hello },
+	{ .method = "GET", .path = "/api/users/:id", .on_request = hello },
+	{ .method = "PUT", .path = "/api/users/:id", .on_request = hello },
+	{ .method = "DELETE", .path = "/api/users/:id", .on_request = hello },
+	{ .method = "GET", .path = "/api/users/:id/orders", .on_request = hello },
+	{ .method = "GET", .path = "/api/users/:id/orders/:order", .on_request = hello },
+	{ .method = "GET", .path = "/api/search", .on_request = hello },
+	{ .method = "GET", .path = "/search", .on_request = hello },
+	{ 0 },
+};
 
 static void echo(crew_conn *c, crew_msg msg)
 {
@@ -50,7 +90,7 @@ int main(int argc, char **argv)
 	static const crew_service http = {
 		.name = "http",
 		.listen = "http://127.0.0.1:19000",
-		.on_request = hello,
+		.routes = routes,
 	};
 	static const crew_service ws = {
 		.name = "ws",

@@ -8,7 +8,7 @@
  *   net.c     sockets, the epoll loop, what the kernel did not take at once
  *   run.c     warm-up, the measured window, latencies, the server's CPU time
  *   ws.c      a WebSocket client: handshake, numbered messages out, messages in
- *   http.c, echo.c, fanout.c, idle.c   the modes */
+ *   http.c, file.c, echo.c, fanout.c, idle.c   the modes */
 #ifndef CREW_BENCH_GEN_H
 #define CREW_BENCH_GEN_H
 
@@ -38,6 +38,7 @@ struct options {
 	double warmup, seconds;
 	uint64_t operations; /* when not 0: this many and no clock */
 	const char *path, *expect;
+	const char *expect_file; /* NULL: none; mode file */
 	bool text;
 	bool wait; /* tell that all are connected, go on after a line on stdin */
 	bool hold; /* after the result stay connected until stdin has a line or ends */
@@ -89,7 +90,7 @@ struct conn {
 	 * while there are some. */
 	char *rest;
 	size_t rest_len, rest_at;
-	/* HTTP: the beginning of a response whose end has not come. */
+	/* HTTP: the beginning of a response whose end has not come; mode file: its head. */
 	char *stash;
 	size_t stash_len;
 	/* WebSocket: how far into the present frame, and its first bytes. */
@@ -153,6 +154,6 @@ void ws_receive(struct gen *g, struct conn *c, const char *bytes, size_t len, ws
 
 /* ---- the modes ----------------------------------------------------------------------------- */
 
-extern const struct mode mode_http, mode_ws, mode_fanout, mode_stalled, mode_idle;
+extern const struct mode mode_http, mode_file, mode_ws, mode_fanout, mode_stalled, mode_idle;
 
 #endif

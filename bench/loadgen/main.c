@@ -14,6 +14,7 @@
 
 static const struct mode *const modes[] = {
 	&mode_http,
+	&mode_file,
 	&mode_ws,
 	&mode_fanout,
 	&mode_stalled,
@@ -24,10 +25,11 @@ static const struct mode *const modes[] = {
 
 _Noreturn static void usage(void)
 {
-	fputs("usage: crew_bench_loadgen http|ws|fanout|stalled|idle --port N [options]\n"
+	fputs("usage: crew_bench_loadgen http|file|ws|fanout|stalled|idle --port N [options]\n"
 	      "  --connections N  (64)      --depth N        in flight on each connection (1)\n"
 	      "  --payload N      (20)      --text           text messages instead of binary\n"
 	      "  --path PATH      (/)       --expect BODY    (Hello, World!)\n"
+	      "  --expect-file FILE         what the body must be (file)\n"
 	      "  --warmup S       (0.5)     --seconds S      (3)\n"
 	      "  --operations N   instead of warm-up and seconds\n"
 	      "  --rate R         messages a second (stalled: 8)\n"
@@ -69,6 +71,7 @@ enum {
 	OPT_TEXT,
 	OPT_PATH,
 	OPT_EXPECT,
+	OPT_EXPECT_FILE,
 	OPT_WARMUP,
 	OPT_SECONDS,
 	OPT_OPERATIONS,
@@ -87,6 +90,7 @@ static const struct option long_options[] = {
 	{ "text", no_argument, NULL, OPT_TEXT },
 	{ "path", required_argument, NULL, OPT_PATH },
 	{ "expect", required_argument, NULL, OPT_EXPECT },
+	{ "expect-file", required_argument, NULL, OPT_EXPECT_FILE },
 	{ "warmup", required_argument, NULL, OPT_WARMUP },
 	{ "seconds", required_argument, NULL, OPT_SECONDS },
 	{ "operations", required_argument, NULL, OPT_OPERATIONS },
@@ -128,6 +132,9 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_EXPECT:
 		o->expect = optarg;
+		break;
+	case OPT_EXPECT_FILE:
+		o->expect_file = optarg;
 		break;
 	case OPT_WARMUP:
 		o->warmup = real(optarg);

@@ -1,5 +1,7 @@
-// node.mjs MODE PORT - Node's own HTTP server, or the package `ws` on it: `http` answers hello,
-// `ws` echoes, `fanout` sends what one client says to all of them.
+// node.mjs MODE PORT - Node's own HTTP server, or the package `ws` on it: `http` answers hello, `json`
+// an object, `file` a file of the working directory, `ws` echoes, `fanout` sends what one client says
+// to all of them.
+import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 
@@ -13,14 +15,34 @@ const onMessage = {
 	},
 };
 
-if (mode === 'http') {
-	const server = createServer((request, response) => {
+const answers = {
+	http: (response) => {
 		response.writeHead(200, {
 			'Content-Type': 'text/plain; charset=utf-8',
 			'Content-Length': 13,
 		});
 		response.end('Hello, World!');
-	});
+	},
+	json: (response) => {
+		const text = JSON.stringify({ message: 'Hello, World!' });
+		response.writeHead(200, {
+			'Content-Type': 'application/json',
+			'Content-Length': Buffer.byteLength(text),
+		});
+		response.end(text);
+	},
+	file: (response) => {
+		const file = 'large.bin';
+		response.writeHead(200, {
+			'Content-Type': 'application/octet-stream',
+			'Content-Length': statSync(file).size,
+		});
+		createReadStream(file).pipe(response);
+	},
+};
+
+if (answers[mode]) {
+	const server = createServer((request, response) => answers[mode](response));
 	server.listen(Number(port), host, 1024);
 } else {
 	const server = new WebSocketServer({
