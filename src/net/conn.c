@@ -305,7 +305,7 @@ void crew__conn_free(crew_conn *c)
 	net->ops->on_closed(c);
 	if (c->record->send_fail > 0 || (c->flags & CREW__C_PIPED))
 		net->rare[c->slot] = (struct crew__rare){ 0 };
-	if (net->ips)
+	if (net->ips && !(c->flags & CREW__C_NO_CLIENT))
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	crew__slab_begin(s);
 	s->connections--;

@@ -55,6 +55,7 @@ enum {
 	CREW__C_PARTS = 1u << 22,     /* a message in parts is under way */
 	CREW__C_LEFT =
 		1u << 25, /* its end has been seen while an answer is awaited: not read yet */
+	CREW__C_NO_CLIENT = 1u << 25, /* whose it is, is still to be told: it counts for no address */
 	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when its queue is at most half full */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
@@ -228,6 +229,9 @@ int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes);
 /* Arguments that can never be sent. */
 void crew__net_count_invalid(struct crew__net *net);
 
+/* It is that client's, as the proxy says whose address it was accepted with: once, where the net is
+ * `proxied`. False: max_connections_per_ip is reached there; that is counted. */
+bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *client);
 void crew__conn_opened(crew_conn *c);
 /* End in good order. Later calls change nothing. */
 void crew__conn_close(crew_conn *c, crew_end_reason reason);

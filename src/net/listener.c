@@ -91,7 +91,7 @@ static bool over_ip_limit(struct crew__listener *listener, const struct crew__re
 	struct crew__net *net = listener->net;
 	uint32_t left_out;
 	char text[80];
-	if (!net->ips || crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
+	if (!net->ips || net->proxied || crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
 		return false;
 	net->stats.slab->refused_ip++;
 	if (crew__log_allowed(&listener->ip_log, 1, &left_out)) {
@@ -121,7 +121,7 @@ static void admit(struct crew__listener *listener, int fd, const struct sockaddr
 	crew__address_record((struct sockaddr *)&own, &local);
 	if (crew__net_adopt(net, fd, &remote, &local) == 0)
 		return;
-	if (net->ips)
+	if (net->ips && !net->proxied)
 		crew__ip_table_leave(net->ips, &remote);
 	net->stats.slab->accept_failed++;
 }

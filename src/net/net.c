@@ -108,6 +108,7 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 		.stats = plan->stats,
 		.protocol = plan->protocol,
 		.transport = plan->transport,
+		.proxied = plan->proxied,
 		.hook.fn = on_turn_end,
 		.clock = crew__loop_clock(plan->loop),
 	};
@@ -208,6 +209,8 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 		return -ENOMEM;
 	}
 	net->slots[slot] = c;
+	if (net->proxied)
+		c->flags |= CREW__C_NO_CLIENT;
 	count_opened(net, slot);
 	crew_conn *outer = net->current;
 	crew__must(!outer);
@@ -224,6 +227,19 @@ crew_conn *crew__net_find(const struct crew__net *net, uint64_t id)
 	if (id >> 52 != (net->stats.life & 0xfff) || slot >= net->slots_high || !net->slots[slot])
 		return NULL;
 	return net->stats.records[slot].id == id ? net->slots[slot] : NULL;
+}
+
+bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *client)
+{
+	struct crew__net *net = c->net;
+	if (net->ips && !crew__ip_table_enter(
+				net->ips, client, net->limits.max_connections_per_ip)) {
+		net->stats.slab->refused_ip++;
+		return false;
+	}
+	crew__conn_clear(c, CREW__C_NO_CLIENT);
+	net->stats.cold[c->slot].remote = *client;
+	return true;
 }
 
 uint32_t crew__net_read_clock(struct crew__net *net)

@@ -79,6 +79,7 @@ struct crew__net_plan {
 	size_t ext_size; /* bytes behind each connection for the layer above, zeroed */
 	struct crew__stats stats;
 	uint8_t protocol, transport; /* for records */
+	bool proxied; /* whose connections they are comes later: crew__conn_comes_from() */
 };
 
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
@@ -98,6 +99,7 @@ struct crew__net {
 	size_t ext_size;
 	struct crew__stats stats;
 	uint8_t protocol, transport;
+	bool proxied;
 
 	crew_conn **slots;    /* stats.slots of them */
 	uint32_t *free_slots; /* a stack: last in, first out, so that the table stays dense */

@@ -18,7 +18,8 @@ static void on_accepted(crew_conn *c)
 		w->service->protocol->on_open(c);
 		crew__leave(w, before);
 	}
-	crew__service_open(c);
+	if (!w->upgrades)
+		crew__service_open(c);
 }
 
 void crew__service_open(crew_conn *c)

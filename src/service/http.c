@@ -282,7 +282,7 @@ void crew__exchange_go_on(struct crew__exchange *e)
 /* What waiting for the rest of a body may cost. */
 static void begin_body(crew_conn *c, struct crew__exchange *e, uint64_t limit)
 {
-	size_t rest = CREW__READ_MOST + CREW__HTTP_HEAD_MAX + 64;
+	size_t rest = CREW__READ_MOST + (size_t)crew__worker_of(c)->settings->max_head + 64;
 	e->body_max = limit;
 	e->body_began = crew__net_now(c->net);
 	e->body_in = c->record->bytes_in;
@@ -418,6 +418,7 @@ static struct crew__exchange *begin_request(crew_conn *c)
 	w->request.public.side = &w->http->side;
 	e->side = &w->http->side;
 	e->side->exchange = e;
+	e->side->slot = c->slot;
 	if (crew__unlikely(w->http->log != NULL))
 		crew__access_begin(e, &w->request.public);
 	return e;
@@ -610,6 +611,7 @@ int crew__http_new(crew_worker *w)
 	w->http = calloc(1, sizeof(*w->http));
 	if (!w->http)
 		return -ENOMEM;
+	crew__ids_start(w);
 	init_side(&w->http->side, w);
 	crew__buf_init(&w->http->head, CREW__ANSWER_ROOM);
 	crew__buf_init(&w->http->text, CREW__SEND_MOST);
@@ -645,6 +647,7 @@ void crew__http_free(crew_worker *w)
 		free(e);
 	}
 	crew__gzip_free(w);
+	crew__subprotocols_free(http);
 	crew__buf_release(&http->head);
 	crew__buf_release(&http->text);
 	free(http);

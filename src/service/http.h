@@ -60,6 +60,7 @@ struct crew__request_side {
 	crew_upload *uploads;
 	size_t upload_count;
 	struct crew__session *session; /* NULL: none here */
+	uint32_t slot;                 /* of the connection; valid while its callback runs */
 	const char *client;            /* NULL until it is asked for */
 	char id[17];                   /* "" until it is asked for */
 };
@@ -136,7 +137,9 @@ struct crew__http_worker {
 	struct crew__routes *routes;     /* http_route.c; NULL without routes */
 	struct crew__sessions *sessions; /* http_session.c */
 	struct crew__access_log *log;    /* http_log.c; NULL: none */
-	struct crew__proxies *proxies;   /* http_client.c; NULL: nobody is trusted */
+	uint64_t next_id;                /* http_client.c: of requests */
+	char **subprotocols;             /* http_upgrade.c: all that were agreed on */
+	uint8_t subprotocol_count;
 	struct libdeflate_compressor *gzip; /* http_gzip.c; NULL until it is needed */
 	struct crew__buf text;              /* a compressed body, an event: until it is offered */
 	struct crew__files *files;       /* http_files.c */
@@ -221,6 +224,16 @@ void crew__uploads_close(struct crew__request_side *side);
  * answers 101, or refuses (RFC 6455 section 4.2.2), which leaves an HTTP connection answered. */
 void crew__http_upgrade(struct crew__exchange *exchange, const struct crew__http1_request *request,
 	const crew_websocket *websocket);
+
+/* Does any route of the service take WebSockets? */
+bool crew__has_websocket(const crew_service *service);
+void crew__subprotocols_free(struct crew__http_worker *http);
+
+/* http_client.c. As crew_request_client; without the port it is as logs show it. */
+size_t crew__client_text(const crew_request *request, bool with_port, char *text, size_t size);
+/* The same, once for the request; "" without memory. */
+const char *crew__client_of(const crew_request *request);
+void crew__ids_start(crew_worker *w);
 
 /* http_log.c. begin: copies what the line needs of the request; end: writes it. `reason` is
  * CREW_END_REASONS while the connection is well. Nothing where there is no log. */

@@ -103,13 +103,15 @@ crew_request *crew_request_keep(const crew_request *request)
 	kept->side.route = side->route;
 	kept->side.param_count = side->param_count;
 	memcpy(kept->side.params, side->params, sizeof(side->params));
-	memcpy(kept->side.id, side->id, sizeof(side->id));
+	memcpy(kept->side.id, crew_request_id(request), sizeof(side->id));
 	kept->request = *crew__container_of(request, struct crew__http1_request, public);
 	if (!copy_request(kept, request)) {
 		crew__arena_release(&kept->side.arena);
 		free(kept);
 		return NULL;
 	}
+	kept->side.client =
+		crew__arena_copy(&kept->side.arena, crew_str(crew__client_of(request))).data;
 	kept->side.session = crew__session_ref(side->session);
 	kept->side.exchange = e;
 	if (e)

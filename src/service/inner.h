@@ -12,6 +12,7 @@
 #include "proto/http1.h"
 #include "proto/ws.h"
 #include "service/worker.h"
+#include "web/cidr.h"
 
 #define CREW__WORKER_MAGIC 0x776f726bu
 
@@ -33,7 +34,6 @@ struct crew__http_side {
 	uint8_t version; /* of the request in hand: 10 or 11 */
 	bool head_only;
 	bool keep_alive;
-	bool proxied; /* the PROXY header has been read, or none is due */
 };
 
 /* A connection that speaks WebSocket. */
@@ -48,6 +48,8 @@ struct crew__ws_side {
 
 struct crew__side {
 	bool shown; /* the program has seen it: on_close is due */
+	bool proxied; /* behind a proxy (proxied.c): its header has been read */
+	uint8_t subprotocol; /* WebSocket: http_upgrade.c; 0: none */
 	union {
 		struct crew__http_side http;
 		struct crew__ws_side ws;
@@ -78,6 +80,8 @@ struct crew_worker {
 	size_t listener_count;
 
 	enum crew__protocol_kind kind; /* of the scheme: HTTP, WS (which begins as HTTP), ... */
+	bool upgrades; /* connections may become WebSockets: those are the program's by on_open */
+	struct crew__cidrs *proxies; /* whom to believe about clients; NULL: nobody */
 	size_t state_at, data_at; /* offsets in ext of the protocol's state and the program's */
 	uint32_t handshake_timeout, heartbeat; /* hundredths */
 	size_t max_message;
@@ -191,9 +195,9 @@ void crew__http_closed(crew_conn *c); /* the connection has gone, and its exchan
 __attribute__((noinline)) size_t crew__ws_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);
 bool crew__ws_closing(crew_conn *c);
-/* Answer 101, with `protocol` (NULL: none) chosen, and speak WebSocket from now on. */
+/* Answer 101, with the sub-protocol of that place (0: none), and speak WebSocket from now on. */
 void crew__ws_upgrade(
-	crew_conn *c, const struct crew__http1_request *request, const char *protocol);
+	crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol);
 /* The status that a bad handshake deserves, 0 when it is good. */
 int crew__ws_handshake_status(const struct crew__http1_request *request);
 __attribute__((noinline)) size_t crew__stream_data(crew_conn *c, char *data, size_t len);
@@ -203,6 +207,11 @@ int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind);
 
 /* The functions that net calls. */
 extern const struct crew__conn_ops crew__service_ops;
+/* The same where every connection begins with a PROXY header (proxied.c). */
+extern const struct crew__conn_ops crew__proxied_ops;
+/* What trusted_proxies says, for w->proxies. 0, -ENOMEM, or -EINVAL, having logged why. */
+int crew__proxies_new(crew_worker *w);
+void crew__proxies_free(crew_worker *w);
 
 /* A connection has gone; is the worker done? */
 void crew__worker_conn_gone(crew_worker *w);

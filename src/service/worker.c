@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "net/address.h"
-#include "service/inner.h"
+#include "service/http.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static uint32_t hundredths(int64_t ms)
 
 static struct crew__limits limits_of(const struct crew__service_settings *s)
 {
-	size_t rest = CREW__READ_MOST + CREW__HTTP_HEAD_MAX + 64;
+	size_t rest = CREW__READ_MOST + (size_t)s->max_head + 64;
 	return (struct crew__limits){
 		.max_connections = (size_t)s->max_connections,
 		.max_connections_per_ip = (size_t)s->max_connections_per_ip,
@@ -60,14 +60,15 @@ static size_t aligned(size_t size)
 	return (size + 15) & ~(size_t)15;
 }
 
-static size_t side_size(enum crew__protocol_kind kind)
+static size_t side_size(const crew_worker *w)
 {
 	size_t before = offsetof(struct crew__side, http);
-	switch (kind) {
+	switch (w->kind) {
 	case CREW__WS:
 		return sizeof(struct crew__side);
 	case CREW__HTTP:
-		return before + sizeof(struct crew__http_side);
+		return w->upgrades ? sizeof(struct crew__side)
+				   : before + sizeof(struct crew__http_side);
 	default:
 		return before + sizeof(uint32_t);
 	}
@@ -83,18 +84,21 @@ static void read_address(crew_worker *w, enum crew__transport_kind *ret_transpor
 		crew__address_parse(w->settings->listen, "/", &address, error, sizeof(error)) == 0)
 		*ret_transport = address.transport;
 	w->kind = kind_of(w->service, address.scheme);
+	w->upgrades = w->kind == CREW__WS ||
+		      (w->kind == CREW__HTTP && crew__has_websocket(w->service));
 }
 
 static int init_net(crew_worker *w)
 {
 	enum crew__transport_kind transport;
 	read_address(w, &transport);
-	w->state_at = aligned(side_size(w->kind));
+	w->state_at = aligned(side_size(w));
 	w->data_at = w->state_at +
 		     (w->service->protocol ? aligned(w->service->protocol->state_size) : 0);
 	const struct crew__net_plan plan = {
 		.loop = w->plan.loop,
-		.ops = &crew__service_ops,
+		.ops = w->settings->proxy_protocol ? &crew__proxied_ops : &crew__service_ops,
+		.proxied = w->settings->proxy_protocol,
 		.owner = w,
 		.limits = limits_of(w->settings),
 		.ext_size = w->data_at + w->service->conn_size,
@@ -275,6 +279,8 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 		return error;
 	}
 	error = crew__user_timers_new(w, &w->timers);
+	if (!error)
+		error = crew__proxies_new(w);
 	int listen_error = take_listeners(w, plan);
 	error = error ? error : listen_error;
 	if (!error && (w->kind == CREW__HTTP || w->kind == CREW__WS))
@@ -322,6 +328,12 @@ void crew__worker_reloading(crew_worker *w)
 	crew__leave(w, before);
 }
 
+void crew__worker_reopen_logs(crew_worker *w)
+{
+	if (w->http)
+		crew__access_reopen(w);
+}
+
 void crew__worker_free(crew_worker *w)
 {
 	free_listeners(w);
@@ -331,6 +343,7 @@ void crew__worker_free(crew_worker *w)
 	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
 	crew__http_free(w);
+	crew__proxies_free(w);
 	crew__buf_release(&w->scratch);
 	leave_process(w);
 	if (crew__here.count == 0)

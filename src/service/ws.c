@@ -25,30 +25,38 @@ int crew__ws_handshake_status(const struct crew__http1_request *request)
 	return crew__ws_accept(request->ws_key, accept) ? 0 : 400;
 }
 
-static int write_answer(char *room, size_t size, const char *accept, const char *protocol)
+/* Fields that are to go with the answer (a cookie) go with this one as well. */
+static int write_answer(char *room, size_t size, const char *accept, const char *protocol,
+	const struct crew__buf *fields)
 {
 	return snprintf(room, size,
 		"HTTP/1.1 101 Switching Protocols\r\n"
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s%s%s\r\n\r\n",
-		accept, protocol ? "\r\nSec-WebSocket-Protocol: " : "", protocol ? protocol : "");
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s%s%s\r\n"
+		"%.*s\r\n",
+		accept, protocol ? "\r\nSec-WebSocket-Protocol: " : "", protocol ? protocol : "",
+		(int)fields->len, fields->data ? fields->data : "");
 }
 
 void crew__ws_upgrade(
-	crew_conn *c, const struct crew__http1_request *request, const char *protocol)
+	crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol)
 {
 	crew_worker *w = crew__worker_of(c);
+	struct crew__exchange *e = crew__exchange_of(c);
+	const char *protocol = subprotocol ? w->http->subprotocols[subprotocol - 1] : NULL;
 	char accept[29];
-	char answer[512];
+	char *answer = crew__answer_room(w);
 	bool good = crew__ws_accept(request->ws_key, accept);
-	int n = write_answer(answer, sizeof(answer), accept, protocol);
-	crew__must(good && n > 0 && (size_t)n < sizeof(answer));
-	if (crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
+	int n = answer ? write_answer(answer, CREW__ANSWER_ROOM, accept, protocol, &e->fields) : 0;
+	crew__must(good && n >= 0 && n < CREW__ANSWER_ROOM);
+	if (n == 0 || crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
 		crew__conn_broken(c, CREW_END_MEMORY);
 		return;
 	}
-	crew__exchange_of(c)->status = 101;
-	crew__exchange_end(crew__exchange_of(c), CREW_END_REASONS);
+	e->status = 101;
+	crew__exchange_end(e, CREW_END_REASONS);
+	crew__conn_go_on_reading(c, CREW__C_WAITING); /* it may have been awaited */
 	struct crew__side *side = crew__side(c);
+	side->subprotocol = subprotocol;
 	memset(&side->ws, 0, sizeof(side->ws));
 	crew__ws_init(&side->ws.codec, w->max_message);
 	c->record->protocol = CREW__WS;
