@@ -31,7 +31,7 @@ static bool nothing_yet(const char *data, size_t len)
 }
 
 /* Look through what is new for a reason to parse. */
-static bool is_decided(struct crew__http1 *p, const char *data, size_t len)
+static bool is_decided(struct crew__http1 *p, const char *data, size_t len, size_t most)
 {
 	bool searched = (p->flags & SEARCHED) != 0;
 	const char *end = data + len;
@@ -50,17 +50,18 @@ static bool is_decided(struct crew__http1 *p, const char *data, size_t len)
 		p->flags |= SEARCHED;
 		return true;
 	}
-	return len > CREW__HTTP_HEAD_MAX;
+	return len > most;
 }
 
 /* The head is whole: what will its body be? */
-static void frame_body(
-	struct crew__http1 *p, size_t head, const struct crew__http1_framing *framing)
+static void frame_body(struct crew__http1 *p, size_t head, const struct crew__http1_request *r,
+	const struct crew__http1_framing *framing)
 {
 	*p = (struct crew__http1){
 		.length = framing->length,
 		.head = (uint32_t)head,
 		.flags = framing->has_coding ? CHUNKED : 0,
+		.fields = (uint8_t)r->public.header_count,
 	};
 }
 
@@ -69,7 +70,7 @@ static int take_head(
 	struct crew__http1 *p, const char *data, size_t len, struct crew__http1_request *r)
 {
 	if (p->scanned != 0) {
-		if (!is_decided(p, data, len))
+		if (!is_decided(p, data, len, crew__http1_head_most(r)))
 			return 0;
 	} else if (nothing_yet(data, len)) {
 		return 0;
@@ -82,19 +83,20 @@ static int take_head(
 		p->scanned = (uint32_t)len;
 		return 0;
 	}
-	frame_body(p, (size_t)head, &framing);
+	frame_body(p, (size_t)head, r, &framing);
 	return 1;
 }
 
 /* As take_head, of the body. */
-static int take_body(struct crew__http1 *p, char *data, size_t len, size_t max)
+static int take_body(
+	struct crew__http1 *p, char *data, size_t len, size_t max, crew_bytes *ret_trailers)
 {
 	size_t there = len - p->head;
 	if (crew__likely(!(p->flags & CHUNKED)))
 		return p->length > max ? -413 : there >= p->length;
 	if (there > BODY_MAX)
 		return -413;
-	return crew__http1_chunked(p, data + p->head, there, max);
+	return crew__http1_chunked(p, data + p->head, there, max, ret_trailers);
 }
 
 /* The views of a request whose head was parsed in an earlier call. */
@@ -104,6 +106,16 @@ static void parse_again(
 	struct crew__http1_framing framing;
 	int head = crew__http1_head(data, p->head, r, &framing);
 	crew__must(head == (int)p->head);
+}
+
+/* They take what the head has left of the table. */
+static void tell_trailers(struct crew__http1_request *r, crew_bytes section)
+{
+	size_t used = r->public.header_count;
+	crew_header *rest = r->table + used;
+	r->public.trailers = rest;
+	r->public.trailer_count = crew__http1_trailers(
+		section, rest, CREW__HTTP_HEADERS_MAX - used);
 }
 
 static enum crew__http1_result complete(struct crew__http1 *p, const char *data,
@@ -135,13 +147,16 @@ enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size
 		if (head == 0)
 			return CREW__HTTP_MORE;
 	}
-	int body = take_body(p, data, len, max);
+	crew_bytes trailers = { NULL, 0 };
+	int body = take_body(p, data, len, max, &trailers);
 	if (body < 0)
 		return refuse(body, ret_status);
 	if (body == 0)
 		return fresh ? CREW__HTTP_HEAD : CREW__HTTP_MORE;
 	if (!fresh)
 		parse_again(p, data, request);
+	if (trailers.len > 0)
+		tell_trailers(request, trailers);
 	return complete(p, data, request, ret_consumed);
 }
 
@@ -161,38 +176,39 @@ enum crew__http1_result crew__http1_begin(struct crew__http1 *p, char *data, siz
 	return CREW__HTTP_HEAD;
 }
 
-static enum crew__http1_result part_of_length(struct crew__http1 *p, char *data, size_t len,
+/* As crew__http1_chunked_part, of a body whose length is known. */
+static int part_of_length(struct crew__http1 *p, char *data, size_t len, uint64_t room,
 	crew_bytes *ret_part, size_t *ret_consumed)
 {
+	if (p->length > room)
+		return -413;
+	if (p->length == 0)
+		return 1;
 	size_t n = len < p->length ? len : (size_t)p->length;
 	p->length -= n;
 	*ret_part = (crew_bytes){ data, n };
 	*ret_consumed = n;
-	return n > 0 ? CREW__HTTP_PART : CREW__HTTP_MORE;
+	return 0;
 }
 
-enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len, uint64_t max,
-	crew_bytes *ret_part, size_t *ret_consumed, int *ret_status)
+enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len,
+	uint64_t max, crew_bytes *ret_part, size_t *ret_consumed, int *ret_status)
 {
 	*ret_consumed = 0;
 	*ret_part = (crew_bytes){ data, 0 };
-	if (!(p->flags & CHUNKED)) {
-		if (p->length > max)
-			return refuse(-413, ret_status);
-		if (p->length > 0)
-			return part_of_length(p, data, len, ret_part, ret_consumed);
-		*p = (struct crew__http1){ 0 };
-		return CREW__HTTP_REQUEST;
-	}
-	size_t room = (size_t)(max - p->length);
-	int result = crew__http1_chunked_part(p, data, len, room, ret_part, ret_consumed);
+	if (p->taken > max)
+		return refuse(-413, ret_status);
+	uint64_t room = max - p->taken;
+	int result = p->flags & CHUNKED
+			     ? crew__http1_chunked_part(p, data, len, room, ret_part, ret_consumed)
+			     : part_of_length(p, data, len, room, ret_part, ret_consumed);
 	if (result < 0)
 		return refuse(result, ret_status);
 	if (result > 0) {
 		*p = (struct crew__http1){ 0 };
 		return CREW__HTTP_REQUEST;
 	}
-	p->length += ret_part->len;
+	p->taken += ret_part->len;
 	return ret_part->len > 0 ? CREW__HTTP_PART : CREW__HTTP_MORE;
 }
 
@@ -204,18 +220,18 @@ bool crew__http1_ended(struct crew__http1 *p)
 	return true;
 }
 
-/* All behind the decoded part of the body has been decoded already. Moving the rest only when the
+/* All behind what was decoded has been looked at already. Moving the rest only when the
  * gap is as large makes the gap's bytes pay for it: each byte that came pays once. */
 size_t crew__http1_squeeze(struct crew__http1 *p, char *data, size_t len)
 {
 	if (!(p->flags & CHUNKED))
 		return 0;
-	size_t kept = (size_t)p->head + p->body;
+	size_t kept = (size_t)p->head + crew__http1_decoded(p);
 	size_t gap = len - kept;
 	if (gap < kept)
 		return 0;
 	memmove(data + gap, data, kept);
-	p->chunk_in = p->body;
+	p->chunk_in = (uint32_t)(kept - p->head);
 	return gap;
 }
 

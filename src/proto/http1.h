@@ -10,32 +10,41 @@
 
 #include "base/base.h"
 
+/* Beyond: 431, and for a request line 414. */
 enum {
-	CREW__HTTP_HEADERS_MAX = 100, /* more fields: 431 */
-	CREW__HTTP_HEAD_MAX = 16 *
-			      1024, /* a longer head: 431 (414 when the request line alone is) */
+	CREW__HTTP_HEADERS_MAX = 100,      /* fields, those of a head and its trailers together */
+	CREW__HTTP_HEAD_MAX = 16 * 1024,   /* a head, unless the request says otherwise */
+	CREW__HTTP_LINE_MAX = 8 * 1024,    /* a request line, which a head's limit bounds as well */
+	CREW__HTTP_TRAILER_MAX = 8 * 1024, /* all trailers */
 };
 
 /* One connection's parser between calls: small, because idle connections have it too. Zeroed is
  * ready for the first request. */
 struct crew__http1 {
-	uint64_t length;   /* Content-Length, or what is left of it to come by crew__http1_part;
-			    * chunked:   bytes that came by it */
-	uint32_t scanned;  /* bytes of the present request already looked through for the head's end
-			    */
-	uint32_t head;     /* length of the head once it is known, else 0 */
-	uint32_t body;     /* chunked: decoded bytes so far */
-	uint32_t chunk_in; /* chunked: how far the coded body (after the head) has been read */
-	uint32_t chunk_left; /* chunked: bytes of the present chunk still to come */
+	uint64_t length; /* Content-Length, or what is left of it to come by crew__http1_part;
+			  * chunked: what is left of the present chunk */
+	union {
+		struct {
+			uint32_t body;     /* gathered, chunked: decoded bytes so far */
+			uint32_t chunk_in; /* ... and how far the coded body has been read */
+		};
+		uint64_t taken; /* in parts: bytes of the body so far */
+	};
+	uint32_t scanned;    /* bytes of the present request looked through for the head's end */
+	uint32_t head;       /* length of the head once it is known, else 0 */
 	uint16_t chunk_line; /* chunked: length so far of the size line, or of all trailers */
 	uint8_t chunk_state;
 	uint8_t flags;
+	uint8_t fields; /* of the head, and trailers so far */
 };
 
-/* A complete request, or what is known of one: views into the bytes of that call. */
+/* A complete request, or what is known of one: views into the bytes of that call. All is written by
+ * the parser but `max_head`, which whoever has the memory sets once, and `public.side`. */
 struct crew__http1_request {
-	crew_request public; /* headers points to `table` */
+	crew_request public; /* headers and trailers point into `table` */
 	crew_header table[CREW__HTTP_HEADERS_MAX];
+	uint32_t max_head; /* its empty line included; 0: CREW__HTTP_HEAD_MAX. It stays the same
+			    * while a request is being parsed */
 	bool upgrade_websocket; /* HTTP/1.1, Connection has `upgrade`, Upgrade has `websocket` (RFC
 				 * 6455 4.2.1), and no body; whether it is a GET is not looked at */
 	bool expect_continue;   /* RFC 9110 10.1.1 */
@@ -60,8 +69,9 @@ enum crew__http1_result {
  * a chunked body is decoded in place, so the bytes are written to. `max_message` bounds the body:
  * beyond it 413, at the Content-Length or the chunk-size line, before the bytes come.
  * `ret_consumed` is set with CREW__HTTP_REQUEST, `ret_status` with CREW__HTTP_BAD, `request` with
- * CREW__HTTP_REQUEST and, without the body, CREW__HTTP_HEAD.
- * Statuses: 400, 413, 414, 431, 501 (transfer coding other than chunked), 505. */
+ * CREW__HTTP_REQUEST and, without body and trailers, CREW__HTTP_HEAD.
+ * Statuses: 400, 413, 414, 417 (an expectation other than 100-continue), 431, 501 (CONNECT, or a
+ * transfer coding beside chunked), 505. */
 enum crew__http1_result crew__http1_feed(struct crew__http1 *p, char *data, size_t len,
 	size_t max_message, struct crew__http1_request *request, size_t *ret_consumed,
 	int *ret_status);
@@ -75,10 +85,19 @@ enum crew__http1_result crew__http1_begin(struct crew__http1 *p, char *data, siz
 
 /* The body in parts, of any length: `data` begins behind what was consumed before, in the head's
  * case behind it. CREW__HTTP_PART: `ret_part` is a view into the bytes, not empty; CREW__HTTP_MORE:
- * all that came is consumed; CREW__HTTP_REQUEST: the body is complete; CREW__HTTP_BAD. `max` bounds
- * the whole body as in crew__http1_feed. `ret_consumed` is always set. */
+ * give what was not consumed (trailers that are not complete, else nothing) again, with more behind
+ * it; CREW__HTTP_REQUEST: the body is complete, `ret_part` is for crew__http1_trailers;
+ * CREW__HTTP_BAD. `max` bounds the whole body as in crew__http1_feed, but may be beyond 32 bits.
+ * `ret_consumed` is always set. */
 enum crew__http1_result crew__http1_part(struct crew__http1 *p, char *data, size_t len,
 	uint64_t max, crew_bytes *ret_part, size_t *ret_consumed, int *ret_status);
+
+/* The fields of a trailer section that crew__http1_part gave out, which it has checked: how many
+ * are written to `ret_fields`, at most `most`, for which CREW__HTTP_HEADERS_MAX is always enough.
+ * Fields that decide about a message before its body comes are left out (RFC 9110 6.5.1): who
+ * merged them with the head would let the end of a body overrule what has been checked at its
+ * start. */
+size_t crew__http1_trailers(crew_bytes section, crew_header *ret_fields, size_t most);
 
 /* After CREW__HTTP_PART: was that the last, as the length told? Then it is as CREW__HTTP_REQUEST.
  */

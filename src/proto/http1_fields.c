@@ -31,8 +31,9 @@ static int take_length(struct crew__http1_framing *f, const crew_header *field, 
 	return 0;
 }
 
-/* Only `chunked` by itself is a coding that we have; whether there may be one at all depends on the
- * whole head. Chunked twice, or not last, is wrong whatever else is there. */
+/* RFC 9112 6.1, 6.3: only `chunked` by itself is a coding that we have; whether there may be one at
+ * all depends on the whole head. Chunked twice, or not last, is wrong whatever else is there, as
+ * nobody can tell where such a body ends. */
 static int take_coding(struct crew__http1_framing *f, crew_bytes value)
 {
 	if (f->has_coding)
@@ -47,6 +48,15 @@ static int take_coding(struct crew__http1_framing *f, crew_bytes value)
 		if (!chunked)
 			f->unknown_coding = true;
 	}
+	return chunked ? 0 : 400;
+}
+
+/* RFC 9110 10.1.1. */
+static int take_expectation(struct crew__http1_framing *f, crew_bytes value)
+{
+	f->has_expectation = true;
+	if (!IS(value, "100-continue"))
+		f->unknown_expectation = true;
 	return 0;
 }
 
@@ -104,9 +114,7 @@ int crew__http1_field(
 	crew_bytes name = field->name, value = field->value;
 	switch (name.len) {
 	case 6:
-		if (IS(name, "expect") && IS(value, "100-continue"))
-			r->expect_continue = true;
-		return 0;
+		return IS(name, "expect") ? take_expectation(f, value) : 0;
 	case 7:
 		return IS(name, "upgrade") ? take_upgrade(f, value) : 0;
 	case 10:

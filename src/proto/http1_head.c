@@ -105,7 +105,7 @@ static int read_line(struct cursor *c, crew_request *r)
 		return status;
 	if (crew__likely(r->target.data[0] == '/' && !is_connect(r->method)))
 		return 0;
-	return crew__http1_target(r) ? 0 : 400;
+	return crew__http1_target(r);
 }
 
 static int read_request_line(struct cursor *c, crew_request *r)
@@ -223,22 +223,29 @@ static int judge(struct crew__http1_request *r, const struct crew__http1_framing
 	}
 	r->chunked = framing->has_coding;
 	r->public.keep_alive = !framing->option_close && (modern || framing->option_keep_alive);
-	r->expect_continue = modern && r->expect_continue;
-	r->upgrade_websocket = modern && framing->option_upgrade && framing->upgrade_websocket;
-	/* Its body would be read as the new protocol's first bytes by whoever overlooks it. */
-	if (crew__unlikely(r->upgrade_websocket && (r->chunked || framing->length > 0)))
-		return 400;
+	if (crew__unlikely(framing->has_expectation)) {
+		if (modern && framing->unknown_expectation)
+			return 417;
+		r->expect_continue = modern;
+	}
+	if (crew__unlikely(framing->upgrade_websocket && framing->option_upgrade && modern)) {
+		/* Its body would be read as the new protocol's first bytes by whoever overlooks it.
+		 */
+		if (r->chunked || framing->length > 0)
+			return 400;
+		r->upgrade_websocket = true;
+	}
 	return 0;
 }
 
-/* All but `table` and what the request line is bound to set. */
+/* All but what a whole head is bound to set. */
 static void clear(struct crew__http1_request *r)
 {
 	r->public.host = (crew_bytes){ 0 };
 	r->public.body = (crew_bytes){ 0 };
-	r->public.headers = NULL;
-	r->public.header_count = 0;
-	r->public.version = 0;
+	r->public.trailers = NULL;
+	r->public.trailer_count = 0;
+	r->upgrade_websocket = false;
 	r->expect_continue = false;
 	r->ws_key = (crew_bytes){ 0 };
 	r->ws_version = (crew_bytes){ 0 };
@@ -250,19 +257,22 @@ static void clear(struct crew__http1_request *r)
 int crew__http1_head(const char *data, size_t len, struct crew__http1_request *r,
 	struct crew__http1_framing *ret_framing)
 {
-	struct cursor c = { data, data + crew__min(len, CREW__HTTP_HEAD_MAX) };
+	size_t most = crew__http1_head_most(r);
+	struct cursor c = { data, data + crew__min(len, most) };
 	*ret_framing = (struct crew__http1_framing){ .readable = c.end };
 	clear(r);
 	/* RFC 9112 2.2: one empty line before the request line is forgiven. */
-	if (crew__unlikely(len >= 2 && data[0] == '\r' && data[1] == '\n'))
+	if (crew__unlikely(data[0] == '\r' && len >= 2 && data[1] == '\n'))
 		c.at += 2;
 	int status = read_request_line(&c, &r->public);
+	if (crew__unlikely(status == MORE && len > most))
+		return -414;
 	if (status == 0)
 		status = read_fields(&c, r, ret_framing);
 	if (status == 0)
 		status = judge(r, ret_framing);
 	if (status == MORE)
-		return len > CREW__HTTP_HEAD_MAX ? -431 : 0;
+		return len > most ? -431 : 0;
 	if (status != 0)
 		return -status;
 	r->head_only = r->public.method.len == 4 && memcmp(r->public.method.data, "HEAD", 4) == 0;

@@ -5,6 +5,7 @@
  * http1_target.c   forms of the target, the host
  * http1_fields.c   the fields that the parser itself obeys
  * http1_chunked.c  the chunked coding
+ * http1_trailers.c which fields behind it are told
  * http1_chars.c    the table of character classes
  * http1_reply.c    the other direction */
 #ifndef CREW_PROTO_HTTP1_PARTS_H
@@ -18,9 +19,7 @@
 #endif
 
 enum {
-	CREW__HTTP_LINE_MAX = 8 * 1024,    /* a longer request line: 414 */
-	CREW__HTTP_TRAILER_MAX = 8 * 1024, /* longer trailers: 431 */
-	CREW__HTTP_CHUNK_LINE_MAX = 1024,  /* a longer chunk-size line: 400 */
+	CREW__HTTP_CHUNK_LINE_MAX = 1024, /* a longer chunk-size line: 400 */
 };
 
 /* Classes of characters. */
@@ -115,17 +114,25 @@ struct crew__http1_framing {
 	uint64_t length;      /* Content-Length */
 	bool has_length;
 	bool has_coding;     /* a Transfer-Encoding was there */
-	bool unknown_coding; /* ... with another coding than chunked */
+	bool unknown_coding; /* ... with another coding before chunked */
+	bool has_expectation;
+	bool unknown_expectation;
 	bool has_host;
 	bool option_close, option_keep_alive, option_upgrade; /* of Connection */
 	bool upgrade_websocket;                               /* in Upgrade */
 };
 
-/* Parse the head at the start of `data`: its length, 0 when it goes on behind `len`, or the status
- * that it deserves, negative. The same answer comes for the same bytes however many follow: a wrong
- * byte is found when it is there, and only what the head as a whole lacks is found at its end. */
+/* Parse the head at the start of `data`, which is not empty: its length, 0 when it goes on behind
+ * `len`, or the status that it deserves, negative. The same answer comes for the same bytes however
+ * many follow: a wrong byte is found when it is there, and only what the head as a whole lacks is
+ * found at its end. */
 int crew__http1_head(const char *data, size_t len, struct crew__http1_request *request,
 	struct crew__http1_framing *ret_framing);
+
+static inline size_t crew__http1_head_most(const struct crew__http1_request *request)
+{
+	return request->max_head ? request->max_head : CREW__HTTP_HEAD_MAX;
+}
 
 /* The lengths of the names of the fields that crew__http1_field knows, a bit for each. */
 #define CREW__HTTP_KNOWN_LENGTHS \
@@ -137,20 +144,27 @@ int crew__http1_field(struct crew__http1_request *request, struct crew__http1_fr
 	const crew_header *field);
 
 /* Split a target that is not in origin form (that is, does not begin with a slash) into path, query
- * and host. False when it is of no form that goes with the method. */
-bool crew__http1_target(crew_request *request);
+ * and host. 0; 400 when it is of no form that goes with the method; 501: a good one of CONNECT, as
+ * this is no proxy, and whoever answered 2xx would have made a tunnel (RFC 9110 9.3.6). */
+int crew__http1_target(crew_request *request);
 
 /* HOST or HOST:PORT as in RFC 9110 7.2, not empty. Behind it a byte that no host has, or nothing;
  * up to `readable` it may be looked at, which a wide load likes. */
 bool crew__http1_host(crew_bytes host, const char *readable);
 
 /* Decode what has come of a chunked body, in place: `body` is where it begins, `len` how much is
- * there. 1: complete; 0: not yet; or the status, negative. */
-int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t max_message);
+ * there. Trailers are left right behind the decoded bytes. 1: complete, `ret_trailers` has them; 0:
+ * not yet; or the status, negative. */
+int crew__http1_chunked(struct crew__http1 *p, char *body, size_t len, size_t max_message,
+	crew_bytes *ret_trailers);
 
-/* Take what has come of the coding up to the next bytes of data, of which `ret_part` is a view, empty
- * when there are none yet. 1: complete; 0: not yet; or the status, negative. */
-int crew__http1_chunked_part(struct crew__http1 *p, char *data, size_t len, size_t max,
+/* How many bytes that leaves of what it has seen: body, and trailers so far. */
+size_t crew__http1_decoded(const struct crew__http1 *p);
+
+/* Take what has come of the coding up to the next bytes of data, of which `ret_part` is a view,
+ * empty when there are none yet; `room` is how many may still come. 1: complete, `ret_part` has the
+ * trailers; 0: not yet; or the status, negative. */
+int crew__http1_chunked_part(struct crew__http1 *p, char *data, size_t len, uint64_t room,
 	crew_bytes *ret_part, size_t *ret_consumed);
 
 /* RFC 9110 5.6.1: the next element of a comma-separated list, trimmed; false at its end. Empty

@@ -94,17 +94,13 @@ static bool absolute_form(crew_request *r)
 }
 
 /* HOST:PORT, for CONNECT, which has neither path nor query. */
-static bool authority_form(crew_request *r)
+static bool authority_form(const crew_request *r)
 {
 	const char *end = r->target.data + r->target.len;
 	if (r->path.len != r->target.len || !crew__http1_host(r->target, end))
 		return false;
 	char last = end[-1];
-	if (last < '0' || last > '9' || !memrchr(r->target.data, ':', r->target.len))
-		return false;
-	r->host = r->target;
-	r->path = (crew_bytes){ 0 };
-	return true;
+	return last >= '0' && last <= '9' && memrchr(r->target.data, ':', r->target.len);
 }
 
 static bool is_method(const crew_request *r, const char *name)
@@ -112,11 +108,11 @@ static bool is_method(const crew_request *r, const char *name)
 	return r->method.len == strlen(name) && memcmp(r->method.data, name, r->method.len) == 0;
 }
 
-bool crew__http1_target(crew_request *r)
+int crew__http1_target(crew_request *r)
 {
 	if (is_method(r, "CONNECT"))
-		return authority_form(r);
+		return authority_form(r) ? 501 : 400;
 	if (r->target.len == 1 && *r->target.data == '*')
-		return is_method(r, "OPTIONS");
-	return absolute_form(r);
+		return is_method(r, "OPTIONS") ? 0 : 400;
+	return absolute_form(r) ? 0 : 400;
 }

@@ -11,8 +11,9 @@ enum {
 
 /* Feed `input` in every way; each must come to `expected`, which is, for each request,
  *   METHOD path?query host version [close] [ws] [expect] fields body;
- * (`fields` is how many; the body in brackets) and then what stopped it: nothing when all is taken,
- * "more", or the status. */
+ * (`fields` is how many; the body in brackets, each trailer behind it as {name=value}) and then
+ * what stopped it: nothing when all is taken, "more", or the status. Bodies are gathered, and taken
+ * in parts. */
 void http1_expect(const char *input, size_t len, const char *expected);
 
 /* As above for one that is only refused or taken: 0 for one whole request with nothing behind it.

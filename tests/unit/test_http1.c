@@ -90,8 +90,9 @@ static const struct status_case request_lines[] = {
 	S(400, "CONNECT [::1] HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "CONNECT b:1?c HTTP/1.1\r\n" HOST "\r\n"),
 	S(400, "CONNECT u@b:1 HTTP/1.1\r\n" HOST "\r\n"),
-	S(0, "CONNECT b:10 HTTP/1.1\r\n" HOST "\r\n"),
-	S(0, "CONNECT b:19 HTTP/1.1\r\n" HOST "\r\n"),
+	S(501, "CONNECT b:10 HTTP/1.1\r\n" HOST "\r\n"),
+	S(501, "CONNECT [::1]:19 HTTP/1.1\r\n" HOST "\r\n"),
+	S(501, "CONNECT b:1 HTTP/1.0\r\n\r\n"),
 	/* The version. */
 	S(0, "GET / HTTP/1.0\r\n\r\n"),
 	S(505, "GET / HTTP/1.2\r\n" HOST "\r\n"),
@@ -237,8 +238,6 @@ static const struct text_case requests[] = {
 	T("GET / b 11 1 [];", "GET HTTPS://b HTTP/1.1\r\n" HOST "\r\n"),
 	T("GET /?d [::1] 11 1 [];", "GET http://[::1]?d HTTP/1.1\r\n" HOST "\r\n"),
 	T("GET /c b 10 close 0 [];", "GET http://b/c HTTP/1.0\r\n\r\n"),
-	T("CONNECT  b:1 11 1 [];", "CONNECT b:1 HTTP/1.1\r\n" HOST "\r\n"),
-	T("CONNECT  [::1]:1 11 1 [];", "CONNECT [::1]:1 HTTP/1.1\r\n" HOST "\r\n"),
 	T("HEAD / a 11 1 [];", "HEAD / HTTP/1.1\r\n" HOST "\r\n"),
 	/* Who stays. */
 	T("GET /  10 close 0 [];", "GET / HTTP/1.0\r\n\r\n"),

@@ -84,11 +84,12 @@ static const struct body_case codings[] = {
 	T(GOOD "[x];", CHUNKED "1\r\nx\r\n0\r\n\r\n"),
 	T(GOOD "[x];", POST "transfer-encoding:CHUNKED\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
 	T(GOOD "[x];", POST TE "\tchunked \r\n\r\n1\r\nx\r\n0\r\n\r\n"),
-	T("501", POST TE "gzip\r\n\r\n"),
+	T("400", POST TE "gzip\r\n\r\n"),
+	T("501", POST TE "identity, chunked\r\n\r\n0\r\n\r\n"),
 	T("501", POST TE "gzip, chunked\r\n\r\n0\r\n\r\n"),
-	T("501", POST TE "xchunked\r\n\r\n0\r\n\r\n"),
-	T("501", POST TE "chunked1\r\n\r\n0\r\n\r\n"),
-	T("501", POST TE "identity\r\n\r\n"),
+	T("400", POST TE "xchunked\r\n\r\n0\r\n\r\n"),
+	T("400", POST TE "chunked1\r\n\r\n0\r\n\r\n"),
+	T("400", POST TE "identity\r\n\r\n"),
 	T("400", POST TE "chunked, chunked\r\n\r\n0\r\n\r\n"),
 	T("400", POST TE "chunked, gzip\r\n\r\n"),
 	T("400", POST TE "chunked,\r\n\r\n0\r\n\r\n"),
@@ -143,6 +144,8 @@ static const struct body_case chunks[] = {
 	T("413", CHUNKED "3e9\r\n"),
 	T("more", CHUNKED "3e8\r\n"),
 	T("413", CHUNKED "1\r\nx\r\n3e8\r\n"),
+	T("413", CHUNKED "3e9"), /* with its last digit */
+	T("413", CHUNKED "3e9g\r\n"),
 	T("413", CHUNKED "ffffffff\r\n"),
 	T("413", CHUNKED "ffffffffff"),
 	T("413", CHUNKED "100000001\r\nx\r\n0\r\n\r\n"),         /* 1 in 32 bits */
@@ -161,9 +164,14 @@ static const struct body_case chunks[] = {
 	T("400", CHUNKED "1;a\rx\r\n0\r\n\r\n"),
 	T("400", CHUNKED "1;a\0\r\nx\r\n0\r\n\r\n"),
 	T("400", CHUNKED "1;a\x7F\r\nx\r\n0\r\n\r\n"),
-	/* Trailers: checked and dropped; whatever they say, the request has what its head said. */
-	T(GOOD "[x];" NEXT_TOLD, CHUNKED "1\r\nx\r\n0\r\nHost: b\r\n" CL
-					 "5\r\nConnection: close\r\nX:\r\n\r\n" NEXT),
+	/* Trailers; whatever they say, the request has what its head said. */
+	T(GOOD "[x]{X=};" NEXT_TOLD, CHUNKED "1\r\nx\r\n0\r\nHost: b\r\n" CL
+					    "5\r\nConnection: close\r\nX:\r\n\r\n" NEXT),
+	T(GOOD "[xy]{A=b c}{D=e}{A=f};" NEXT_TOLD,
+		CHUNKED "1\r\nx\r\n1\r\ny\r\n0;z\r\nA: \t b c\t\r\nD:e\r\nA: f\r\n\r\n" NEXT),
+	T(GOOD "[]{a=b};" NEXT_TOLD, CHUNKED "0\r\na: b\r\n\r\n" NEXT),
+	T("more", CHUNKED "0\r\na: b\r\n\r"),
+	T("400", CHUNKED "0\r\na: b\r\n\rx"),
 	T("400", CHUNKED "0\r\nX\r\n\r\n"),
 	T("400", CHUNKED "0\r\nX : y\r\n\r\n"),
 	T("400", CHUNKED "0\r\n: y\r\n\r\n"),
@@ -191,7 +199,7 @@ static void what_is_dropped_has_limits(void **unused)
 		n = sprintf(input, CHUNKED "%0*d\r\n\r\n", 1023 + over, 0);
 		http1_expect(input, (size_t)n, over ? "400" : GOOD "[];");
 		/* Trailers with their line ends, and the last CR: at most 8192 bytes. */
-		n = sprintf(input, CHUNKED "0\r\nX:%0*d\r\n\r\n", 8187 + over, 1);
+		n = sprintf(input, CHUNKED "0\r\nTE:%0*d\r\n\r\n", 8186 + over, 1);
 		http1_expect(input, (size_t)n, over ? "431" : GOOD "[];");
 	}
 }
@@ -221,7 +229,14 @@ static const struct body_case upgrades[] = {
 	T("POST / a 11 4 [x];", POST "Upgrade: h2c\r\nConnection: upgrade\r\n" CL "1\r\n\r\nx"),
 	/* Expect. */
 	T("POST / a 11 expect 3 [x];", POST "Expect: 100-Continue\r\n" CL "1\r\n\r\nx"),
-	T("POST / a 11 3 [x];", POST "Expect: 100-continued\r\n" CL "1\r\n\r\nx"),
+	T("POST / a 11 expect 3 [x];", POST "expect:\t100-CONTINUE \r\n" CL "1\r\n\r\nx"),
+	T("417", POST "Expect: 100-continued\r\n" CL "1\r\n\r\nx"),
+	T("417", POST "Expect:\r\n" CL "1\r\n\r\nx"),
+	T("417", POST "Expect: 100-continue, x\r\n" CL "1\r\n\r\nx"),
+	T("417", POST "Expect: 100-continue\r\nExpect: x=y\r\n" CL "1\r\n\r\nx"),
+	T("417", "GET / HTTP/1.1\r\nHost: a\r\nExpect: y\r\n\r\n"),
+	T("400", POST "Expect: y\r\n" CL "1\r\n" TE "chunked\r\n\r\n"),
+	T("GET /  10 close 1 [];", "GET / HTTP/1.0\r\nExpect: y\r\n\r\n"),
 	T("POST /  10 close 2 [x];", "POST / HTTP/1.0\r\nExpect: 100-continue\r\n" CL "1\r\n\r\nx"),
 };
 
