@@ -71,9 +71,6 @@ void crew__worker_reloading(crew_worker *w);
 /* Somebody has moved log files away: open them anew. */
 void crew__worker_reopen_logs(crew_worker *w);
 
-/* Somebody has moved log files away: open them anew. */
-void crew__worker_reopen_logs(crew_worker *w);
-
 /* The settings may be freed and the loop ended after this. Connections that still live are aborted
  * (reason drain). */
 void crew__worker_free(crew_worker *w);
