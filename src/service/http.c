@@ -304,7 +304,11 @@ static void go_on_with_body(crew_conn *c, size_t there)
 
 static void refuse_body(crew_conn *c, struct crew__exchange *e, int status)
 {
-	crew_end_reason reason = status == 408 ? CREW_END_HANDSHAKE : CREW_END_PROTOCOL;
+	crew_end_reason reason = CREW_END_PROTOCOL;
+	if (status == 408)
+		reason = CREW_END_HANDSHAKE;
+	else if (status >= 500) /* want of memory, descriptors or disk: not the peer's doing */
+		reason = status == 503 ? CREW_END_MEMORY : CREW_END_APP;
 	if (e->answer == CREW__ANSWER_DUE)
 		crew__http_refuse(c, status, reason);
 	else
@@ -501,6 +505,24 @@ static bool take_whole(crew_conn *c, char *data, size_t len, size_t *used)
 	return true;
 }
 
+/* A request whose body came in parts has its trailers once it is complete, if somebody kept it. Its
+ * fields are in the arena, so that the table is free; the bytes go there too, as these may move. */
+static bool take_trailers(struct crew__exchange *e, crew_bytes section)
+{
+	struct crew__request_side *side = e->side;
+	if (crew__likely(section.len == 0) || !side || side == &side->worker->http->side)
+		return true;
+	struct crew__kept *kept = crew__container_of(side, struct crew__kept, side);
+	crew_request *request = &kept->request.public;
+	crew_bytes copy = crew__arena_copy(&side->arena, section);
+	if (!copy.data)
+		return false;
+	request->trailers = kept->request.table;
+	request->trailer_count = crew__http1_trailers(
+		copy, kept->request.table, CREW__HTTP_HEADERS_MAX);
+	return true;
+}
+
 static bool take_part(crew_conn *c, char *data, size_t len, size_t *used)
 {
 	struct crew__http_side *http = &crew__side(c)->http;
@@ -517,11 +539,16 @@ static bool take_part(crew_conn *c, char *data, size_t len, size_t *used)
 		return false;
 	case CREW__HTTP_PART:
 		take_bytes(c, e, part);
-		if (still_in_hand(c, e) && crew__http1_ended(&http->parser))
+		/* One that was refused, or closed by the program, does not end as well. */
+		if (still_in_hand(c, e) && c->record->state <= CREW__CONN_OPEN &&
+			crew__http1_ended(&http->parser))
 			end_body(c, e);
 		return true;
 	case CREW__HTTP_REQUEST:
-		end_body(c, e);
+		if (take_trailers(e, part))
+			end_body(c, e);
+		else
+			refuse_body(c, e, 503);
 		return true;
 	default:
 		return false;
@@ -613,6 +640,7 @@ int crew__http_new(crew_worker *w)
 		return -ENOMEM;
 	crew__ids_start(w);
 	init_side(&w->http->side, w);
+	w->request.max_head = (uint32_t)w->settings->max_head;
 	crew__buf_init(&w->http->head, CREW__ANSWER_ROOM);
 	crew__buf_init(&w->http->text, CREW__SEND_MOST);
 	return 0;

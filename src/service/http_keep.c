@@ -1,5 +1,5 @@
 /* http_keep.c - requests that outlive their callback: every view is moved to memory of its own. */
-#include "service/http.h"
+#include "service/http_upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,7 +105,10 @@ crew_request *crew_request_keep(const crew_request *request)
 	memcpy(kept->side.params, side->params, sizeof(side->params));
 	memcpy(kept->side.id, crew_request_id(request), sizeof(side->id));
 	kept->request = *crew__container_of(request, struct crew__http1_request, public);
-	if (!copy_request(kept, request)) {
+	bool parts = crew__parts_wanted(request); /* then no body is there to read them from again */
+	if (!copy_request(kept, request) ||
+		(parts && crew__uploads_copy(&kept->side, side) < 0)) {
+		crew__uploads_close(&kept->side);
 		crew__arena_release(&kept->side.arena);
 		free(kept);
 		return NULL;
