@@ -1,77 +1,115 @@
-/* hello.c - a small HTTP server: GET / says hello, POST /echo answers what it was sent.
+/* hello.c - a small HTTP server.
  *
  *   build/examples/hello start
  *   curl http://127.0.0.1:8080/
  *   curl --data 'some words' http://127.0.0.1:8080/echo
+ *   curl http://127.0.0.1:8080/json
+ *   curl http://127.0.0.1:8080/files/README.md
+ *   curl --no-buffer http://127.0.0.1:8080/events
+ *   curl -F picture=@cat.png http://127.0.0.1:8080/upload
  *
- * A request reaches on_request complete and checked; one crew_reply answers it. Keep-alive,
- * pipelining, HEAD, Content-Length and Date are crew's business. */
+ * The routes at the end say which function answers what. A request reaches it complete and checked;
+ * one crew_reply answers it. Keep-alive, pipelining, HEAD, OPTIONS, Content-Length, Date, 404 and
+ * 405 are crew's business. */
 #include <crew/crew.h>
+#include <jansson.h>
 
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-static bool equal(crew_bytes bytes, const char *text)
+static void hello(crew_conn *c, const crew_request *request)
 {
-	return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
+	(void)request;
+	crew_reply(c, &(crew_response){ .body = CREW_BYTES("Hello, World!") });
 }
 
-static void hello(crew_conn *c)
+static void echo(crew_conn *c, const crew_request *request)
 {
-	crew_response response = { .body = CREW_BYTES("Hello, World!") };
+	crew_response response = { .type = "application/octet-stream", .body = request->body };
 
 	crew_reply(c, &response);
 }
 
-static void echo(crew_conn *c, crew_bytes body)
+static void json(crew_conn *c, const crew_request *request)
 {
-	crew_response response = { .type = "application/octet-stream", .body = body };
+	(void)request;
+	json_t *object = json_pack("{s:s, s:i}", "message", "Hello, World!", "worker",
+		(int)crew_worker_id(crew_worker_of(c)));
+	char *text = json_dumps(object, JSON_COMPACT);
 
-	crew_reply(c, &response);
+	crew_reply(c, &(crew_response){ .type = "application/json", .body = crew_str(text) });
+	free(text);
+	json_decref(object);
 }
 
-static void not_found(crew_conn *c)
+/* What came in a form with files: `curl -F` sends one. They are gone with the request, unless
+ * crew_upload_save() gives them a name. */
+static void upload(crew_conn *c, const crew_request *request)
 {
-	crew_response response = { .status = 404, .body = CREW_BYTES("Not found.\n") };
+	size_t count;
+	const crew_upload *files = crew_request_files(request, &count);
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
 
-	crew_reply(c, &response);
-}
-
-static void wrong_method(crew_conn *c, crew_bytes allowed)
-{
-	crew_header allow = { CREW_BYTES("Allow"), allowed };
-	crew_response response = {
-		.status = 405,
-		.headers = &allow,
-		.header_count = 1,
-		.body = CREW_BYTES("This address does not know that method.\n"),
-	};
-
-	crew_reply(c, &response);
-}
-
-static void on_request(crew_conn *c, const crew_request *request)
-{
-	if (equal(request->path, "/")) {
-		if (equal(request->method, "GET") || equal(request->method, "HEAD"))
-			hello(c);
-		else
-			wrong_method(c, CREW_BYTES("GET, HEAD"));
-	} else if (equal(request->path, "/echo")) {
-		if (equal(request->method, "POST"))
-			echo(c, request->body);
-		else
-			wrong_method(c, CREW_BYTES("POST"));
-	} else {
-		not_found(c);
+	if (!out) {
+		crew_reply_error(c, request, 503, NULL);
+		return;
 	}
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%.*s: %.*s, %llu bytes, %.*s\n", (int)files[i].name.len,
+			files[i].name.data, (int)files[i].filename.len, files[i].filename.data,
+			(unsigned long long)files[i].size, (int)files[i].type.len,
+			files[i].type.data);
+	if (fclose(out) == 0 && count > 0)
+		crew_reply(c, &(crew_response){ .body = { text, len } });
+	else
+		crew_reply_error(c, request, 400, "There is no file in this form.");
+	free(text);
+}
+
+/* A stream of server-sent events: from now on this connection is one that gets the ticks. */
+static void events(crew_conn *c, const crew_request *request)
+{
+	(void)request;
+	crew_events_begin(c, NULL);
+}
+
+static void tick(crew_worker *w, void *arg)
+{
+	char seconds[24];
+	(void)arg;
+	snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)(crew_now_ms() / 1000));
+	crew_shared *s = crew_shared_event(
+		&(crew_event){ .name = "tick", .data = crew_str(seconds) });
+
+	crew_broadcast(crew_worker_service(w), s);
+	crew_shared_unref(s);
+}
+
+static int on_worker_start(crew_worker *w)
+{
+	int64_t timer = crew_timer_every(w, 1000, tick, NULL);
+	return timer < 0 ? (int)timer : 0;
 }
 
 int main(int argc, char **argv)
 {
+	static const crew_files here = { .root = "." }; /* where `start` was called */
+	static const crew_route routes[] = {
+		{ .method = "GET", .path = "/", .on_request = hello },
+		{ .method = "POST", .path = "/echo", .on_request = echo },
+		{ .method = "GET", .path = "/json", .on_request = json },
+		{ .method = "POST", .path = "/upload", .on_request = upload },
+		{ .method = "GET", .path = "/events", .on_request = events },
+		{ .path = "/files/*path", .files = &here },
+		{ 0 },
+	};
 	static const crew_service web = {
 		.name = "web",
 		.listen = "http://127.0.0.1:8080",
-		.on_request = on_request,
+		.routes = routes,
+		.on_worker_start = on_worker_start,
 	};
 	return crew_main(argc, argv, &(crew_app){ .name = "hello", .services = { &web } });
 }

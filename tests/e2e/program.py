@@ -29,10 +29,12 @@ LISTENS = {
         "unix": "unix://RUNDIR/echo.sock",
     },
     "hello": {"web": "http://127.0.0.1:{port}"},
+    "site": {"site": "http://127.0.0.1:{port}"},
     "feed": {"feed": "ws://127.0.0.1:{port}"},
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "push": {"push": "ws://127.0.0.1:{port}"},
     "web": {"web": "http://127.0.0.1:{port}"},
+    "bulk": {"web": "http://127.0.0.1:{port}"},
     "files": {"web": "http://127.0.0.1:{port}"},
     "netstring": {"net": "netstring://127.0.0.1:{port}"},
     "chaos": {
