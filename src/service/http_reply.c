@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-	SHORT_HEAD = 512,       /* of an answer that may go the short way */
+	SHORT_HEAD = 512, /* of an answer that may go the short way */
+	SHORT_BODY = 1024,
 	TEXT_KEPT = 1024 * 1024 /* what was needed for a longer one is given back */
 };
 
@@ -185,6 +186,13 @@ static int64_t reply_prepared(crew_conn *c, struct crew__exchange *e, crew_respo
 	return offer(c, e, &response, (crew_bytes){ room, (size_t)head });
 }
 
+/* Short enough that it is not to be compressed, and that its head is not tried in vain. */
+static inline bool is_short(const crew_worker *w, const crew_response *response)
+{
+	uint64_t most = crew__min((size_t)w->settings->gzip - 1, SHORT_BODY);
+	return response->body.len <= most && response->header_count < 4;
+}
+
 static inline int judge(const struct crew__exchange *e, const crew_response *response)
 {
 	bool whole = response && (response->body.data || response->body.len == 0);
@@ -202,8 +210,7 @@ int64_t crew_reply(crew_conn *c, const crew_response *response)
 	int error = judge(e, response);
 	if (crew__unlikely(error))
 		return crew__answer_refused(c, error);
-	bool is_short = response->body.len < SHORT_HEAD && response->header_count < 4;
-	if (crew__likely(is_short && crew__answer_is_plain(e)) &&
+	if (crew__likely(is_short(crew__worker_of(c), response) && crew__answer_is_plain(e)) &&
 		reply_corked(c, e, response, &queued))
 		return queued;
 	return reply_prepared(c, e, *response);
