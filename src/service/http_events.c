@@ -199,22 +199,28 @@ static int control(crew_conn *c, crew_bytes chunked, crew_bytes plain)
 	return crew__conn_control(c, c->record->protocol == CREW__SSE ? chunked : plain);
 }
 
+/* Flushed at once: the idle timeout, which is looked at next, must see it. */
+static void comment(crew_conn *c)
+{
+	if (control(c, CREW_BYTES("4\r\n" COMMENT "\r\n"), CREW_BYTES(COMMENT)) == -ENOMEM)
+		crew__conn_broken(c, CREW_END_MEMORY);
+	else
+		crew__conn_flush(c);
+}
+
+/* What waits already keeps it alive, or nothing can. */
 uint32_t crew__events_deadline(crew_conn *c, uint32_t now)
 {
 	uint32_t every = interval(c);
 	if (every == 0 || c->record->state != CREW__CONN_OPEN)
 		return CREW__WHEEL_OUT;
+	bool waits = c->record->bytes_queued > 0;
 	uint32_t due = c->record->last_out + every;
-	if (c->record->bytes_queued > 0)
-		due = now + every; /* what waits keeps it alive, or nothing can */
-	else if (come(due, now)) {
-		if (control(c, CREW_BYTES("4\r\n" COMMENT "\r\n"), CREW_BYTES(COMMENT)) ==
-			-ENOMEM) {
-			crew__conn_broken(c, CREW_END_MEMORY);
-			return CREW__WHEEL_OUT;
-		}
-		due = now + every;
-	}
+	if (!waits && !come(due, now))
+		return due == CREW__WHEEL_OUT ? 1 : due;
+	if (!waits)
+		comment(c);
+	due = now + every;
 	return due == CREW__WHEEL_OUT ? 1 : due;
 }
 
