@@ -18,8 +18,16 @@ struct outcome {
 	int status; /* 0: good, or not complete */
 	bool complete;
 	size_t used; /* bytes of the coding, when complete */
-	struct transcript body;
+	struct transcript body, trailers;
 };
+
+static void note_trailers(struct outcome *outcome, const crew_header *fields, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		note_bytes(&outcome->trailers, fields[i].name);
+		note_bytes(&outcome->trailers, fields[i].value);
+	}
+}
 
 static struct outcome gather(const char *coded, size_t len, uint64_t max, unsigned seed)
 {
@@ -38,6 +46,8 @@ static struct outcome gather(const char *coded, size_t len, uint64_t max, unsign
 			outcome.complete = true;
 			outcome.used = consumed - HEAD + gone;
 			note(&outcome.body, request.public.body.data, request.public.body.len);
+			note_trailers(
+				&outcome, request.public.trailers, request.public.trailer_count);
 		}
 		if (result != CREW__HTTP_MORE && result != CREW__HTTP_HEAD)
 			break;
@@ -62,7 +72,7 @@ static void begin_parts(struct crew__http1 *parser)
 	free(data);
 }
 
-/* One piece, in memory of its own. True: more is wanted. */
+/* What has come and was not taken, in memory of its own. True: more is wanted. */
 static bool take_piece(struct crew__http1 *parser, const char *piece, size_t len, uint64_t max,
 	struct outcome *outcome)
 {
@@ -79,6 +89,11 @@ static bool take_piece(struct crew__http1 *parser, const char *piece, size_t len
 			note(&outcome->body, part.data, part.len);
 			crew__must(!crew__http1_ended(parser)); /* the coding's end is to come */
 		}
+		if (result == CREW__HTTP_REQUEST) {
+			crew_header trailers[CREW__HTTP_HEADERS_MAX];
+			note_trailers(outcome, trailers,
+				crew__http1_trailers(part, trailers, CREW__HTTP_HEADERS_MAX));
+		}
 		at += consumed;
 		outcome->used += consumed;
 	}
@@ -93,11 +108,11 @@ static struct outcome take_parts(const char *coded, size_t len, uint64_t max, un
 	struct crew__http1 parser = { 0 };
 	struct cutter cutter = cutter_of(seed);
 	begin_parts(&parser);
-	for (size_t at = HEAD; at < len;) {
-		size_t n = seed == 0 ? len - at : cut(&cutter, len - at);
-		if (!take_piece(&parser, coded + at, n, max, &outcome))
+	for (size_t come = HEAD; come < len;) {
+		come += seed == 0 ? len - come : cut(&cutter, len - come);
+		size_t gone = HEAD + outcome.used;
+		if (!take_piece(&parser, coded + gone, come - gone, max, &outcome))
 			break;
-		at += n;
 	}
 	return outcome;
 }
@@ -106,7 +121,8 @@ static void compare(const struct outcome *a, const struct outcome *b)
 {
 	crew__must(a->status == b->status && a->complete == b->complete);
 	if (a->complete)
-		crew__must(a->used == b->used && same(&a->body, &b->body));
+		crew__must(a->used == b->used && same(&a->body, &b->body) &&
+			   same(&a->trailers, &b->trailers));
 }
 
 /* The head, and behind it the input, as it is or well coded. */
@@ -129,6 +145,12 @@ static void code(struct transcript *out, const uint8_t *data, size_t size, unsig
 	if (cutter_next(&cutter) % 2)
 		note(out, "Checksum: none\r\n", 16);
 	note(out, "\r\n", 2);
+}
+
+static void end(struct outcome *outcome)
+{
+	free(outcome->body.data);
+	free(outcome->trailers.data);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -156,8 +178,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		crew__must(whole.status == 413);
 	}
 	free(input.data);
-	free(whole.body.data);
-	free(parts.body.data);
-	free(pieces.body.data);
+	end(&whole);
+	end(&parts);
+	end(&pieces);
 	return 0;
 }

@@ -92,8 +92,8 @@ static void note_end(struct told *told, const struct feeder *f)
 
 static void note_bad(struct told *told, int status)
 {
-	crew__must(status == 400 || status == 413 || status == 414 || status == 431 ||
-		   status == 501 || status == 505);
+	crew__must(status == 400 || status == 413 || status == 414 || status == 417 ||
+		   status == 431 || status == 501 || status == 505);
 	note_number(&told->requests, (uint64_t)status);
 }
 
@@ -125,7 +125,8 @@ static void run_whole(struct feeder *f, size_t max, struct told *told)
 }
 
 /* The body behind a head that has been dropped. True: complete. */
-static bool take_parts(struct feeder *f, size_t max, struct transcript *body, int *ret_status)
+static bool take_parts(struct feeder *f, size_t max, struct transcript *body,
+	struct transcript *trailers, int *ret_status)
 {
 	for (;;) {
 		size_t consumed = 0;
@@ -139,16 +140,19 @@ static bool take_parts(struct feeder *f, size_t max, struct transcript *body, in
 			crew__must(part.len > 0);
 			note(body, part.data, part.len);
 		}
+		crew_header fields[CREW__HTTP_HEADERS_MAX];
+		if (result == CREW__HTTP_REQUEST)
+			note_fields(trailers, fields,
+				crew__http1_trailers(part, fields, CREW__HTTP_HEADERS_MAX));
 		drop(f, consumed);
 		if (result == CREW__HTTP_REQUEST)
 			return true;
-		if (result == CREW__HTTP_PART && crew__http1_ended(&f->parser))
+		if (result == CREW__HTTP_PART && crew__http1_ended(&f->parser)) {
+			note_fields(trailers, NULL, 0);
 			return true;
-		if (result == CREW__HTTP_MORE) {
-			crew__must(f->held == 0);
-			if (!give(f))
-				return false;
 		}
+		if (result == CREW__HTTP_MORE && !give(f))
+			return false;
 	}
 }
 
@@ -172,7 +176,9 @@ static void run_parts(struct feeder *f, size_t max, struct told *told)
 		note_head(&head, &f->request);
 		drop(f, consumed);
 		if (result == CREW__HTTP_HEAD)
-			good = take_parts(f, max, &body, &status);
+			good = take_parts(f, max, &body, &told->trailers, &status);
+		else
+			note_fields(&told->trailers, NULL, 0);
 		if (good) {
 			note(&told->requests, head.data, head.len);
 			note_bytes(&told->requests,
@@ -193,8 +199,7 @@ static struct told run(const uint8_t *data, size_t size, size_t max, unsigned se
 	struct feeder *f = malloc(sizeof(*f));
 	crew__must(f);
 	memset(f, 0xA5, sizeof(*f)); /* nothing is taken from what a request held before */
-	f->request.public.trailers = NULL;
-	f->request.public.trailer_count = 0;
+	f->request.max_head = 0;
 	f->parser = (struct crew__http1){ 0 };
 	f->input = data;
 	f->len = size;
@@ -228,6 +233,8 @@ static void compare(const struct transcript *input, size_t max, unsigned seed)
 	crew__must(same(&whole.trailers, &pieces.trailers));
 	crew__must(same(&whole.requests, &parts.requests));
 	crew__must(same(&whole.requests, &small_parts.requests));
+	crew__must(same(&whole.trailers, &parts.trailers));
+	crew__must(same(&whole.trailers, &small_parts.trailers));
 	end(&whole);
 	end(&pieces);
 	end(&parts);
