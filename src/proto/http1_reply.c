@@ -253,10 +253,29 @@ static inline char *append(char *at, const char *text, size_t len)
 	return at + len;
 }
 
-/* Most heads by far: 200, of a known length, and nothing to say of the connection or by the
- * program; into room enough. What is of a fixed length costs a few instructions. */
-static inline int write_usual(const struct crew__http_head *head, crew_bytes type, char *start)
+static inline char *append_number(char *at, uint64_t value)
 {
+	size_t digits = 1;
+	for (uint64_t rest = value; rest >= 10; rest /= 10)
+		digits++;
+	for (size_t i = digits; i-- > 0; value /= 10)
+		at[i] = (char)('0' + value % 10);
+	return at + digits;
+}
+
+/* Most heads by far: 200, of a known length, and nothing to say of the connection or by the
+ * program; into room enough. What is of a fixed length costs a few instructions. 0: it is no such
+ * head. */
+static inline int write_usual(const struct crew__http_head *head, char *start, size_t size)
+{
+	const crew_response *r = head->response;
+	crew_bytes type = { r->type, r->type ? strlen(r->type) : 0 };
+	if (!r->type && head->length > 0)
+		type = CREW_BYTES("text/plain; charset=utf-8");
+	if (crew__unlikely(size < USUAL_MOST + type.len))
+		return 0;
+	if (crew__unlikely(r->type && !crew__http_field_value(type)))
+		return 0;
 	char *at = APPEND(start, "HTTP/1.1 200 OK\r\nDate: ");
 	at = append(at, head->date, 29);
 	if (crew__likely(type.len > 0)) {
@@ -265,22 +284,21 @@ static inline int write_usual(const struct crew__http_head *head, crew_bytes typ
 		at += type.len;
 	}
 	at = APPEND(at, "\r\nContent-Length: ");
-	struct room room = { at, start + USUAL_MOST + type.len, false };
-	put_number(&room, head->length);
-	at = APPEND(room.at, "\r\n\r\n");
+	at = append_number(at, head->length);
+	at = APPEND(at, "\r\n\r\n");
 	return (int)(at - start);
 }
 
-static inline bool is_usual(
-	const struct crew__http_head *head, int status, size_t type, size_t size)
+static inline bool is_usual(const struct crew__http_head *head)
 {
 	const crew_response *r = head->response;
-	return status == 200 && r->header_count == 0 && head->fields.len == 0 &&
-	       head->framing == CREW__HTTP_LENGTH && head->keep_alive && !r->close &&
-	       head->version != 10 && size >= USUAL_MOST + type;
+	return (r->status == 0 || r->status == 200) && !r->headers && r->header_count == 0 &&
+	       head->fields.len == 0 && head->framing == CREW__HTTP_LENGTH && head->keep_alive &&
+	       !r->close && head->version != 10;
 }
 
-int crew__http_write_head(const struct crew__http_head *head, char *room_start, size_t size)
+static __attribute__((noinline)) int write_any(
+	const struct crew__http_head *head, char *room_start, size_t size)
 {
 	const crew_response *r = head->response;
 	int status = r->status == 0 ? 200 : r->status;
@@ -295,8 +313,6 @@ int crew__http_write_head(const struct crew__http_head *head, char *room_start, 
 	if (!r->type && !own.type && body)
 		type = CREW_BYTES("text/plain; charset=utf-8");
 
-	if (crew__likely(is_usual(head, status, type.len, size)))
-		return write_usual(head, type, room_start);
 	struct room room = { room_start, room_start + crew__min(size, INT32_MAX), false };
 	put_status(&room, status);
 	put(&room, head->date, 29);
@@ -309,4 +325,10 @@ int crew__http_write_head(const struct crew__http_head *head, char *room_start, 
 		put(&room, head->fields.data, head->fields.len);
 	PUT(&room, "\r\n");
 	return room.full ? -EMSGSIZE : (int)(room.at - room_start);
+}
+
+int crew__http_write_head(const struct crew__http_head *head, char *room, size_t size)
+{
+	int n = crew__likely(is_usual(head)) ? write_usual(head, room, size) : 0;
+	return crew__likely(n > 0) ? n : write_any(head, room, size);
 }
