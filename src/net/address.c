@@ -320,6 +320,18 @@ void crew__address_record(const struct sockaddr *address, struct crew__record_ad
 	}
 }
 
+size_t crew__address_bare(const struct crew__record_address *record, char *text, size_t size)
+{
+	char ip[INET6_ADDRSTRLEN] = "";
+	bool ipv4 = record->family == AF_INET;
+	if (!ipv4 && record->family != AF_INET6)
+		return crew__address_text(record, text, size);
+	inet_ntop(record->family, ipv4 ? record->ip + 12 : record->ip, ip, sizeof(ip));
+	int length = record->scope ? snprintf(text, size, "%s%%%u", ip, record->scope)
+				   : snprintf(text, size, "%s", ip);
+	return length < 0 ? 0 : (size_t)length;
+}
+
 size_t crew__address_text(const struct crew__record_address *record, char *text, size_t size)
 {
 	char ip[INET6_ADDRSTRLEN] = "";

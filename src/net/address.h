@@ -42,5 +42,7 @@ void crew__address_unlink(const struct crew__address *address, int listen_fd);
  * snprintf: returns the full length. */
 void crew__address_record(const struct sockaddr *address, struct crew__record_address *ret_record);
 size_t crew__address_text(const struct crew__record_address *record, char *text, size_t size);
+/* The same without port and brackets: "127.0.0.1", "::1". */
+size_t crew__address_bare(const struct crew__record_address *record, char *text, size_t size);
 
 #endif

@@ -240,9 +240,9 @@ static void on_reopen(int signo, void *arg)
 	struct crew__master *master = arg;
 	(void)signo;
 	crew_level level = master->generation->settings->log_level;
-	if (crew__log_file_reopen(&master->log, level, "master") < 0)
-		return;
-	crew__log(CREW_INFO, "log reopened");
+	/* Failing, the old one stays; the workers may have logs of their own all the same. */
+	if (crew__log_file_reopen(&master->log, level, "master") == 0)
+		crew__log(CREW_INFO, "log reopened");
 	struct crew__node *head = &master->family.children;
 	for (struct crew__node *n = head->next, *after; n != head; n = after) {
 		after = n->next;

@@ -111,6 +111,7 @@ static void master_is_gone(struct process *process)
 
 static void take_log(struct process *process, int fd)
 {
+	crew__worker_reopen_logs(process->worker);
 	if (fd < 0)
 		return;
 	crew__log_file_follow(process->greeting.log_fd, fd);

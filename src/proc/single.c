@@ -122,6 +122,9 @@ static void on_reopen(int signo, void *arg)
 	struct crew__single *single = arg;
 	(void)signo;
 	crew__log_file_reopen(single->plan.log, single->plan.settings->log_level, "single");
+	for (unsigned i = 0; i < single->count; i++)
+		if (single->members[i].worker)
+			crew__worker_reopen_logs(single->members[i].worker);
 }
 
 static int stop_for_command(void *arg, bool graceful, uint64_t *ret_bound_ms)

@@ -23,7 +23,7 @@ enum crew__message_type {
 	CREW__MSG_HELLO = 1,  /* struct crew__hello; settings, segment, log, directory, listeners */
 	CREW__MSG_STOP,       /* struct crew__stop_order */
 	CREW__MSG_RELOADING,  /* a reload replaces this worker */
-	CREW__MSG_REOPEN_LOG, /* the new log */
+	CREW__MSG_REOPEN_LOG, /* the new log; access logs are to be opened anew as well */
 	CREW__MSG_LIFE,       /* struct crew__life_note; its segment, read-only */
 	CREW__MSG_LIFE_GONE,  /* struct crew__life_note */
 	CREW__MSG_ADOPT,      /* struct crew__absence; the listener of a sibling that is away */

@@ -71,8 +71,13 @@ void crew__http_refuse(crew_conn *c, int status, crew_end_reason reason)
 	struct crew__exchange *e = crew__exchange_of(c);
 	char text[512];
 	count_refusal(w, status);
-	if (e)
+	if (e) {
 		e->status = (uint16_t)status;
+		e->body_out = strlen(phrase) + 1;
+		crew__access_mark(e, CREW__ACCESS_DONE);
+	} else if (crew__unlikely(w->http->log != NULL)) {
+		crew__access_refused(c, status, strlen(phrase) + 1, reason);
+	}
 	int n = snprintf(text, sizeof(text),
 		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\nContent-Type: text/plain\r\n"
 		"Content-Length: %zu\r\n\r\n%s\n",
@@ -188,6 +193,7 @@ void crew__exchange_answered(crew_conn *c, bool close, crew_end_reason reason)
 	struct crew__http_side *http = &crew__side(c)->http;
 	struct crew__exchange *e = http->exchange;
 	e->answer = CREW__ANSWER_GIVEN;
+	crew__access_mark(e, CREW__ACCESS_DONE);
 	if (!e->body_done && !close && http->keep_alive) {
 		e->body = CREW__BODY_DISCARD;
 		e->body_max = e->body_seen + DISCARD_MOST;
@@ -358,6 +364,7 @@ static bool choose_body(crew_conn *c, struct crew__exchange *e, size_t there)
 static void end_body(crew_conn *c, struct crew__exchange *e)
 {
 	e->body_done = true;
+	crew__access_mark(e, CREW__ACCESS_BODY);
 	int status = e->body == CREW__BODY_PARTS ? crew__parts_end(e) : 0;
 	if (status != 0) {
 		refuse_body(c, e, status);
@@ -411,7 +418,6 @@ static struct crew__exchange *begin_request(crew_conn *c)
 	crew_worker *w = crew__worker_of(c);
 	struct crew__http_side *http = &crew__side(c)->http;
 	struct crew__exchange *e = begin_exchange(c);
-	http->began = 0;
 	if (!e) {
 		no_memory(c);
 		return NULL;
@@ -425,6 +431,7 @@ static struct crew__exchange *begin_request(crew_conn *c)
 	e->side->slot = c->slot;
 	if (crew__unlikely(w->http->log != NULL))
 		crew__access_begin(e, &w->request.public);
+	http->began = 0;
 	return e;
 }
 
@@ -500,6 +507,7 @@ static bool take_whole(crew_conn *c, char *data, size_t len, size_t *used)
 	*used += consumed;
 	e->body_done = true;
 	e->body_seen = w->request.public.body.len;
+	crew__access_mark(e, CREW__ACCESS_BODY);
 	find_again(c, e);
 	deliver(c, e);
 	return true;
@@ -639,8 +647,8 @@ int crew__http_new(crew_worker *w)
 	if (!w->http)
 		return -ENOMEM;
 	crew__ids_start(w);
-	init_side(&w->http->side, w);
 	w->request.max_head = (uint32_t)w->settings->max_head;
+	init_side(&w->http->side, w);
 	crew__buf_init(&w->http->head, CREW__ANSWER_ROOM);
 	crew__buf_init(&w->http->text, CREW__SEND_MOST);
 	return 0;

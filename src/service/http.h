@@ -234,6 +234,7 @@ size_t crew__client_text(const crew_request *request, bool with_port, char *text
 /* The same, once for the request; "" without memory. */
 const char *crew__client_of(const crew_request *request);
 void crew__ids_start(crew_worker *w);
+void crew__next_id(crew_worker *w, char ret_id[17]);
 
 /* http_log.c. begin: copies what the line needs of the request; end: writes it. `reason` is
  * CREW_END_REASONS while the connection is well. Nothing where there is no log. */
@@ -242,6 +243,20 @@ void crew__access_stop(crew_worker *w);
 void crew__access_reopen(crew_worker *w);
 void crew__access_begin(struct crew__exchange *exchange, const crew_request *request);
 void crew__access_end(struct crew__exchange *exchange, crew_end_reason reason);
+/* What never became an exchange was answered with that status. Only where there is a log. */
+void crew__access_refused(crew_conn *c, int status, size_t body, crew_end_reason reason);
+/* The first time of each counts. */
+enum crew__access_phase {
+	CREW__ACCESS_BODY,   /* all of the request has come */
+	CREW__ACCESS_ANSWER, /* the answer's head is there */
+	CREW__ACCESS_DONE,   /* all of the answer has been offered */
+};
+void crew__access_note(struct crew__exchange *exchange, enum crew__access_phase phase);
+static inline void crew__access_mark(struct crew__exchange *e, enum crew__access_phase phase)
+{
+	if (crew__unlikely(e->access != NULL))
+		crew__access_note(e, phase);
+}
 
 /* http_reply.c. What comes before the head of an answer whose head is good: the session is saved,
  * the `after` functions change `response`. 0; -ENOTCONN: one of them ended the connection. Does the

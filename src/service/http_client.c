@@ -8,24 +8,10 @@
 #include "net/address.h"
 #include "web/forwarded.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- the client ---------------------------------------------------------------------------- */
-
-/* The address alone, as it is written without a port. */
-static size_t bare_text(const struct crew__record_address *address, char *text, size_t size)
-{
-	char ip[INET6_ADDRSTRLEN] = "";
-	bool ipv4 = address->family == AF_INET;
-	if (!ipv4 && address->family != AF_INET6)
-		return crew__address_text(address, text, size);
-	inet_ntop(address->family, ipv4 ? address->ip + 12 : address->ip, ip, sizeof(ip));
-	int length = address->scope && !ipv4 ? snprintf(text, size, "%s%%%u", ip, address->scope)
-					     : snprintf(text, size, "%s", ip);
-	return length < 0 ? 0 : (size_t)length;
-}
 
 static void find_client(const crew_request *request, struct crew__client *ret_client)
 {
@@ -49,9 +35,9 @@ size_t crew__client_text(const crew_request *request, bool with_port, char *text
 	if (client.kind == CREW__CLIENT_ADDRESS && with_port && client.address.port)
 		return crew__address_text(&client.address, text, size);
 	if (client.kind == CREW__CLIENT_ADDRESS)
-		return bare_text(&client.address, text, size);
-	int length = snprintf(text, size, "%s",
-		client.kind == CREW__CLIENT_NAMED ? client.name : "unknown");
+		return crew__address_bare(&client.address, text, size);
+	int length = snprintf(
+		text, size, "%s", client.kind == CREW__CLIENT_NAMED ? client.name : "unknown");
 	return length < 0 ? 0 : (size_t)length;
 }
 
@@ -85,17 +71,21 @@ void crew__ids_start(crew_worker *w)
 			   (crew__clock_ns() >> 8 & ((UINT64_C(1) << 52) - 1));
 }
 
-const char *crew_request_id(const crew_request *request)
+void crew__next_id(crew_worker *w, char ret_id[17])
 {
 	static const char digits[] = "0123456789abcdef";
+	uint64_t id = w->http->next_id++;
+	for (unsigned i = 0; i < 16; i++)
+		ret_id[i] = digits[id >> (60 - i * 4) & 15];
+	ret_id[16] = '\0';
+}
+
+const char *crew_request_id(const crew_request *request)
+{
 	struct crew__request_side *side = crew__request_side(request);
 	if (!side)
 		return "";
-	if (side->id[0])
-		return side->id;
-	uint64_t id = side->worker->http->next_id++;
-	for (unsigned i = 0; i < 16; i++)
-		side->id[i] = digits[id >> (60 - i * 4) & 15];
-	side->id[16] = '\0';
+	if (!side->id[0])
+		crew__next_id(side->worker, side->id);
 	return side->id;
 }

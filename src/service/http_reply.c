@@ -91,6 +91,7 @@ int crew__answer_head(struct crew__exchange *e, const crew_response *response, i
 		return n;
 	e->framing = (uint8_t)framing;
 	e->status = (uint16_t)status;
+	crew__access_mark(e, CREW__ACCESS_ANSWER);
 	e->left = head.length;
 	return n;
 }

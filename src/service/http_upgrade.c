@@ -108,8 +108,8 @@ static bool origin_is_good(const crew_request *request, const crew_websocket *we
 }
 
 /* The program looks at the request: from here on it knows of the connection. */
-static int ask(struct crew__exchange *e, const crew_request *request,
-	const crew_websocket *websocket)
+static int ask(
+	struct crew__exchange *e, const crew_request *request, const crew_websocket *websocket)
 {
 	crew_conn *c = e->conn;
 	crew_worker *w = crew__worker_of(c);

@@ -1,10 +1,11 @@
-/* proxied.c - services behind a proxy: whom to believe, and the PROXY header before everything else.
+/* proxied.c - services behind a proxy: whom to believe, and the PROXY header before everything
+ * else.
  *
  * Of a service with `proxy_protocol` every connection begins with that header, whatever it speaks
  * then. Until it has come the program does not see the connection, and what it speaks is not looked
  * at; then it is accepted as any other, but as the client's: its record shows the client's address,
- * and max_connections_per_ip counts it there. (While the header is awaited nobody's are counted: all
- * come from the same few proxies.)
+ * and max_connections_per_ip counts it there. (While the header is awaited nobody's are counted:
+ * all come from the same few proxies.)
  *
  *   accepted ─▸ awaited ─(a header)─▸ the service's own on_accepted, and what follows
  *                  └─(not trusted; none; its time is over)─▸ closed (protocol, handshake)

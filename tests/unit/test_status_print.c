@@ -52,7 +52,7 @@ static void assert_counters(const json_t *object, size_t further)
 	static const char *const plain[] = { "connections", "connections_total", "timers",
 		"total_request", "messages_offered", "messages_sent", "messages_queued",
 		"messages_replaced", "bytes_in", "bytes_out", "bytes_queued", "send_fail",
-		"send_invalid", "accept_failed", "refused_limit", "refused_ip",
+		"send_invalid", "accept_failed", "refused_limit", "refused_ip", "access_log_lost",
 		"requests_malformed", "requests_too_large", "requests_too_slow", "memory_bytes",
 		"qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
