@@ -30,7 +30,8 @@ struct node {
 
 struct crew__router {
 	struct crew__arena arena; /* all of the below */
-	struct node root;
+	struct node root;         /* its one child begins with the first slash */
+	bool percent; /* a text has one, which an escape in a path must not be taken for */
 };
 
 struct crew__router *crew__router_new(void)
@@ -237,6 +238,7 @@ static int read_text(struct reader *in, crew_bytes segment)
 			i += 2;
 		}
 		*to++ = (char)(byte == '/' ? '\0' : byte);
+		in->router->percent |= byte == '%';
 	}
 	in->len = (size_t)(to - in->text);
 	return 0;
@@ -311,6 +313,41 @@ int crew__router_add(struct crew__router *r, const char *methods, crew_bytes pat
 
 /* ---- a path is looked up ------------------------------------------------------------------- */
 
+static inline bool same(const char *a, const char *b, size_t len)
+{
+	if (len >= 8)
+		return memcmp(a, b, len) == 0;
+	while (len > 0) {
+		len--;
+		if (a[len] != b[len])
+			return false;
+	}
+	return true;
+}
+
+static inline const struct node *child_for(const struct node *n, char first)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (n->firsts[i] == first)
+			return n->children[i];
+	return NULL;
+}
+
+/* The short way, for a path that is a pattern byte for byte: nothing is more particular, and no
+ * escape can be in it. */
+static inline const struct crew__resource *by_texts(const struct crew__router *r, crew_bytes path)
+{
+	const char *at = path.data, *end = path.data + path.len;
+	const struct node *n = r->root.count > 0 ? r->root.children[0] : NULL;
+	while (n && n->len <= (size_t)(end - at) && same(at, n->text, n->len)) {
+		at += n->len;
+		if (at == end)
+			return n->exact;
+		n = child_for(n, *at);
+	}
+	return NULL;
+}
+
 struct look {
 	const char *end;
 	crew_header *params;
@@ -333,9 +370,8 @@ static inline unsigned char byte_at(const char *at, const struct look *l, size_t
 static inline const char *skip_text(const struct node *n, const char *at, const struct look *l)
 {
 	if (crew__likely(!l->escaped)) {
-		if ((size_t)(l->end - at) < n->len || memcmp(at, n->text, n->len) != 0)
-			return NULL;
-		return at + n->len;
+		bool is_there = n->len <= (size_t)(l->end - at) && same(at, n->text, n->len);
+		return is_there ? at + n->len : NULL;
 	}
 	size_t size;
 	for (size_t i = 0; i < n->len; i++, at += size)
@@ -348,11 +384,7 @@ static inline const struct node *child_at(
 	const struct node *n, const char *at, const struct look *l)
 {
 	size_t size;
-	char byte = (char)byte_at(at, l, &size);
-	for (size_t i = 0; i < n->count; i++)
-		if (n->firsts[i] == byte)
-			return n->children[i];
-	return NULL;
+	return child_for(n, (char)byte_at(at, l, &size));
 }
 
 static const struct crew__resource *walk(const struct node *n, const char *at, struct look *l);
@@ -408,8 +440,8 @@ static const struct crew__resource *walk(const struct node *n, const char *at, s
 	}
 }
 
-const struct crew__resource *crew__router_match(const struct crew__router *r, crew_bytes path,
-	crew_header params[CREW__ROUTER_PARAMS_MOST], unsigned *ret_count)
+static __attribute__((noinline)) const struct crew__resource *by_all_means(
+	const struct crew__router *r, crew_bytes path, crew_header *params, unsigned *ret_count)
 {
 	if (path.len == 0)
 		return NULL;
@@ -423,4 +455,12 @@ const struct crew__resource *crew__router_match(const struct crew__router *r, cr
 	const struct crew__resource *found = walk(&r->root, path.data, &l);
 	*ret_count = l.count;
 	return found;
+}
+
+const struct crew__resource *crew__router_match(const struct crew__router *r, crew_bytes path,
+	crew_header params[CREW__ROUTER_PARAMS_MOST], unsigned *ret_count)
+{
+	const struct crew__resource *found = r->percent ? NULL : by_texts(r, path);
+	*ret_count = 0;
+	return crew__likely(found) ? found : by_all_means(r, path, params, ret_count);
 }

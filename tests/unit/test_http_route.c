@@ -11,6 +11,7 @@
 #include "answer_ways.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 static int clean_up(void **state)
 {
@@ -59,6 +60,12 @@ static void must_have(const char *text, const char *what)
 {
 	if (!strstr(text, what))
 		fail_msg("\"%.600s\" has no \"%s\"", text, what);
+}
+
+static bool peer_has_something(int fd)
+{
+	char byte;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* ---- handlers ------------------------------------------------------------------------------ */
@@ -469,6 +476,49 @@ static void the_services_limit_holds_elsewhere(void **state)
 	assert_string_equal(told(), "close:protocol");
 }
 
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+/* Nobody listens at port 1: each look-up takes a while, and fails. */
+static const crew_sessions unreachable = { .store = "redis://127.0.0.1:1", .insecure = true };
+static const crew_route with_sessions[] = {
+	{ .method = "POST", .path = "/stream", .on_request = later, .on_body = part },
+	{ .path = "/page", .on_request = home, .before = { pass } },
+	{ .path = NULL },
+};
+static const crew_service remembering = {
+	.name = "remembering",
+	.listen = "http://127.0.0.1:1",
+	.routes = with_sessions,
+	.sessions = &unreachable,
+	.on_close = tell_close,
+};
+
+#define COOKIE "Cookie: sid=0123456789abcdefghijABCDEFGHIJ0123456789abc\r\n"
+
+static void look_up(const char *request)
+{
+	told_anew();
+	ways_ask(request);
+	world_until(&ways.world, peer_has_something(ways.peer));
+	ways_hear();
+}
+
+static void without_its_session_no_request_is_handled(void **state)
+{
+	ways_open_with(state, &remembering, NULL);
+	look_up("GET /page" HOST COOKIE "\r\n" WAYS_GET("/nowhere"));
+	must_begin(ways.room, "HTTP/1.1 503 ");
+	must_have(ways.room, "HTTP/1.1 404 ");
+	assert_string_equal(told(), "");
+	look_up("POST /stream" HOST COOKIE "\r\n");
+	must_begin(ways.room, "HTTP/1.1 503 ");
+	look_up("POST /stream" HOST COOKIE "Content-Length: 3\r\n\r\nabc");
+	must_begin(ways.room, "HTTP/1.1 503 ");
+	assert_string_equal(told(), "");
+	ask(WAYS_GET("/page")); /* it has none that would have to be found */
+	assert_string_equal(told(), "pass home:/page");
+}
+
 /* ---- WebSockets on a route ----------------------------------------------------------------- */
 
 #define HANDSHAKE                                       \
@@ -565,6 +615,7 @@ int main(void)
 		ON_BOTH(bodies_come_in_parts),
 		ON_BOTH(each_route_has_its_limit),
 		ON_BOTH(the_services_limit_holds_elsewhere),
+		ON_BOTH(without_its_session_no_request_is_handled),
 		ON_BOTH(a_route_takes_handshakes),
 		ON_BOTH(what_comes_before_sees_handshakes),
 		ON_BOTH(elsewhere_a_handshake_is_a_request),
