@@ -98,15 +98,14 @@ static uint64_t length_of(const struct sending *s)
 
 /* ---- part by part -------------------------------------------------------------------------- */
 
-/* How much may be offered now. A connection with nothing queued is asked for as much as one call
- * takes; else the queue is not to become full. */
+/* How much may be offered now: no more than what leaves the queue below its limit, so that a file
+ * never makes it full. Of what comes to an empty one the kernel takes some at once. */
 static uint64_t room_of(const crew_conn *c)
 {
 	uint64_t queued = c->record->bytes_queued, limit = c->net->limits.max_send_buffer;
-	if (crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING))
-		return PART_MOST;
-	uint64_t room = limit > queued + PART_LEAST ? limit - queued - 1 : PART_LEAST;
-	return room < PART_MOST ? room : PART_MOST;
+	bool empty = crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
+	uint64_t room = empty ? limit : limit > queued ? limit - queued - 1 : 0;
+	return crew__max(PART_LEAST, crew__min(room, PART_MOST));
 }
 
 static int64_t offer_bytes(
