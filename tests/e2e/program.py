@@ -34,8 +34,11 @@ LISTENS = {
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "push": {"push": "ws://127.0.0.1:{port}"},
     "web": {"web": "http://127.0.0.1:{port}"},
+    "stream": {"web": "http://127.0.0.1:{port}"},
     "bulk": {"web": "http://127.0.0.1:{port}"},
     "files": {"web": "http://127.0.0.1:{port}"},
+    "forms": {"web": "http://127.0.0.1:{port}"},
+    "sessions": {"local": "http://127.0.0.1:{port}", "far": "http://127.0.0.1:{port}"},
     "netstring": {"net": "netstring://127.0.0.1:{port}"},
     "chaos": {
         "raw": "tcp://127.0.0.1:{port}",
