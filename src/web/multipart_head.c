@@ -90,6 +90,8 @@ static bool take_param(struct reading *r, const struct crew__field_param *param)
 		r->head.name = unescape(param->value);
 		return once(&r->name);
 	}
+	if (IS(param->name, "name*")) /* of libraries whose fields have names beyond ASCII */
+		return once(&r->name) && decode_extended(param->value, &r->head.name);
 	if (IS(param->name, "filename")) {
 		if (!r->better)
 			r->head.filename = last_component(unescape(param->value));

@@ -3,7 +3,8 @@
  * Names are read as browsers write them (https://html.spec.whatwg.org/#multipart-form-data): `%22`,
  * `%0D` and `%0A` stand for the three bytes that could not be there, any other `%` for itself; `\"`
  * and `\\` of other clients are understood too. `filename*` (RFC 8187), which no browser sends in
- * forms but some libraries do, goes before `filename` when it is good UTF-8. */
+ * forms but some libraries do, goes before `filename` when it is good UTF-8; `name*` stands for
+ * `name`, never beside it. */
 #ifndef CREW_WEB_MULTIPART_HEAD_H
 #define CREW_WEB_MULTIPART_HEAD_H
 

@@ -140,8 +140,6 @@ def random_part(rng, number):
     data += rng.choice([b"", b"\r\n--", b"\r"])
     head = email.message.Message(policy=email.policy.HTTP)
     disposition = {"name": name} | ({"filename": filename} if filename else {})
-    if not name.isascii():  # `name*` is nothing that a form may have
-        disposition["name"] = name = name.encode("ascii", "ignore").decode()
     head.add_header("Content-Disposition", "form-data", **disposition)
     if filename is None:
         return head.as_bytes() + data, ("form", (name.encode(), data))

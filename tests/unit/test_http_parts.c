@@ -207,6 +207,76 @@ static void fields_may_have_max_message(void **state)
 	form_open(state, NULL);
 }
 
+/* A form of so many files of so many bytes each, in a body that may be as long. Its status. */
+static int post_files(size_t count, size_t len)
+{
+	static const char head[] =
+		"--B\r\nContent-Disposition: form-data; name=f; filename=g\r\n\r\n";
+	char line[32];
+	char *file = malloc(len + sizeof(head) + 2);
+	size_t whole = (size_t)sprintf(file, "%s", head) + len + 2;
+	fill(file + whole - len - 2, len);
+	memcpy(file + whole - 2, "\r\n", 2);
+	peer_says(t.peer, CREW_BYTES("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: " MULTIPART
+				     "\r\nTransfer-Encoding: chunked\r\n\r\n"));
+	world_settle(&t.world);
+	allow(UINT32_MAX);
+	int status = 0;
+	for (size_t i = 0; i < count && status == 0; i++) {
+		snprintf(line, sizeof(line), "%zx\r\n", whole);
+		status = ask(line);
+		if (status == 0)
+			status = ask_bytes((crew_bytes){ file, whole });
+		if (status == 0)
+			status = ask("\r\n");
+	}
+	free(file);
+	return status ? status : ask("7\r\n--B--\r\n\r\n0\r\n\r\n");
+}
+
+static void count_files(crew_conn *c, const crew_request *r)
+{
+	size_t count, short_ones = 0;
+	const crew_upload *files = crew_request_files(r, &count);
+	(void)c;
+	for (size_t i = 0; i < count; i++) {
+		short_ones += files[i].fd < 0;
+		if (files[i].fd < 0)
+			assert_filled(files[i].body.data, files[i].body.len);
+		else
+			assert_file_filled(files[i].fd, files[i].size);
+	}
+	tell("%zu+%zu", short_ones, count - short_ones);
+}
+
+/* Each is short, but there is no room for all in memory. */
+static void short_files_may_have_4_mib(void **state)
+{
+	form_open(state, count_files);
+	assert_int_equal(post_files(16, 60000), 204);
+	assert_int_equal(post_files(74, 60000), 204);
+	assert_string_equal(told(), "16+0 69+5");
+	assert_int_equal(descriptors(), t.descriptors);
+}
+
+/* However many descriptors one form could want, others need some too. */
+static void files_have_a_share_of_the_descriptors(void **state)
+{
+	struct rlimit before, few;
+	form_open(state, count_files);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 18 * 16;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	int good = post_files(18, 65537);
+	int bad = post_files(19, 65537);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(good, 204);
+	assert_int_equal(bad, 503);
+	assert_string_equal(told(), "0+18");
+	assert_int_equal(descriptors() + 1, t.descriptors);
+}
+
 static void no_directory_is_500(void **state)
 {
 	form_open(state, look_at_long);
@@ -264,6 +334,8 @@ int main(void)
 		ON_BOTH(bad_types_are_400),
 		ON_BOTH(too_many_parts_are_413),
 		ON_BOTH(fields_may_have_max_message),
+		ON_BOTH(short_files_may_have_4_mib),
+		ON_BOTH(files_have_a_share_of_the_descriptors),
 		ON_BOTH(no_directory_is_500),
 		ON_BOTH(no_descriptor_is_503),
 		ON_BOTH(who_leaves_leaves_nothing),

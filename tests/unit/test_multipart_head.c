@@ -94,6 +94,13 @@ static const struct {
 	{ CD "name=\"f\"; filename=\"plain\"; filename*=utf-8'x\r\n", "f|plain|" },
 	{ CD "name=\"f\"; filename*=koi8-r''x\r\n", "f||" },
 
+	/* name*, for want of a name. */
+	{ CD "name*=utf-8''%c3%a4\r\n", "\xc3\xa4" },
+	{ CD "name*=utf-8''%ff\r\n", "bad" },
+	{ CD "name*=x\r\n", "bad" },
+	{ CD "name=a; name*=utf-8''a\r\n", "bad" },
+	{ CD "name*=utf-8''a; name=a\r\n", "bad" },
+
 	/* Fields that change nothing, and those that would. */
 	{ CD "name=a\r\nContent-Transfer-Encoding: Binary\r\n", "a" },
 	{ CD "name=a\r\nContent-Transfer-Encoding: 8bit\r\n", "a" },
