@@ -257,6 +257,9 @@ static void too_long_is_refused(void **state)
 		domain[i] = i % 2 ? '.' : 'a';
 	cookie = (crew_cookie){ .name = "a", .domain = domain };
 	assert_int_equal(crew__cookie_write(&cookie, room, sizeof(room)), -EINVAL);
+	domain[1] = 'a';
+	cookie.domain = domain + 1;
+	assert_int_equal(crew__cookie_write(&cookie, room, sizeof(room)), -EINVAL);
 	cookie.domain = domain + 2;
 	assert_true(crew__cookie_write(&cookie, room, sizeof(room)) > 0);
 }

@@ -62,6 +62,7 @@ static void texts_and_their_pairs(void **state)
 		assert_string_equal(read_from(crew_str(rows[i].text)), rows[i].pairs);
 	assert_string_equal(read_from((crew_bytes){ "a=\0b&\0", 6 }), "a:{00}b|{00}:|");
 	assert_string_equal(read_from((crew_bytes){ NULL, 0 }), "");
+	assert_string_equal(read_from((crew_bytes){ "%41", 2 }), "%4:|");
 }
 
 /* Nothing is read behind the end: the bytes are copied to where the sanitizers see it. */
