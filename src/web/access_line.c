@@ -175,7 +175,7 @@ static size_t json_character(crew_bytes text, size_t i, char ret_text[6], size_t
 		code = (unsigned char)text.data[i + 1];
 	else if (len == 3)
 		code = 0x2000u | ((unsigned char)text.data[i + 2] & 0x3fu);
-	else if (c >= 0x80)
+	else if (c >= 0x80 || c == 0) /* some who read JSON end a string at a NUL */
 		code = 0xfffd;
 	if (len > 0)
 		*ret_taken = len;
