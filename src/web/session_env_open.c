@@ -58,7 +58,7 @@ static int open_dir(
 {
 	int error = make_dir(path, uid, gid, ret_fd);
 	if (error) {
-		snprintf(ret_error, error_size, "cannot make the directory %s: %s", path,
+		snprintf(ret_error, error_size, "cannot make or reach the directory %s: %s", path,
 			strerror(-error));
 		return error;
 	}
