@@ -1,11 +1,12 @@
 /* http.h - one HTTP request and its answer, on their way through this layer.
  *
  * An exchange begins when a request's head is whole and ends when its answer is complete; a
- * connection has one at a time (the next request waits, so answers keep their order). What is worked
- * out of a request for the program (decoded paths, forms, cookies, ...) is its side, which lasts as
- * long as the request does: for one callback, or, kept, until the program frees it.
+ * connection has one at a time (the next request waits, so answers keep their order). What is
+ * worked out of a request for the program (decoded paths, forms, cookies, ...) is its side, which
+ * lasts as long as the request does: for one callback, or, kept, until the program frees it.
  *
- *   http.c           bytes to requests: bodies, phases, deadlines; exchanges
+ *   http.c           bytes to requests: bodies, phases, deadlines
+ *   http_exchange.c  exchanges: begun, handed to the program, over
  *   http_keep.c      requests that outlive their callback
  *   http_route.c     which route, what comes before its handler, what no route takes
  *   http_session.c   a request's session: fetched before the handler, saved before the answer
@@ -28,10 +29,10 @@
 #include "service/inner.h"
 
 enum {
-	CREW__PARAMS_MOST = 16,                /* of one route's path */
-	CREW__ANSWER_FIELDS_MOST = 8 * 1024,   /* crew_reply_header() */
+	CREW__PARAMS_MOST = 16,                 /* of one route's path */
+	CREW__ANSWER_FIELDS_MOST = 8 * 1024,    /* crew_reply_header() */
 	CREW__REQUEST_MEMORY = 4 * 1024 * 1024, /* what may be worked out of one request, beside its
-	                                         * own length */
+						 * own length */
 };
 
 struct crew__route_plan; /* a route with what its groups add: http_route.c */
@@ -88,18 +89,19 @@ enum crew__answer_state {
 enum crew__answer_framing {
 	CREW__FRAMING_LENGTH,
 	CREW__FRAMING_CHUNKED,
-	CREW__FRAMING_END, /* the connection's end ends it: HTTP/1.0 */
+	CREW__FRAMING_END,  /* the connection's end ends it: HTTP/1.0 */
 	CREW__FRAMING_NONE, /* no body: HEAD, 204, 304 */
 };
 
 struct crew__exchange {
 	crew_conn *conn;
-	struct crew__exchange *next;           /* in the worker's pool */
-	const struct crew__route_plan *route;  /* NULL: none */
-	struct crew__request_side *side;       /* NULL when the request has gone */
-	struct crew__kept *kept;               /* one that crew keeps itself; freed with the exchange */
-	struct crew__buf fields; /* for the answer, as they stand in its head: each with its line's end */
-	uint32_t fields_kept;    /* of them, those that stay when the answer turns out to be none */
+	struct crew__exchange *next;          /* in the worker's pool */
+	const struct crew__route_plan *route; /* NULL: none */
+	struct crew__request_side *side;      /* NULL when the request has gone */
+	struct crew__kept *kept; /* one that crew keeps itself; freed with the exchange */
+	struct crew__buf
+		fields; /* for the answer, as they stand in its head: each with its line's end */
+	uint32_t fields_kept; /* of them, those that stay when the answer turns out to be none */
 
 	uint8_t body;     /* enum crew__body_mode */
 	bool body_done;   /* all of it has come */
@@ -108,16 +110,16 @@ struct crew__exchange {
 	uint64_t body_max, body_seen;
 	struct crew__parts *parts;
 
-	uint8_t answer;  /* enum crew__answer_state */
-	uint8_t framing; /* enum crew__answer_framing */
+	uint8_t answer;     /* enum crew__answer_state */
+	uint8_t framing;    /* enum crew__answer_framing */
 	bool codings_known; /* accepts_gzip is worked out */
 	bool accepts_gzip;
-	bool as_it_is;  /* a field that is to go with the answer forbids to compress it */
-	bool has_after; /* the route has `after` functions, which may change it */
-	bool preparing; /* what comes before it leaves is being done */
-	bool last;      /* the connection ends after it: for one whose body comes in parts */
-	uint16_t status; /* of the answer; 0: not known yet */
-	uint64_t left;   /* FRAMING_LENGTH, BEGUN: bytes still to be written */
+	bool as_it_is;     /* a field that is to go with the answer forbids to compress it */
+	bool has_after;    /* the route has `after` functions, which may change it */
+	bool preparing;    /* what comes before it leaves is being done */
+	bool last;         /* the connection ends after it: for one whose body comes in parts */
+	uint16_t status;   /* of the answer; 0: not known yet */
+	uint64_t left;     /* FRAMING_LENGTH, BEGUN: bytes still to be written */
 	uint64_t body_out; /* bytes of the body offered so far, for the log */
 	crew_pull_fn *pull;
 	void (*pull_done)(void *arg);
@@ -142,26 +144,39 @@ struct crew__http_worker {
 	uint8_t subprotocol_count;
 	struct libdeflate_compressor *gzip; /* http_gzip.c; NULL until it is needed */
 	struct crew__buf text;              /* a compressed body, an event: until it is offered */
-	struct crew__files *files;       /* http_files.c */
-	struct crew__buf head;           /* where a large head is written */
+	struct crew__files *files;          /* http_files.c */
+	struct crew__buf head;              /* where a large head is written */
 };
 
-/* ---- exchanges (http.c) -------------------------------------------------------------------- */
+/* ---- exchanges (http_exchange.c)
+ * -------------------------------------------------------------------- */
 
 static inline struct crew__exchange *crew__exchange_of(crew_conn *c)
 {
 	return c->record->protocol == CREW__HTTP ? crew__side(c)->http.exchange : NULL;
 }
 
-/* The answer is complete: its last byte has been offered. The exchange ends as soon as the request's
- * body has come as well (or is not waited for), and the next request is looked at. `close`: the
- * connection ends after it; `reason` why. */
+/* The answer is complete: its last byte has been offered. The exchange ends as soon as the
+ * request's body has come as well (or is not waited for), and the next request is looked at.
+ * `close`: the connection ends after it; `reason` why. */
 void crew__exchange_answered(crew_conn *c, bool close, crew_end_reason reason);
 
 /* Hold on to a request whose handler is to be called later; then crew__exchange_go_on calls it.
  * 0 or -ENOMEM. */
 int crew__exchange_keep(struct crew__exchange *exchange, const crew_request *request);
 void crew__exchange_go_on(struct crew__exchange *exchange);
+
+/* Between http.c and http_exchange.c. The worker's side is ready for a request, is void, is free
+ * for the next one (which may be another connection's). */
+void crew__side_init(struct crew__request_side *side, crew_worker *w);
+void crew__side_clear(struct crew__request_side *side);
+void crew__side_leave(struct crew__request_side *side);
+/* NULL without memory. */
+struct crew__exchange *crew__exchange_begin(crew_conn *c);
+/* It has neither ended nor become another protocol's. */
+bool crew__exchange_in_hand(const crew_conn *c, const struct crew__exchange *exchange);
+/* The request is there, or, for on_body, its head: call the handler. */
+void crew__exchange_deliver(crew_conn *c, struct crew__exchange *exchange);
 
 /* The exchange is over: `reason` as crew__access_end. */
 void crew__exchange_end(struct crew__exchange *exchange, crew_end_reason reason);
@@ -183,8 +198,8 @@ static inline struct crew__request_side *crew__request_side(const crew_request *
  * having logged which route is wrong and how. */
 int crew__routes_new(crew_worker *w);
 void crew__routes_free(crew_worker *w);
-/* The head is whole: find its route, note it in exchange and side. What no route takes is answered by
- * crew__routes_dispatch, so this cannot fail; ret_limit is how long its body may be, ret_stream
+/* The head is whole: find its route, note it in exchange and side. What no route takes is answered
+ * by crew__routes_dispatch, so this cannot fail; ret_limit is how long its body may be, ret_stream
  * whether it goes to on_body. */
 void crew__routes_find(struct crew__exchange *exchange, const crew_request *request,
 	uint64_t *ret_limit, bool *ret_stream);
@@ -193,8 +208,8 @@ void crew__routes_find(struct crew__exchange *exchange, const crew_request *requ
 void crew__routes_dispatch(struct crew__exchange *exchange, const crew_request *request);
 /* A part of the body for the route's on_body. */
 void crew__routes_body(struct crew__exchange *exchange, crew_bytes part, bool last);
-/* What comes before an answer leaves: CORS fields, the `after` functions. `response` may be changed.
- * What they point to lasts until the answer has left. */
+/* What comes before an answer leaves: CORS fields, the `after` functions. `response` may be
+ * changed. What they point to lasts until the answer has left. */
 void crew__routes_after(struct crew__exchange *exchange, crew_response *response);
 
 /* http_session.c. 0: it is there (side->session), or there are none here; 1: it is being fetched,
@@ -205,7 +220,7 @@ int crew__session_begin(struct crew__exchange *exchange, const crew_request *req
 /* Save what has changed, add the cookie to exchange->fields. Nothing when there is none. */
 void crew__session_save(struct crew__exchange *exchange);
 struct crew__session *crew__session_ref(struct crew__session *session); /* NULL is allowed */
-void crew__session_free(struct crew__session *session);                 /* one reference; NULL too */
+void crew__session_free(struct crew__session *session); /* one reference; NULL too */
 /* When the worker starts and ends. 0 or an errno, having logged why. */
 int crew__sessions_start(crew_worker *w);
 void crew__sessions_end(crew_worker *w);
@@ -220,8 +235,9 @@ void crew__parts_free(struct crew__parts *parts); /* NULL is allowed */
 /* Close what the uploads of a side hold open. */
 void crew__uploads_close(struct crew__request_side *side);
 
-/* http_upgrade.c. The request asks for a WebSocket, and `websocket` (NULL: any is taken) says which:
- * answers 101, or refuses (RFC 6455 section 4.2.2), which leaves an HTTP connection answered. */
+/* http_upgrade.c. The request asks for a WebSocket, and `websocket` (NULL: any is taken) says
+ * which: answers 101, or refuses (RFC 6455 section 4.2.2), which leaves an HTTP connection
+ * answered. */
 void crew__http_upgrade(struct crew__exchange *exchange, const struct crew__http1_request *request,
 	const crew_websocket *websocket);
 
