@@ -52,7 +52,9 @@ CREW_API crew_bytes crew_request_path(const crew_request *request);
 CREW_API crew_bytes crew_request_param(const crew_request *request, const char *name);
 
 /* The first value of that name in the query, in a posted form (application/x-www-form-urlencoded or
- * multipart/form-data), among the cookies: decoded; data NULL when there is none. */
+ * multipart/form-data), among the cookies: decoded; data NULL when there is none. Any byte may be
+ * in it, NUL too. What is no good escape stands for itself; a form of more than 16384 pairs is
+ * none. */
 CREW_API crew_bytes crew_request_query(const crew_request *request, const char *name);
 CREW_API crew_bytes crew_request_form(const crew_request *request, const char *name);
 CREW_API crew_bytes crew_request_cookie(const crew_request *request, const char *name);
@@ -80,7 +82,8 @@ typedef struct crew_upload {
 	uint64_t size;
 } crew_upload;
 
-/* The first file of that field, NULL when there is none; all files, in order. */
+/* The first file of that field, NULL when there is none; all files, in order. Not among them is one
+ * without a name and without bytes: a browser's field in which no file was chosen. */
 CREW_API const crew_upload *crew_request_file(const crew_request *request, const char *name);
 CREW_API const crew_upload *crew_request_files(const crew_request *request, size_t *ret_count);
 

@@ -10,7 +10,9 @@
  *   http_keep.c      requests that outlive their callback
  *   http_route.c     which route, what comes before its handler, what no route takes
  *   http_session.c   a request's session: fetched before the handler, saved before the answer
- *   http_form.c      queries, cookies, forms, uploads
+ *   http_form.c      queries, cookies, forms
+ *   http_parts.c     forms of parts, taken apart as they come
+ *   http_upload.c    the files that come in them
  *   http_client.c    who asked
  *   http_upgrade.c   to WebSocket
  *   http_reply.c     whole answers, fields that are to go with them
@@ -36,7 +38,7 @@ enum {
 };
 
 struct crew__route_plan; /* a route with what its groups add: http_route.c */
-struct crew__parts;      /* a form of parts being received: http_form.c */
+struct crew__parts;      /* a form of parts being received: http_parts.c */
 struct crew__session;    /* http_session.c */
 struct crew__access;     /* what the log wants to know: http_log.c */
 
@@ -225,14 +227,14 @@ void crew__session_free(struct crew__session *session); /* one reference; NULL t
 int crew__sessions_start(crew_worker *w);
 void crew__sessions_end(crew_worker *w);
 
-/* http_form.c. Is it a form of parts that is to be taken apart as it comes? */
+/* http_parts.c. Is it a form of parts that is to be taken apart as it comes? */
 bool crew__parts_wanted(const crew_request *request);
 /* 0, or the status to refuse with. The kept request of the exchange gets forms and uploads. */
 int crew__parts_begin(struct crew__exchange *exchange, const crew_request *request);
 int crew__parts_take(struct crew__exchange *exchange, crew_bytes bytes);
 int crew__parts_end(struct crew__exchange *exchange);
 void crew__parts_free(struct crew__parts *parts); /* NULL is allowed */
-/* Close what the uploads of a side hold open. */
+/* http_upload.c. Close what the uploads of a side hold open. */
 void crew__uploads_close(struct crew__request_side *side);
 
 /* http_upgrade.c. The request asks for a WebSocket, and `websocket` (NULL: any is taken) says
