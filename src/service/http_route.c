@@ -48,10 +48,10 @@ static struct crew__routes *routes_of(const struct crew__exchange *e)
 	return crew__worker_of(e->conn)->http->routes;
 }
 
-static const struct crew__resource *look_up(struct crew__exchange *e, crew_bytes path)
+static crew__rarely const struct crew__resource *look_up_again(
+	struct crew__exchange *e, crew_bytes path)
 {
-	unsigned params;
-	return crew__router_match(routes_of(e)->router, path, e->side->params, &params);
+	return crew__router_match(routes_of(e)->router, path, e->side->params);
 }
 
 /* Whose CORS fields an answer about the resource gets: those of the route that takes the request,
@@ -78,39 +78,57 @@ static void note_cors(struct crew__exchange *e, const crew_request *request, con
 		crew__cors_note(e, request, cors);
 }
 
-static void take_route(struct crew__exchange *e, const struct crew__action *action)
+static __attribute__((noinline)) void name_params(
+	struct crew__request_side *side, const struct crew__action *action)
 {
-	struct crew__request_side *side = e->side;
-	e->route = action->target;
-	e->has_after = e->route->after != NULL;
-	side->route = e->route->route;
+	side->param_count = action->name_count;
 	for (unsigned i = 0; i < action->name_count; i++)
 		side->params[i].name = action->names[i];
-	side->param_count = action->name_count;
+}
+
+/* It is nobody's, or something is to be said about CORS: once, though a request whose body was
+ * waited for is looked at again. */
+static crew__rarely void find_more(struct crew__exchange *e, const crew_request *request,
+	const struct crew__resource *resource, const struct crew__action *action)
+{
+	struct crew__routes *routes = routes_of(e);
+	bool again = e->route != NULL;
+	e->route = action ? action->target : &routes->rest;
+	if (again)
+		return;
+	note_cors(e, request, resource ? cors_about(resource, action, request) : routes->rest.cors);
 }
 
 void crew__routes_find(struct crew__exchange *e, const crew_request *request, uint64_t *ret_limit,
 	bool *ret_stream)
 {
-	struct crew__routes *routes = routes_of(e);
-	*ret_limit = crew__worker_of(e->conn)->max_message;
+	const crew_worker *w = crew__worker_of(e->conn);
+	const struct crew__route_plan *plan;
+	const struct crew__action *action = NULL;
+	struct crew__request_side *side = e->side;
+	*ret_limit = w->max_message;
 	*ret_stream = false;
-	if (!routes)
+	if (!w->http->routes)
 		return;
-	e->route = &routes->rest;
-	const struct crew__resource *resource = look_up(e, request->path);
-	if (crew__unlikely(!resource)) {
-		note_cors(e, request, routes->rest.cors);
+	const struct crew__resource *resource = crew__router_match(
+		w->http->routes->router, request->path, side->params);
+	if (crew__likely(resource != NULL))
+		action = crew__resource_action(resource, request->method);
+	if (crew__unlikely(!action)) {
+		find_more(e, request, resource, NULL);
 		return;
 	}
-	const struct crew__action *action = crew__resource_action(resource, request->method);
-	if (crew__likely(action != NULL)) {
-		take_route(e, action);
-		*ret_limit = e->route->limit;
-		*ret_stream = e->route->stream;
-	}
-	if (crew__unlikely(!action || e->route->cors))
-		note_cors(e, request, cors_about(resource, action, request));
+	plan = action->target;
+	side->route = plan->route;
+	e->has_after = plan->after != NULL;
+	*ret_limit = plan->limit;
+	*ret_stream = plan->stream;
+	if (action->name_count > 0)
+		name_params(side, action);
+	if (crew__unlikely(plan->cors != NULL))
+		find_more(e, request, resource, action);
+	else
+		e->route = plan;
 }
 
 /* ---- what no route takes ------------------------------------------------------------------- */
@@ -135,7 +153,7 @@ static bool answer_preflight(struct crew__exchange *e, const crew_request *reque
 	const crew_cors *cors = e->route->cors;
 	if (!methods.data || (e->route->route && !is_on(cors)))
 		return false;
-	const struct crew__resource *resource = look_up(e, request->path);
+	const struct crew__resource *resource = look_up_again(e, request->path);
 	if (resource) {
 		cors = cors_about(resource, NULL, request);
 		methods = resource->any ? methods : resource->allow;
@@ -160,7 +178,7 @@ static bool is_for_service(struct crew__exchange *e, const crew_request *request
 		crew__answer_error(e, request, 400, "The path has a malformed escape.", none);
 		return false;
 	}
-	resource = look_up(e, request->path);
+	resource = look_up_again(e, request->path);
 	if (request->path.len == 1 && *request->path.data == '*' && routes_of(e)->all.count > 0)
 		resource = &routes_of(e)->all;
 	if (!resource && service->on_request)
@@ -197,7 +215,7 @@ static crew__rarely void show(crew_conn *c)
 	crew__conn_opened(c);
 }
 
-static void call(struct crew__exchange *e, crew_request_fn *fn, const crew_request *request)
+static inline void call(struct crew__exchange *e, crew_request_fn *fn, const crew_request *request)
 {
 	crew_worker *w = crew__worker_of(e->conn);
 	struct crew__entered before = crew__enter(w, CREW__CB_REQUEST);
@@ -304,7 +322,7 @@ static bool prepare(struct crew__exchange *e, const crew_request *request, bool 
 	return !plan->sessions || fetch_session(e, request, plan->sessions);
 }
 
-void crew__routes_dispatch(struct crew__exchange *e, const crew_request *request)
+static void dispatch(struct crew__exchange *e, const crew_request *request)
 {
 	const struct crew__route_plan *plan = e->route;
 	bool upgrade = is_upgrade(e, request);
@@ -319,8 +337,20 @@ void crew__routes_dispatch(struct crew__exchange *e, const crew_request *request
 		hand_over(e, request, plan->route, upgrade);
 	else
 		serve(e, request, upgrade);
-	if (crew__unlikely(resumed && plan && plan->stream && e->body_done) && still_due(e))
+	if (resumed && plan && plan->stream && e->body_done && still_due(e))
 		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true); /* there is no body */
+}
+
+void crew__routes_dispatch(struct crew__exchange *e, const crew_request *request)
+{
+	const struct crew__route_plan *plan = e->route;
+	crew_request_fn *handler = plan ? plan->route ? plan->route->on_request : NULL
+					: crew__worker_of(e->conn)->service->on_request;
+	bool is_plain = handler && (!plan || plan->is_plain);
+	if (crew__likely(is_plain && !parsed(request)->upgrade_websocket))
+		call(e, handler, request);
+	else
+		dispatch(e, request);
 }
 
 /* ---- around the handler -------------------------------------------------------------------- */

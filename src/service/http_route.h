@@ -17,6 +17,7 @@ struct crew__route_plan {
 	crew_after_fn *const *after;   /* with NULL; NULL when there are none */
 	uint64_t limit;
 	bool stream;
+	bool is_plain; /* there is nothing to be done but to call route->on_request */
 };
 
 struct crew__routes {

@@ -171,6 +171,8 @@ static struct crew__route_plan *new_plan(
 	if (add_own(arena, route, plan) < 0)
 		return NULL;
 	set_limit(plan, t->worker->max_message);
+	plan->is_plain = route->on_request && !route->websocket && !plan->stream && !plan->cors &&
+			 !plan->sessions && !plan->before;
 	return plan;
 }
 

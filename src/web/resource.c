@@ -22,10 +22,8 @@ static const struct crew__action *own_action(const struct crew__resource *r, cre
 	return NULL;
 }
 
-const struct crew__action *crew__resource_action(const struct crew__resource *r, crew_bytes method)
+const struct crew__action *crew__resource_other(const struct crew__resource *r, crew_bytes method)
 {
-	if (crew__likely(method.len == 3 && memcmp(method.data, "GET", 3) == 0))
-		return r->get;
 	const struct crew__action *own = method.len > 0 ? own_action(r, method) : NULL;
 	if (own)
 		return own;

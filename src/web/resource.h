@@ -34,7 +34,14 @@ int crew__resource_add(struct crew__arena *arena, struct crew__resource *resourc
 
 /* What the resource has for a method: its own, for HEAD that of GET, or that for any. NULL:
  * nothing. */
-const struct crew__action *crew__resource_action(
+crew__rarely const struct crew__action *crew__resource_other(
 	const struct crew__resource *resource, crew_bytes method);
+static inline const struct crew__action *crew__resource_action(
+	const struct crew__resource *resource, crew_bytes method)
+{
+	if (crew__likely(method.len == 3 && memcmp(method.data, "GET", 3) == 0))
+		return resource->get;
+	return crew__resource_other(resource, method);
+}
 
 #endif

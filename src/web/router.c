@@ -31,7 +31,9 @@ struct node {
 struct crew__router {
 	struct crew__arena arena; /* all of the below */
 	struct node root;         /* its one child begins with the first slash */
-	bool percent; /* a text has one, which an escape in a path must not be taken for */
+	const struct node *quick; /* that child; NULL where a text has a `%`, for which an escape in
+				   * a path could be taken */
+	bool percent;             /* one has */
 };
 
 struct crew__router *crew__router_new(void)
@@ -298,6 +300,7 @@ int crew__router_add(struct crew__router *r, const char *methods, crew_bytes pat
 	struct reader in = { .router = r, .at = &r->root };
 	struct crew__action action = { .target = target };
 	int error = read_pattern(&in, pattern);
+	r->quick = r->root.count > 0 && !r->percent ? r->root.children[0] : NULL;
 	if (!error)
 		error = copy_names(&in, &action);
 	if (error) {
@@ -313,15 +316,19 @@ int crew__router_add(struct crew__router *r, const char *methods, crew_bytes pat
 
 /* ---- a path is looked up ------------------------------------------------------------------- */
 
+/* No call, as texts are short: a call would cost more than all the rest of the short way. */
 static inline bool same(const char *a, const char *b, size_t len)
 {
-	if (len >= 8)
-		return memcmp(a, b, len) == 0;
-	while (len > 0) {
-		len--;
-		if (a[len] != b[len])
+	uint64_t x, y;
+	for (; len >= 8; a += 8, b += 8, len -= 8) {
+		memcpy(&x, a, 8);
+		memcpy(&y, b, 8);
+		if (x != y)
 			return false;
 	}
+	for (; len > 0; a++, b++, len--)
+		if (*a != *b)
+			return false;
 	return true;
 }
 
@@ -338,7 +345,7 @@ static inline const struct node *child_for(const struct node *n, char first)
 static inline const struct crew__resource *by_texts(const struct crew__router *r, crew_bytes path)
 {
 	const char *at = path.data, *end = path.data + path.len;
-	const struct node *n = r->root.count > 0 ? r->root.children[0] : NULL;
+	const struct node *n = r->quick;
 	while (n && n->len <= (size_t)(end - at) && same(at, n->text, n->len)) {
 		at += n->len;
 		if (at == end)
@@ -441,7 +448,7 @@ static const struct crew__resource *walk(const struct node *n, const char *at, s
 }
 
 static __attribute__((noinline)) const struct crew__resource *by_all_means(
-	const struct crew__router *r, crew_bytes path, crew_header *params, unsigned *ret_count)
+	const struct crew__router *r, crew_bytes path, crew_header *params)
 {
 	if (path.len == 0)
 		return NULL;
@@ -452,15 +459,12 @@ static __attribute__((noinline)) const struct crew__resource *by_all_means(
 	};
 	if (crew__unlikely(l.escaped) && !crew__percent_good(path))
 		return NULL;
-	const struct crew__resource *found = walk(&r->root, path.data, &l);
-	*ret_count = l.count;
-	return found;
+	return walk(&r->root, path.data, &l);
 }
 
-const struct crew__resource *crew__router_match(const struct crew__router *r, crew_bytes path,
-	crew_header params[CREW__ROUTER_PARAMS_MOST], unsigned *ret_count)
+const struct crew__resource *crew__router_match(
+	const struct crew__router *r, crew_bytes path, crew_header params[CREW__ROUTER_PARAMS_MOST])
 {
-	const struct crew__resource *found = r->percent ? NULL : by_texts(r, path);
-	*ret_count = 0;
-	return crew__likely(found) ? found : by_all_means(r, path, params, ret_count);
+	const struct crew__resource *found = by_texts(r, path);
+	return crew__likely(found) ? found : by_all_means(r, path, params);
 }

@@ -37,8 +37,8 @@ int crew__router_add(struct crew__router *router, const char *methods, crew_byte
 
 /* The pattern that takes the path; NULL: none, as for a path with a bad escape or an escaped NUL
  * (crew__percent_good). What stands in the place of its params goes to the values in `params`, not
- * decoded, and `ret_count` is how many there are; their names come with the action. */
+ * decoded; how many they are, and their names, comes with the action. */
 const struct crew__resource *crew__router_match(const struct crew__router *router, crew_bytes path,
-	crew_header params[CREW__ROUTER_PARAMS_MOST], unsigned *ret_count);
+	crew_header params[CREW__ROUTER_PARAMS_MOST]);
 
 #endif

@@ -88,6 +88,8 @@ static void a_friend_may_read_the_answer(void **state)
 	assert_string_equal(ask("GET /api" HOST FRIEND "X-Later: 1\r\n\r\n"), "");
 	assert_true(crew_reply(ways_conn(), &(crew_response){ 0 }) >= 0);
 	assert_string_equal(ways_hear(), OK VARY LET_IN "\r\n");
+	ways_ask("PUT /api" HOST FRIEND "Content-Length: 2\r\n\r\nh");
+	assert_string_equal(ask("i"), OK VARY LET_IN "\r\n");
 	const char *text = ask("GET /nowhere" HOST FRIEND "\r\n");
 	assert_memory_equal(text, "HTTP/1.1 404 ", 13);
 	assert_non_null(strstr(text, VARY LET_IN));

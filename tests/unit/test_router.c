@@ -45,21 +45,18 @@ static const char *ask(const char *method, const char *path)
 {
 	static char text[4096];
 	crew_header params[CREW__ROUTER_PARAMS_MOST];
-	unsigned count = 99;
 	size_t len = strlen(path);
 	char *exact = malloc(len ? len : 1);
 	assert_non_null(exact);
 	memcpy(exact, path, len);
 	const struct crew__resource *r = crew__router_match(
-		router, (crew_bytes){ exact, len }, params, &count);
+		router, (crew_bytes){ exact, len }, params);
 	const struct crew__action *a = r ? crew__resource_action(r, crew_str(method)) : NULL;
 	int n = snprintf(text, sizeof(text), "%s",
 		a   ? (const char *)a->target
 		: r ? "405"
 		    : "none");
-	if (a)
-		assert_int_equal(a->name_count, count);
-	for (unsigned i = 0; a && i < count; i++)
+	for (unsigned i = 0; a && i < a->name_count; i++)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, " %.*s=%.*s",
 			(int)a->names[i].len, a->names[i].data, (int)params[i].value.len,
 			params[i].value.data);
@@ -249,8 +246,7 @@ static const char *allow(const char *path)
 {
 	static char text[256];
 	crew_header params[CREW__ROUTER_PARAMS_MOST];
-	unsigned count;
-	const struct crew__resource *r = crew__router_match(router, crew_str(path), params, &count);
+	const struct crew__resource *r = crew__router_match(router, crew_str(path), params);
 	assert_non_null(r);
 	snprintf(text, sizeof(text), "%.*s", (int)r->allow.len, r->allow.data);
 	return text;
