@@ -393,7 +393,8 @@ static void bad_requests_never_reach_the_program(void **state)
 		{ "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "505" },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n", "413" },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "400" },
-		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "501" },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "400" },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "501" },
 		{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400" },
 	};
 	for (size_t i = 0; i < crew__lengthof(requests); i++)
