@@ -147,8 +147,8 @@ static void bad_types_are_400(void **state)
 		"multipart/form-data",
 		"multipart/form-data; boundary=",
 		"multipart/form-data; boundary=B; boundary=B",
-		"multipart/form-data; boundary="
-		"0123456789012345678901234567890123456789012345678901234567890123456789B",
+		("multipart/form-data; boundary="
+		 "0123456789012345678901234567890123456789012345678901234567890123456789B"),
 		"multipart/form-data; boundary=B\r\nContent-Type: text/plain",
 	};
 	for (size_t i = 0; i < crew__lengthof(types); i++) {
