@@ -44,7 +44,8 @@ struct crew_request {
 /* The value of the first field of that name (case does not matter); data NULL when there is none. */
 CREW_API crew_bytes crew_request_header(const crew_request *request, const char *name);
 
-/* The path decoded (RFC 3986 section 2.1), once. Data NULL without memory. */
+/* The path decoded (RFC 3986 section 2.1), once. Data NULL without memory, or when an escape is
+ * malformed (which with routes is a 400 before any handler). */
 CREW_API crew_bytes crew_request_path(const crew_request *request);
 
 /* What stands in the path where the route has `:name` or `*name`, decoded; data NULL when the route
@@ -106,7 +107,9 @@ struct crew_response {
 	size_t header_count;
 	crew_bytes body;
 	bool close;          /* end the connection after it */
-	bool plain;          /* leave it uncompressed whatever the client accepts */
+	bool plain;          /* leave it uncompressed whatever the client accepts: for a page that shows a
+	                      * secret beside what a stranger may have sent, as its length would tell of
+	                      * it (BREACH), and for bytes that do not become shorter */
 };
 
 /* Answer the request in hand: one message, counted like any. It may be called inside on_request or
@@ -116,8 +119,9 @@ struct crew_response {
  * 200..599, and for a field name or value with a byte that could split the response. */
 CREW_API int64_t crew_reply(crew_conn *c, const crew_response *response);
 
-/* A field for the answer that is to come, whoever gives it: for middleware. At most 8 KiB of them.
- * 0, -EINVAL as crew_reply, -EMSGSIZE, -ENOMEM. */
+/* A field for the answer that is to come, whoever gives it: for middleware. At most 8 KiB of them;
+ * not Content-Type and Upgrade, which are the response's own to say. 0, -EINVAL as crew_reply,
+ * -EMSGSIZE, -ENOMEM. */
 CREW_API int crew_reply_header(crew_conn *c, const char *name, crew_bytes value);
 
 /* RFC 6265 section 4.1. */
@@ -142,12 +146,12 @@ typedef struct crew_cookie {
 /* A cookie for the answer that is to come. Errors as crew_reply_header. */
 CREW_API int crew_reply_cookie(crew_conn *c, const crew_cookie *cookie);
 
-/* An error page: JSON when the request's Accept prefers it, else HTML; `detail` is one sentence for
- * the reader, escaped; NULL: none. `request` NULL: plain text. */
+/* An error page (400..599): JSON when the request's Accept prefers it, else HTML; `detail` is one
+ * sentence for the reader (1 KiB of it), escaped; NULL: none. `request` NULL: plain text. */
 CREW_API int64_t crew_reply_error(
 	crew_conn *c, const crew_request *request, int status, const char *detail);
 
-/* 303 See Other or any other 3xx, to `location` (a URI reference; -EINVAL for one with a byte that
+/* 303 See Other (or 0), or any other 3xx but 304, to `location` (a URI reference; -EINVAL for one with a byte that
  * none has). */
 CREW_API int64_t crew_reply_redirect(crew_conn *c, int status, const char *location);
 
@@ -174,7 +178,8 @@ CREW_API int64_t crew_reply_pull(crew_conn *c, const crew_response *response, in
  * `length`. -EINVAL: no body is under way. -ENOTCONN. -ENOMEM: the connection ends. */
 CREW_API int64_t crew_reply_write(crew_conn *c, crew_bytes part);
 
-/* The body is complete. `trailers` (may be NULL) follow it when it is chunked. A body shorter than
+/* The body is complete. `trailers` (may be NULL; at most 8 KiB; none that would have had to be known
+ * before the body, RFC 9110 section 6.5.1: -EINVAL) follow it when it is chunked. A body shorter than
  * its `length` breaks the connection, as the peer could not tell: -EMSGSIZE. Never -ENOBUFS. */
 CREW_API int64_t crew_reply_end(crew_conn *c, const crew_header *trailers, size_t trailer_count);
 
@@ -190,7 +195,8 @@ CREW_API int64_t crew_events_begin(crew_conn *c, const crew_response *response);
 typedef struct crew_event {
 	const char *name; /* NULL: "message" */
 	const char *id;   /* NULL: none; no line break, no NUL */
-	crew_bytes data;  /* line breaks begin a new `data:` line */
+	crew_bytes data;  /* line breaks begin a new `data:` line; data NULL, without a name, beside id
+	                   * or retry_ms: only those are told, which is no event to the page */
 	int64_t retry_ms; /* 0: not said */
 } crew_event;
 
@@ -296,11 +302,13 @@ struct crew_cors {
 #define CREW_MAX_MIDDLEWARE 8
 
 /* A route, or a group of them. In an array that ends with one whose path is NULL. A more particular
- * path wins over `:name`, and that over `*`; the order of the array decides nothing. HEAD goes to
- * GET's handler where there is none of its own; OPTIONS and methods that a path does not know (405)
- * are answered with Allow. */
+ * path wins over `:name`, and that over `*`; the order of the array decides nothing. The path decides
+ * first, then the method: HEAD goes to GET's handler where there is none of its own; OPTIONS and
+ * methods that a path does not know (405) are answered with Allow. Paths are compared decoded, but
+ * `%2F` is no slash; a malformed escape or an escaped NUL is a 400. A route "/" of a group is at the
+ * group's path with a slash at its end and without. */
 struct crew_route {
-	const char *method; /* "GET", "GET POST"; NULL: any */
+	const char *method; /* "GET", "GET POST"; NULL: any (of files, or a websocket alone: GET) */
 	const char *path;   /* "/", "/users/:id", "/files/" "*path" (the rest, slashes and all) */
 	/* What it does; exactly one of on_request, files, websocket (with on_request as well: for
 	 * plain requests) and group. */

@@ -147,6 +147,12 @@ struct crew__http_head {
 };
 int crew__http_write_head(const struct crew__http_head *head, char *room, size_t size);
 
+enum {
+	CREW__HTTP_CHUNK_LINE_ROOM = 18 /* 16 digits and the line's end */
+};
+/* Write the line before a chunk of `len > 0` bytes; returns its length. No NUL behind it. */
+size_t crew__http_chunk_line(uint64_t len, char room[CREW__HTTP_CHUNK_LINE_ROOM]);
+
 /* May a program send that field: is it whole, nothing in it could split the response, and it is not
  * one of those that are crew's to write? */
 bool crew__http_may_send(const crew_header *field);

@@ -151,6 +151,18 @@ bool crew__http_may_send(const crew_header *h)
 	return crew__http_token(h->name) && !is_ours(h->name) && crew__http_field_value(h->value);
 }
 
+size_t crew__http_chunk_line(uint64_t len, char room[CREW__HTTP_CHUNK_LINE_ROOM])
+{
+	size_t digits = 1;
+	for (uint64_t rest = len; rest >= 16; rest /= 16)
+		digits++;
+	for (size_t i = digits; i-- > 0; len /= 16)
+		room[i] = "0123456789abcdef"[len % 16];
+	room[digits] = '\r';
+	room[digits + 1] = '\n';
+	return digits + 2;
+}
+
 /* Framing, routing, authentication, control of the response, and what says how to read the body. */
 bool crew__http_may_trail(const crew_header *h)
 {

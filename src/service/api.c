@@ -1,5 +1,5 @@
 /* api.c - the public calls on connections and workers that are no sends. */
-#include "service/inner.h"
+#include "service/http.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -131,7 +131,7 @@ int crew_finish(crew_conn *c)
 {
 	if (!is_open(c))
 		return -ENOTCONN;
-	if (c->record->protocol == CREW__WS || c->record->protocol >= CREW__SSE)
+	if (c->record->protocol == CREW__WS || crew__is_events(c))
 		return crew_close(c);
 	return crew__conn_finish(c);
 }

@@ -291,10 +291,9 @@ int crew__answer_head(struct crew__exchange *exchange, const crew_response *resp
 	int64_t length, char *room, size_t size);
 enum {
 	CREW__ANSWER_HEAD_MOST = CREW__RESPONSE_HEAD_MOST + CREW__ANSWER_FIELDS_MOST,
-	CREW__ANSWER_CHUNK_MOST = 24, /* the line before a chunk */
-	CREW__ANSWER_ROOM = CREW__ANSWER_HEAD_MOST + CREW__ANSWER_CHUNK_MOST
+	CREW__ANSWER_ROOM = CREW__ANSWER_HEAD_MOST + CREW__HTTP_CHUNK_LINE_ROOM
 };
-/* Memory for both; NULL: there is none. */
+/* Memory for a head and the line of a first chunk; NULL: there is none. */
 char *crew__answer_room(crew_worker *w);
 /* Memory for a body or an event that is made here, until it is offered; NULL: there is none. */
 char *crew__answer_text(crew_worker *w, size_t size);
@@ -332,7 +331,7 @@ void crew__gzip_free(crew_worker *w);
 /* http_events.c. Connections that are streams of events: CREW__SSE, CREW__SSE_END. */
 static inline bool crew__is_events(const crew_conn *c)
 {
-	return c->record->protocol >= CREW__SSE;
+	return c->record->protocol == CREW__SSE || c->record->protocol == CREW__SSE_END;
 }
 /* Put what makes an event of `frame->body` around it; `encoded`: it is one, and only wants its
  * chunk. 0, -EMSGSIZE, -ENOMEM. */

@@ -10,7 +10,6 @@
 
 #include "web/sse.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +30,7 @@ static void frame_line(bool chunked, bool encoded, crew_frame *frame)
 	const size_t tail = encoded ? 0 : 2;
 	size_t at = 0;
 	if (chunked)
-		at = (size_t)snprintf(
-			frame->room, sizeof(frame->room), "%zx\r\n", head + frame->body.len + tail);
+		at = crew__http_chunk_line(head + frame->body.len + tail, frame->room);
 	at = put_text(frame->room, at, CREW__SSE_DATA_HEAD, head);
 	frame->head = (crew_bytes){ frame->room, at };
 	frame->tail = (crew_bytes){ "\n\n\r\n" + (encoded ? 2 : 0), tail + (chunked ? 2 : 0) };

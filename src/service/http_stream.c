@@ -9,7 +9,6 @@
 
 #include "base/check.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -103,8 +102,7 @@ static int64_t offer_part(
 	if (e->framing == CREW__FRAMING_NONE)
 		out.body.len = 0;
 	if (e->framing == CREW__FRAMING_CHUNKED && part.len > 0) {
-		int n = snprintf(room + head, CREW__ANSWER_CHUNK_MOST, "%zx\r\n", part.len);
-		out.head.len += (size_t)n;
+		out.head.len += crew__http_chunk_line(part.len, room + head);
 		out.tail = CREW_BYTES("\r\n");
 	}
 	int64_t queued = crew__conn_part(c, &out, false);
@@ -233,7 +231,7 @@ int64_t crew_reply_write(crew_conn *c, crew_bytes part)
 	if (part.len > CREW__SEND_MOST ||
 		(e->framing == CREW__FRAMING_LENGTH && part.len > e->left))
 		return crew__answer_refused(c, -EMSGSIZE);
-	char room[CREW__ANSWER_CHUNK_MOST];
+	char room[CREW__HTTP_CHUNK_LINE_ROOM];
 	int64_t queued = offer_part(c, e, room, 0, part);
 	if (queued >= 0 && e->pull && !e->pulling)
 		crew__conn_want_room(c);
@@ -283,7 +281,7 @@ int64_t crew_reply_end(crew_conn *c, const crew_header *trailers, size_t trailer
 		return crew__answer_refused(c, -EINVAL);
 	if (e->framing == CREW__FRAMING_LENGTH && e->left > 0) {
 		crew__conn_abort(c, CREW_END_APP);
-		return crew__answer_refused(c, -EMSGSIZE);
+		return -EMSGSIZE;
 	}
 	if (e->framing != CREW__FRAMING_CHUNKED)
 		return offer_end(c, e, (crew_bytes){ NULL, 0 });

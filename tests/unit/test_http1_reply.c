@@ -193,6 +193,24 @@ static void other_framings(void **unused)
 	}
 }
 
+static void lines_of_chunks(void **unused)
+{
+	(void)unused;
+	for (int bit = 0; bit < 64; bit++)
+		for (int less = 0; less < 2; less++) {
+			char expected[30], room[CREW__HTTP_CHUNK_LINE_ROOM];
+			uint64_t len = (UINT64_C(1) << bit) - (uint64_t)less;
+			if (len == 0)
+				continue;
+			int n = sprintf(expected, "%llx\r\n", (unsigned long long)len);
+			assert_int_equal(crew__http_chunk_line(len, room), n);
+			assert_memory_equal(room, expected, (size_t)n);
+		}
+	char room[CREW__HTTP_CHUNK_LINE_ROOM];
+	assert_int_equal(crew__http_chunk_line(UINT64_MAX, room), sizeof(room));
+	assert_memory_equal(room, "ffffffffffffffff\r\n", sizeof(room));
+}
+
 static void what_may_come_behind_the_body(void **unused)
 {
 	(void)unused;
@@ -308,6 +326,7 @@ int main(void)
 		cmocka_unit_test(heads_of_all_kinds),
 		cmocka_unit_test(what_would_split_a_response_is_refused),
 		cmocka_unit_test(other_framings),
+		cmocka_unit_test(lines_of_chunks),
 		cmocka_unit_test(what_may_come_behind_the_body),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(phrases),

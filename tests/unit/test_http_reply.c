@@ -10,6 +10,7 @@
 #include "answer_ways.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static int clean_up(void **state)
 {
@@ -220,6 +221,203 @@ static void the_last_answer_ends_the_connection(void **state)
 	assert_true(peer_sees_end(ways.peer));
 }
 
+/* ---- what comes before an answer leaves ---------------------------------------------------- */
+
+static void (*after)(crew_conn *c, crew_response *response);
+static unsigned afters;
+
+static void call_after(crew_conn *c, crew_response *response)
+{
+	afters++;
+	if (after)
+		after(c, response);
+}
+
+static const crew_route routes[] = {
+	{ .path = "/", .on_request = ways_on_request, .after = { call_after } },
+	{ 0 },
+};
+static const crew_service routed = {
+	.name = "routed",
+	.listen = "http://127.0.0.1:1",
+	.routes = routes,
+	.on_close = tell_close,
+	.on_error = tell_error,
+};
+
+static void open_routed(void **state, void (*fn)(crew_conn *c, crew_response *response))
+{
+	ways_open_with(state, &routed, NULL);
+	after = fn;
+	afters = 0;
+}
+
+static void make_teapot(crew_conn *c, crew_response *response)
+{
+	assert_int_equal(add(c, "X-After", "1"), 0);
+	response->status = 418;
+	response->type = "a/b";
+	response->body = CREW_BYTES("tea");
+}
+
+static void an_answer_may_be_changed(void **state)
+{
+	open_routed(state, make_teapot);
+	crew_conn *c = ways_ask(WAYS_GET("/"));
+	const crew_response mine = { .body = CREW_BYTES("coffee") };
+	assert_true(crew_reply(c, &mine) > 0);
+	assert_string_equal(ways_hear(), "HTTP/1.1 418 Unknown\r\nContent-Type: a/b\r\n"
+					 "Content-Length: 3\r\nX-After: 1\r\n\r\ntea");
+	assert_int_equal(mine.status, 0); /* a copy of it was */
+	c = ways_ask(WAYS_GET("/"));
+	assert_true(crew_reply_begin(c, &mine, -1) > 0 && crew_reply_end(c, NULL, 0) >= 0);
+	ways_hear();
+	assert_int_equal(strncmp(ways.room, "HTTP/1.1 418 ", 13), 0);
+	assert_string_equal(ways_unchunk(NULL), "tea");
+	c = ways_ask(WAYS_GET("/"));
+	assert_int_equal(crew_reply_begin(c, &mine, 6) > 0, 1); /* the length stays what was said */
+	assert_true(crew_reply_write(c, CREW_BYTES("pot")) >= 0 && crew_reply_end(c, NULL, 0) >= 0);
+	ways_hear();
+	assert_string_equal(ways.room + ways.len - 6, "teapot");
+	assert_int_equal(afters, 3);
+}
+
+static void answer_again(crew_conn *c, crew_response *response)
+{
+	(void)response;
+	assert_int_equal(crew_reply(c, &(crew_response){ 0 }), -EINVAL);
+	assert_int_equal(crew_reply_begin(c, &(crew_response){ 0 }, -1), -EINVAL);
+	assert_int_equal(crew_events_begin(c, NULL), -EINVAL);
+	assert_int_equal(crew_reply_write(c, CREW_BYTES("x")), -EINVAL);
+}
+
+static void one_answer_is_enough(void **state)
+{
+	open_routed(state, answer_again);
+	crew_conn *c = ways_ask(WAYS_GET("/"));
+	assert_true(crew_reply(c, &(crew_response){ 0 }) > 0);
+	assert_string_equal(ways_hear(), OK_HEAD "Content-Length: 0\r\n\r\n");
+	assert_int_equal(afters, 1);
+	assert_int_equal(counter(&ways.world, "messages_offered"), 1);
+}
+
+static void spoil(crew_conn *c, crew_response *response)
+{
+	static const crew_header split = { CREW_BYTES("X"), CREW_BYTES("a\r\nb") };
+	assert_int_equal(add(c, "X-After", "1"), 0);
+	response->headers = &split;
+	response->header_count = 1;
+	after = NULL; /* the next one is good */
+}
+
+static void what_was_spoilt_can_be_put_right(void **state)
+{
+	const crew_response good = { .body = CREW_BYTES("x") };
+	for (int way = 0; way < 3; way++) {
+		open_routed(state, spoil);
+		crew_conn *c = ways_ask(WAYS_GET("/"));
+		assert_int_equal(add(c, "X-Before", "1"), 0);
+		if (way == 0)
+			assert_int_equal(crew_reply(c, &good), -EINVAL);
+		else if (way == 1)
+			assert_int_equal(crew_reply_begin(c, &good, -1), -EINVAL);
+		else
+			assert_int_equal(crew_events_begin(c, NULL), -EINVAL);
+		assert_true(crew_reply(c, &good) > 0);
+		/* Nothing of the spoilt one's is in it. */
+		assert_string_equal(
+			ways_hear(), OK_HEAD TEXT "Content-Length: 1\r\nX-Before: 1\r\n\r\nx");
+		assert_int_equal(afters, 2);
+		ways_close();
+	}
+	ways_open(state, NULL);
+}
+
+static void not_for_one_that_is_refused(void **state)
+{
+	open_routed(state, make_teapot);
+	crew_conn *c = ways_ask(WAYS_GET("/"));
+	assert_int_equal(crew_reply(c, &(crew_response){ .status = 99 }), -EINVAL);
+	assert_int_equal(afters, 0);
+	assert_int_equal(crew_events_begin(c, &(crew_response){ .status = 404 }), -EINVAL);
+	assert_int_equal(afters, 0);
+}
+
+static void lengthen(crew_conn *c, crew_response *response)
+{
+	(void)c;
+	response->body = CREW_BYTES("far too long");
+}
+
+static void a_first_part_longer_than_all(void **state)
+{
+	open_routed(state, lengthen);
+	crew_conn *c = ways_ask(WAYS_GET("/"));
+	assert_int_equal(crew_reply_begin(c, &(crew_response){ 0 }, 3), -EMSGSIZE);
+	after = NULL;
+	assert_true(crew_reply(c, &(crew_response){ 0 }) > 0);
+	assert_string_equal(ways_hear(), OK_HEAD "Content-Length: 0\r\n\r\n");
+}
+
+static void close_it(crew_conn *c, crew_response *response)
+{
+	(void)response;
+	assert_int_equal(crew_close(c), 0);
+}
+
+static void abort_it(crew_conn *c, crew_response *response)
+{
+	(void)response;
+	assert_int_equal(crew_abort(c), 0);
+}
+
+/* The answer is one that was offered to a connection that is closing. */
+static void a_function_that_ends_the_connection(void **state)
+{
+	for (int way = 0; way < 6; way++) {
+		open_routed(state, way % 2 ? close_it : abort_it);
+		crew_conn *c = ways_ask(WAYS_GET("/"));
+		const crew_response response = { .body = CREW_BYTES("x") };
+		if (way / 2 == 0)
+			assert_int_equal(crew_reply(c, &response), -ENOTCONN);
+		else if (way / 2 == 1)
+			assert_int_equal(crew_reply_begin(c, &response, -1), -ENOTCONN);
+		else
+			assert_int_equal(crew_events_begin(c, NULL), -ENOTCONN);
+		assert_string_equal(ways_hear(), "");
+		assert_int_equal(counter(&ways.world, "fail_closed"), way / 2 == 2 ? 0 : 1);
+		ways_close();
+	}
+	ways_open(state, NULL);
+}
+
+static void answer_the_other(crew_conn *c, crew_response *response)
+{
+	static char value[3000];
+	memset(value, 'v', sizeof(value));
+	const crew_header field = { CREW_BYTES("V"), { value, sizeof(value) } };
+	(void)response;
+	after = NULL;
+	assert_true(c != ways_conn());
+	assert_true(crew_reply(ways_conn(),
+			    &(crew_response){ .headers = &field, .header_count = 1 }) >= 0);
+}
+
+/* What one answer is written in is not what another one, given meanwhile, is written in. */
+static void two_answers_at_once(void **state)
+{
+	open_routed(state, answer_the_other);
+	crew_conn *c = ways_ask(WAYS_GET("/"));
+	int other = world_connect(&ways.world);
+	peer_says(other, CREW_BYTES(WAYS_GET("/")));
+	world_until(&ways.world, ways_conn() != c);
+	assert_true(crew_reply(c, &(crew_response){ .body = CREW_BYTES("mine") }) > 0);
+	assert_string_equal(ways_hear(), OK_HEAD TEXT "Content-Length: 4\r\n\r\nmine");
+	assert_int_equal(peer_hears_all(&ways.world, other, ways.room, 10000),
+		strlen(OK_HEAD "Date: \r\nContent-Length: 0\r\nV: \r\n\r\n") + 29 + 3000);
+	close(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +429,13 @@ int main(void)
 		ON_BOTH(many_fields),
 		ON_BOTH(a_request_on_its_way_is_not_answered),
 		ON_BOTH(the_last_answer_ends_the_connection),
+		ON_BOTH(an_answer_may_be_changed),
+		ON_BOTH(one_answer_is_enough),
+		ON_BOTH(what_was_spoilt_can_be_put_right),
+		ON_BOTH(not_for_one_that_is_refused),
+		ON_BOTH(a_first_part_longer_than_all),
+		ON_BOTH(a_function_that_ends_the_connection),
+		ON_BOTH(two_answers_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
