@@ -21,7 +21,8 @@ crew_bytes crew__cors_asked(const crew_request *request)
 	bool options = request->method.len == 7 && memcmp(request->method.data, "OPTIONS", 7) == 0;
 	if (!options || !crew_request_header(request, "Origin").data)
 		return (crew_bytes){ NULL, 0 };
-	return crew_request_header(request, "Access-Control-Request-Method");
+	crew_bytes method = crew_request_header(request, "Access-Control-Request-Method");
+	return crew__http_token(method) ? method : (crew_bytes){ NULL, 0 };
 }
 
 /* Who may not ask gets no more than the word for caches, that the answer depends on who asks. */

@@ -400,7 +400,8 @@ crew_bytes crew_request_param(const crew_request *request, const char *name)
 	crew_bytes wanted = crew_str(name);
 	for (uint32_t i = 0; side && i < side->param_count; i++) {
 		crew_bytes own = side->params[i].name;
-		if (own.len == wanted.len && memcmp(own.data, wanted.data, own.len) == 0)
+		if (own.len > 0 && own.len == wanted.len &&
+			memcmp(own.data, wanted.data, own.len) == 0)
 			return decoded(side, side->params[i].value);
 	}
 	return (crew_bytes){ NULL, 0 };

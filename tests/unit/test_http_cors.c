@@ -169,6 +169,8 @@ static void options_that_are_no_preflight(void **state)
 		NO_BODY "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n" VARY LET_IN "\r\n");
 	assert_string_equal(ask("OPTIONS /api" HOST ASKS("PUT")),
 		NO_BODY "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n" VARY "\r\n");
+	assert_string_equal(ask("OPTIONS /api" HOST FRIEND ASKS("PUT, GET")),
+		NO_BODY "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n" VARY LET_IN "\r\n");
 	ask("OPTIONS /open" HOST FRIEND "\r\n"); /* any method is its handler's */
 	assert_string_equal(told(), "/open");
 	ask("OPTIONS /own" HOST FRIEND ASKS("GET")); /* the program's own business */

@@ -80,6 +80,8 @@ static void home(crew_conn *c, const crew_request *r)
 static void user(crew_conn *c, const crew_request *r)
 {
 	assert_null(crew_request_param(r, "nobody").data);
+	assert_null(crew_request_param(r, "").data);
+	assert_null(crew_request_param(r, NULL).data);
 	assert_string_equal(crew_route_of(r)->path, "/users/:id/:what");
 	tell("user:%s:%s:%s", text_of(crew_request_param(r, "id")),
 		text_of(crew_request_param(r, "what")), text_of(crew_request_path(r)));
@@ -185,8 +187,10 @@ static void crews_own_answers_are_no_messages(void **state)
 				 "OPTIONS /" HOST "\r\n");
 	assert_int_equal(counter(&ways.world, "messages_offered"), 0);
 	assert_int_equal(counter(&ways.world, "messages_sent"), 0);
-	ask(WAYS_GET("/"));
-	assert_int_equal(counter(&ways.world, "messages_sent"), 1);
+	const char *text = ask(WAYS_GET("/") WAYS_GET("/nowhere") WAYS_GET("/"));
+	assert_int_equal(counter(&ways.world, "messages_sent"), 2);
+	must_begin(text, OK("4") "\r\nhomeHTTP/1.1 404 ");
+	must_have(text, "</html>\n" OK("4") "\r\nhome");
 }
 
 static void a_method_that_is_not_known_is_405(void **state)
