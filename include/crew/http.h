@@ -243,10 +243,21 @@ CREW_API const char *crew_websocket_protocol(const crew_conn *c);
 
 /* ---- sessions ------------------------------------------------------------------------------ */
 
-/* What a server remembers of a browser between requests, found again by a cookie. */
+/* What a server remembers of a browser between requests, found again by a cookie. An id that is not
+ * of ours is never taken, and one of another cookie, or of another path, opens nothing here.
+ *
+ * Of two requests of one session at the same time each has what was there when it looked, and what
+ * the later one saves stands; but a session that one of them has ended or renewed stays ended.
+ *
+ * In the run directory sessions last until the machine is booted anew, and workers of different users
+ * (`user`) have different ones. What is to be saved while another process keeps the database to
+ * itself is tried for a second, then given up, and the log says who is in the way. For Redis, a
+ * change is on its way when the answer leaves, but not waited for; while it is away, a request that
+ * brings a session's cookie is answered 503, and what others set is not kept. */
 struct crew_sessions {
 	const char *store;  /* NULL: a database in the run directory that all workers share;
-	                     * "redis://[:PASSWORD@]HOST:PORT[/DB]" or "redis+unix://PATH[?db=DB]" */
+	                     * "redis://[:PASSWORD@]HOST:PORT[/DB]" or "redis+unix://PATH[?db=DB]";
+	                     * HOST is an address or localhost, PASSWORD percent-encoded */
 	const char *cookie; /* its name; NULL: "sid" */
 	int64_t lifetime_s; /* since it was last used; 0: 1440 */
 	const char *path;   /* of the cookie; NULL: "/" */
@@ -261,19 +272,21 @@ struct crew_sessions {
  * (or the service) has `sessions`. */
 CREW_API crew_bytes crew_session_get(const crew_request *request, const char *key);
 /* Set one. A session begins, and its cookie is sent, when the first value is set. 0, -EINVAL (no
- * sessions here, an empty key), -EMSGSIZE (more than 64 KiB in all), -ENOMEM, -ENOTCONN (it has been
- * saved: after the answer). It is saved when the answer is given, or on_request returns without. */
+ * sessions here, an empty key), -EMSGSIZE (more than 64 KiB or 1000 values in all), -ENOMEM, -EIO (it
+ * cannot be read), -ENOTCONN (it has been saved: after the answer). It is saved when the answer is
+ * given, or on_request returns without; with a request that is kept, when it is answered or freed. */
 CREW_API int crew_session_set(const crew_request *request, const char *key, crew_bytes value);
-/* Set one that is there in the next request and gone after it. */
+/* Set one that is there in the next request that looks at its session, and gone after it. */
 CREW_API int crew_session_flash(const crew_request *request, const char *key, crew_bytes value);
 CREW_API int crew_session_delete(const crew_request *request, const char *key); /* -ENOENT */
-/* As crew_session_get, and delete it. */
+/* As crew_session_get, and delete it; after the answer there is none. */
 CREW_API crew_bytes crew_session_pull(const crew_request *request, const char *key);
 /* All of it, in no order. */
 CREW_API const crew_header *crew_session_all(const crew_request *request, size_t *ret_count);
 /* Throw all away, and the cookie. */
 CREW_API int crew_session_end(const crew_request *request);
-/* A new id for the same values: after a login, so that nobody can have planted the old one. */
+/* A new id for the same values: after a login, so that nobody can have planted the old one. 0 also
+ * when there is no session yet; errors as crew_session_set. */
 CREW_API int crew_session_renew(const crew_request *request);
 /* Its id; "" before the first value is set. */
 CREW_API const char *crew_session_id(const crew_request *request);
