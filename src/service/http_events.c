@@ -33,7 +33,7 @@ static void frame_line(bool chunked, bool encoded, crew_frame *frame)
 		at = crew__http_chunk_line(head + frame->body.len + tail, frame->room);
 	at = put_text(frame->room, at, CREW__SSE_DATA_HEAD, head);
 	frame->head = (crew_bytes){ frame->room, at };
-	frame->tail = (crew_bytes){ "\n\n\r\n" + (encoded ? 2 : 0), tail + (chunked ? 2 : 0) };
+	frame->tail = (crew_bytes){ &"\n\n\r\n"[encoded ? 2 : 0], tail + (chunked ? 2 : 0) };
 }
 
 /* The whole event in the worker's memory, which lasts until the send has returned. */
