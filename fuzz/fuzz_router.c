@@ -63,6 +63,15 @@ static void cut_line(const char *line, size_t len, char **ret_word, crew_bytes *
 	*ret_rest = bytes_of(line + word + (space != NULL), len - word - (space != NULL));
 }
 
+/* No request's path has a NUL. */
+static void strip(crew_bytes *path)
+{
+	char *text = (char *)(uintptr_t)path->data;
+	for (size_t i = 0; i < path->len; i++)
+		if (text[i] == '\0')
+			text[i] = '0';
+}
+
 static void read_table(struct table *t, const char *at, size_t size)
 {
 	const char *line;
@@ -73,6 +82,7 @@ static void read_table(struct table *t, const char *at, size_t size)
 		at = line + 1;
 	}
 	cut_line(at, size, &t->method, &t->path);
+	strip(&t->path);
 }
 
 static void free_table(struct table *t)

@@ -35,9 +35,10 @@ void crew__router_free(struct crew__router *router); /* NULL is allowed */
 int crew__router_add(struct crew__router *router, const char *methods, crew_bytes pattern,
 	const void *target, bool unless_taken, const char **ret_why);
 
-/* The pattern that takes the path; NULL: none, as for a path with a bad escape or an escaped NUL
- * (crew__percent_good). What stands in the place of its params goes to the values in `params`, not
- * decoded; how many they are, and their names, comes with the action. */
+/* The pattern that takes the path, which holds no NUL (as no request does); NULL: none, as for a
+ * path with a bad escape or an escaped NUL (crew__percent_good). What stands in the place of its
+ * params goes to the values in `params`, not decoded; how many they are, and their names, comes
+ * with the action. */
 const struct crew__resource *crew__router_match(const struct crew__router *router, crew_bytes path,
 	crew_header params[CREW__ROUTER_PARAMS_MOST]);
 
