@@ -9,6 +9,9 @@
  *   http_exchange.c  exchanges: begun, handed to the program, over
  *   http_keep.c      requests that outlive their callback
  *   http_route.c     which route, what comes before its handler, what no route takes
+ *   http_table.c     tables of routes, compiled when the worker starts
+ *   http_cors.c      what scripts of other sites may read, preflights
+ *   http_error.c     error pages, redirections, answers of crew's own
  *   http_session.c   a request's session: fetched before the handler, saved before the answer
  *   http_form.c      queries, cookies, forms
  *   http_parts.c     forms of parts, taken apart as they come
