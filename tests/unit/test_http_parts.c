@@ -52,6 +52,19 @@ static void a_form_in_every_cutting(void **state)
 	form_open(state, NULL);
 }
 
+static void forms_follow_each_other(void **state)
+{
+	char *text = malloc(3 * (strlen(mixed) + 300));
+	int at = 0;
+	form_open(state, look_at_parts);
+	for (size_t i = 0; i < 3; i++)
+		at += sprintf(text + at, POST(MULTIPART, "%zu", "%s"), strlen(mixed), mixed);
+	assert_int_equal(ask_bytes((crew_bytes){ text, (size_t)at }), 204);
+	assert_string_equal(told(), "looked looked looked");
+	assert_int_equal(descriptors(), t.descriptors);
+	free(text);
+}
+
 static void a_form_in_chunks(void **state)
 {
 	char chunk[64];
@@ -327,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_BOTH(fields_and_short_files),
 		ON_BOTH(a_form_in_every_cutting),
+		ON_BOTH(forms_follow_each_other),
 		ON_BOTH(a_form_in_chunks),
 		ON_BOTH(long_files_are_on_disk),
 		ON_BOTH(a_long_file_in_small_pieces),
