@@ -66,7 +66,10 @@ static void on_end(crew_conn *c)
 		crew_finish(to);
 	if (to && crew__conn_pipe_from(c))
 		return; /* the other direction goes on */
-	if (c->record->protocol == CREW__HTTP && crew__http_awaits(c)) {
+	/* RFC 9112 section 8: a request that is not whole will never be, so nobody waits for its
+	 * answer. */
+	bool whole = c->record->protocol == CREW__HTTP && !crew__http_awaits_body(c);
+	if (whole && crew__http_awaits(c)) {
 		crew__side(c)->http.keep_alive = false; /* the answer in hand is the last */
 		return;
 	}

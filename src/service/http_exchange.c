@@ -174,6 +174,12 @@ bool crew__http_awaits(const crew_conn *c)
 	return e && e->answer != CREW__ANSWER_GIVEN;
 }
 
+bool crew__http_awaits_body(const crew_conn *c)
+{
+	const struct crew__exchange *e = crew__exchange_of((crew_conn *)(uintptr_t)c);
+	return e && !e->body_done;
+}
+
 void crew__http_closed(crew_conn *c)
 {
 	struct crew__exchange *e = crew__exchange_of(c);

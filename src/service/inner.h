@@ -191,6 +191,7 @@ int crew__http_start(crew_worker *w); /* at crew__worker_start; 0 or an errno, h
 int crew__http_new(crew_worker *w);   /* 0, -ENOMEM */
 void crew__http_free(crew_worker *w);
 bool crew__http_awaits(const crew_conn *c); /* a request is in hand, whole or not */
+bool crew__http_awaits_body(const crew_conn *c); /* one that is not whole */
 void crew__http_closed(crew_conn *c); /* the connection has gone, and its exchange with it */
 __attribute__((noinline)) size_t crew__ws_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);

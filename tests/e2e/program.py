@@ -39,6 +39,12 @@ LISTENS = {
     "files": {"web": "http://127.0.0.1:{port}"},
     "forms": {"web": "http://127.0.0.1:{port}"},
     "sessions": {"local": "http://127.0.0.1:{port}", "far": "http://127.0.0.1:{port}"},
+    "told": {"whole": "http://127.0.0.1:{port}", "parts": "http://127.0.0.1:{port}"},
+    "edge": {
+        "web": "http://127.0.0.1:{port}",
+        "line": "text://127.0.0.1:{port}",
+        "local": "text+unix://RUNDIR/local.sock",
+    },
     "netstring": {"net": "netstring://127.0.0.1:{port}"},
     "chaos": {
         "raw": "tcp://127.0.0.1:{port}",
