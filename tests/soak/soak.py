@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+"""Scenarios at full size, too long for ./dev test. Each prints its figures and PASS or FAIL.
+
+  upload    a body of 10 GiB to a handler that only counts: the worker's memory stays flat
+  download  an answer of 10 GiB to a reader who is slow at first: likewise
+  slow      1,000 connections with slow heads, slow bodies, slow reading; a visitor keeps its p99
+  kill      workers killed ten times under load: totals never run backward, and account for
+            each answer that clients received
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+# pylint: disable=wrong-import-position
+import abuse  # noqa: E402
+import laws  # noqa: E402
+from clients import Http  # noqa: E402
+from processes import become_subreaper, wait_until  # noqa: E402
+from program import Program  # noqa: E402
+
+GIB = 1 << 30
+SPARE = 8 * abuse.MIB
+
+
+class Soak:
+    """Starts programs for a scenario, and ends them."""
+
+    def __init__(self, options):
+        self.options = options
+        self.directory = Path(tempfile.mkdtemp(prefix="crew-soak"))
+        self.programs = []
+
+    def start(self, name, **sets):
+        place = self.directory / f"{name}{len(self.programs)}"
+        place.mkdir()
+        program = Program(name, place, self.options.engine,
+                          sets={key.replace("__", "."): value for key, value in sets.items()})
+        self.programs.append(program)
+        return program.start()
+
+    def finish(self):
+        for program in self.programs:
+            program.finish()
+        shutil.rmtree(self.directory)
+
+
+def say(what, value):
+    print(f"    {what:<34} {value}", flush=True)
+
+
+def transfer(memory, seconds, size):
+    say("bytes", f"{size / GIB:.2f} GiB in {seconds:.0f} s, {size / abuse.MIB / seconds:.0f} MiB/s")
+    say("memory of the worker", memory)
+    return memory.grown < SPARE
+
+
+def upload(soak):
+    memory, seconds = abuse.upload(soak.start("bulk"), soak.options.bytes)
+    return transfer(memory, seconds, soak.options.bytes)
+
+
+def download(soak):
+    memory, seconds = abuse.download(soak.start("bulk"), soak.options.bytes, slow_seconds=20)
+    return transfer(memory, seconds, soak.options.bytes)
+
+
+def slow(soak):
+    """The visitor may be slower by what a thousand accepted connections cost at their worst."""
+    good = True
+    for kind in abuse.ATTACKS:
+        program = soak.start("bulk", web__send_timeout_ms=10000, web__max_connections=5000)
+        before = abuse.quiet_p99_ms(program, 5)
+        with abuse.Memory(program.pid("web")) as memory:
+            during, ends = abuse.attack(program, kind, soak.options.connections, 40)
+        cut_off = ends.get(abuse.ENDS[kind], 0)
+        fine = during <= 2 * before + 5 and cut_off >= soak.options.connections * 0.9
+        say(f"slow {kind}: p99 of a visitor",
+            f"{before:.2f} ms before, {during:.2f} ms during: {'fine' if fine else 'NOT FINE'}")
+        say("    connections ended", ", ".join(f"{n} {why}" for why, n in ends.items()))
+        say("    memory of the worker", memory)
+        good = good and fine
+    return good
+
+
+class Load:
+    """Clients that ask again and again; a connection that breaks is made anew."""
+
+    def __init__(self, program, count):
+        self.program = program
+        self.over = threading.Event()
+        self.answered = [0] * count
+        self.broken = [0] * count
+        self.threads = [threading.Thread(target=self.ask, args=(i,)) for i in range(count)]
+
+    def ask(self, which):
+        while not self.over.is_set():
+            try:
+                with Http(self.program.connect("web")) as client:
+                    while not self.over.is_set():
+                        assert client.get("/").body == b"Hello, World!"
+                        self.answered[which] += 1
+            except (OSError, EOFError):
+                self.broken[which] += 1
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def kill_one(program, dice, before):
+    """Kill a worker, and look at the totals until its successor is ready. The last status."""
+    victim = dice.choice([w for w in before["workers"] if w["state"] != "exited"])
+    os.kill(victim["pid"], signal.SIGKILL)
+
+    def replaced():
+        nonlocal before
+        after = program.lawful()
+        laws.never_backward(before, after)
+        before = after
+        ready = [w["pid"] for w in after["workers"] if w["state"] in ("ready", "busy")]
+        return len(ready) == 4 and victim["pid"] not in ready
+
+    wait_until(replaced, "a new worker is ready", 30)
+    return before
+
+
+def kill(soak):
+    dice = random.Random(7)
+    program = soak.start("hello", web__workers=4)
+    with Load(program, 16) as load:
+        status = program.lawful()
+        for _ in range(10):
+            time.sleep(dice.uniform(0.5, 2.5))
+            status = kill_one(program, dice, status)
+    status = program.lawful()
+    totals, answered = status["totals"], sum(load.answered)
+    killed = sum(e["count"] for e in status["exits"] if e["signal"] == signal.SIGKILL)
+    say("answers that clients received", f"{answered:,}")
+    # One that the kernel had taken, but of which the dying worker could not say so, is `crash`.
+    sent, lost = totals["messages_sent"], totals["send_fail_by_reason"]["crash"]
+    say("as the totals say", f"{sent:,} sent, {lost} lost by a crash")
+    say("workers killed", killed)
+    say("connections that broke", f"{sum(load.broken)}; {totals['closes_by_reason']['crash']} "
+        "by a crash, as the totals say")
+    return killed == 10 and answered <= sent + lost
+
+
+SCENARIOS = {"upload": upload, "download": download, "slow": slow, "kill": kill}
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="./dev soak", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
+    parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
+    parser.add_argument("--connections", type=int, default=1000, help="of slow")
+    parser.add_argument("--engine", default="epoll")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in SCENARIOS:
+            parser.error(f"no scenario {name}; there are: {', '.join(SCENARIOS)}")
+    return options
+
+
+def run(name, options):
+    print(name, flush=True)
+    soak = Soak(options)
+    good = False
+    try:
+        good = SCENARIOS[name](soak)
+    except AssertionError as why:
+        say("failed", why)
+    try:
+        soak.finish()
+    except AssertionError as why:
+        good = False
+        say("failed in the end", why)
+    print(f"  {name}: {'PASS' if good else 'FAIL'}\n", flush=True)
+    return good
+
+
+def main():
+    options = parse()
+    become_subreaper()
+    results = [run(name, options) for name in options.names or SCENARIOS]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
