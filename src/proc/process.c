@@ -245,7 +245,8 @@ static uint64_t service_counter(void *arg, const crew_service *service, const ch
 
 static void ignore_signals(void)
 {
-	static const int ignored[] = { SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
+	/* SIGXFSZ: a file at its limit is a failed write, not a death. */
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
 	for (size_t i = 0; i < crew__lengthof(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	sigset_t none;

@@ -162,6 +162,7 @@ static int watch_signals(struct crew__single *single)
 		{ SIGUSR1, on_reopen },
 	};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a failed write, not a death */
 	for (size_t i = 0; i < crew__lengthof(table); i++) {
 		int status = crew__loop_signal(single->loop, table[i].signo, table[i].fn, single);
 		if (status < 0)
