@@ -142,6 +142,24 @@ static int find_store(crew_worker *w, struct crew__sessions_use *use)
 				  : open_lmdb(w, &use->store);
 }
 
+/* `config` is checked. */
+static int make_use(crew_worker *w, const crew_sessions *config, struct crew__sessions_use *use)
+{
+	*use = (struct crew__sessions_use){
+		.config = config,
+		.cookie = config->cookie ? config->cookie : "sid",
+		.life_ms = (config->lifetime_s ? config->lifetime_s : LIFE_S) * 1000,
+	};
+	use->touch_ms = use->life_ms / 4 < TOUCH_MS ? use->life_ms / 4 : TOUCH_MS;
+	const char *path = config->path ? config->path : "/";
+	if (asprintf(&use->scope, "%s %s", use->cookie, path) < 0)
+		return wrong(w, strerror(ENOMEM), -ENOMEM);
+	int error = find_store(w, use);
+	if (error)
+		free(use->scope);
+	return error;
+}
+
 static int add(const crew_sessions *config, void *arg)
 {
 	crew_worker *w = arg;
@@ -150,22 +168,12 @@ static int add(const crew_sessions *config, void *arg)
 		return 0;
 	if (all->count == CREW__SESSIONS_MOST)
 		return wrong(w, "there are more than 64 different ones", -E2BIG);
-	struct crew__sessions_use use = {
-		.config = config,
-		.cookie = config->cookie ? config->cookie : "sid",
-		.life_ms = (config->lifetime_s ? config->lifetime_s : LIFE_S) * 1000,
-	};
-	use.touch_ms = use.life_ms / 4 < TOUCH_MS ? use.life_ms / 4 : TOUCH_MS;
 	int error = check(w, config);
 	if (!error)
-		error = find_store(w, &use);
-	if (error)
-		return error;
-	all->uses[all->count++] = use;
-	const char *path = config->path ? config->path : "/";
-	if (asprintf(&all->uses[all->count - 1].scope, "%s %s", use.cookie, path) < 0)
-		all->uses[all->count - 1].scope = NULL;
-	return all->uses[all->count - 1].scope ? 0 : wrong(w, strerror(ENOMEM), -ENOMEM);
+		error = make_use(w, config, &all->uses[all->count]);
+	if (!error)
+		all->count++;
+	return error;
 }
 
 /* ---- a worker's life ----------------------------------------------------------------------- */

@@ -209,6 +209,9 @@ def test_answers_that_come_later(browser):
     fresh = Browser(browser.program, browser.service)
     assert fresh.ask("/keep?c=3") == "later"
     assert fresh.ask("/get?c") == "3"
+    for asks in (fresh, Browser(browser.program, browser.service)):
+        assert asks.ask("/freed?d=4") == "later"
+        assert asks.ask("/get?d") == "4"
 
 
 def test_after_the_answer_nothing_can_be_set(browser):

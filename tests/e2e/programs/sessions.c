@@ -8,6 +8,7 @@
  *   GET /id          the session's id         GET /large?N     set a value of N bytes
  *   GET /late?K=V    set it, answer 50 ms later
  *   GET /keep?K=V    set it 50 ms later, on the kept request, then answer
+ *   GET /freed?K=V   the same, but the request is freed before the answer
  *   GET /after       set one after the answer; GET /last what became of that
  *   GET /pid         who answers, with no look at the session
  *
@@ -25,6 +26,7 @@
 struct later {
 	uint64_t id;
 	crew_request *kept; /* NULL: only answer */
+	bool freed;         /* before the answer */
 	char key[64], value[64];
 };
 
@@ -48,17 +50,22 @@ static void answer_later(crew_worker *w, void *arg)
 	struct later *later = arg;
 	if (later->kept)
 		crew_session_set(later->kept, later->key, crew_str(later->value));
+	if (later->freed) {
+		crew_request_free(later->kept);
+		later->kept = NULL;
+	}
 	say(crew_find(later->id), CREW_BYTES("later"));
 	crew_request_free(later->kept);
 	free(later);
 }
 
-static void promise(
-	crew_conn *c, const crew_request *r, const char *key, const char *value, bool keep)
+static void promise(crew_conn *c, const crew_request *r, const char *key, const char *value,
+	bool keep, bool freed)
 {
 	struct later *later = calloc(1, sizeof(*later));
 	later->id = crew_id(c);
 	later->kept = keep ? crew_request_keep(r) : NULL;
+	later->freed = freed;
 	snprintf(later->key, sizeof(later->key), "%s", key);
 	snprintf(later->value, sizeof(later->value), "%s", value);
 	if (crew_timer_after(crew_worker_of(c), 50, answer_later, later) < 0)
@@ -131,9 +138,11 @@ static bool delay(
 {
 	if (strcmp(what, "late") == 0) {
 		crew_session_set(r, key, crew_str(value));
-		promise(c, r, key, value, false);
+		promise(c, r, key, value, false, false);
 	} else if (strcmp(what, "keep") == 0) {
-		promise(c, r, key, value, true);
+		promise(c, r, key, value, true, false);
+	} else if (strcmp(what, "freed") == 0) {
+		promise(c, r, key, value, true, true);
 	} else if (strcmp(what, "after") == 0) {
 		set_after(c, r);
 	} else {
