@@ -335,6 +335,7 @@ static bool has_siblings(const struct crew__file_entry *entry)
 struct fields {
 	crew_header items[CREW__FILE_FIELDS_MOST];
 	size_t count;
+	size_t known; /* of them, those that a 304 has as well (RFC 9110 section 15.4.5) */
 };
 
 static void add(struct fields *fields, crew_bytes name, crew_bytes value)
@@ -342,20 +343,22 @@ static void add(struct fields *fields, crew_bytes name, crew_bytes value)
 	fields->items[fields->count++] = (crew_header){ name, value };
 }
 
-/* Those that a 304 has as well (RFC 9110 section 15.4.5), then those of a body. */
-static void add_fields(struct fields *fields, const struct wanted *wanted, enum crew__form form,
-	const struct crew__file *file, bool body)
+/* Nothing was modified later than now (RFC 9110 section 8.8.2.1). */
+static void add_fields(
+	crew_conn *c, struct fields *fields, const struct wanted *wanted, enum crew__form form)
 {
 	static const char *const codings[CREW__FORMS] = { NULL, "br", "gzip" };
 	const char *cache_control = wanted->place->cache_control;
+	const struct crew__file *file = wanted->entry->forms[form];
+	const char *modified = file->from_future ? crew__http_date_now(crew__worker_of(c))
+						 : file->modified_text;
 	add(fields, CREW_BYTES("ETag"), file->etag);
-	add(fields, CREW_BYTES("Last-Modified"), (crew_bytes){ file->modified_text, 29 });
+	add(fields, CREW_BYTES("Last-Modified"), (crew_bytes){ modified, 29 });
 	if (cache_control[0])
 		add(fields, CREW_BYTES("Cache-Control"), crew_str(cache_control));
 	if (has_siblings(wanted->entry))
 		add(fields, CREW_BYTES("Vary"), CREW_BYTES("Accept-Encoding"));
-	if (!body)
-		return;
+	fields->known = fields->count;
 	add(fields, CREW_BYTES("Accept-Ranges"), CREW_BYTES("bytes"));
 	if (codings[form])
 		add(fields, CREW_BYTES("Content-Encoding"), crew_str(codings[form]));
@@ -373,10 +376,11 @@ static enum crew__range_result read_range(const crew_request *request,
 	const struct crew__wishes *wishes, const struct crew__validators *validators, uint64_t size,
 	int64_t now, struct crew__ranges *ret_ranges)
 {
+	const uint64_t longest = INT64_MAX / 2; /* with room for what stands between parts */
 	bool once = !(wishes->repeated >> CREW__WISH_RANGE & 1);
-	ret_ranges->count = 0;
 	if (crew__likely(!crew__wishes_have(wishes, CREW__WISH_RANGE)) || !once ||
-		request->method.len != 3 || !crew__range_counts(wishes, validators, now))
+		request->method.len != 3 || size > longest ||
+		!crew__range_counts(wishes, validators, now))
 		return CREW__RANGE_IGNORED;
 	return crew__range_read(wishes->value[CREW__WISH_RANGE], size, ret_ranges);
 }
@@ -386,44 +390,51 @@ static int64_t reply_known(crew_conn *c, const struct fields *fields)
 	return crew_reply(c, &(crew_response){
 				     .status = 304,
 				     .headers = fields->items,
-				     .header_count = fields->count,
+				     .header_count = fields->known,
 			     });
+}
+
+/* What does not depend on the cache any more: the functions that come before the answer leaves may
+ * answer others, and change it. */
+static int64_t reply_form(crew_conn *c, const crew_request *request,
+	const struct crew__wishes *wishes, struct crew__file_answer *answer, struct fields *fields)
+{
+	const struct crew__file *file = answer->file;
+	const struct crew__validators validators = { file->etag, file->stamp.modified_s };
+	int64_t now = wishes->present ? (int64_t)time(NULL) : 0;
+	switch (crew__condition_judge(wishes, &validators, true, now)) {
+	case CREW__CONDITION_FAILED:
+		return reply_error(c, request, 412, NULL, (crew_bytes){ NULL, 0 });
+	case CREW__CONDITION_NOT_MODIFIED:
+		return reply_known(c, fields);
+	case CREW__CONDITION_HOLDS:
+		break;
+	}
+	enum crew__range_result range = read_range(
+		request, wishes, &validators, file->size, now, &answer->ranges);
+	if (range == CREW__RANGE_NOWHERE)
+		return reply_nowhere(c, request, file->size);
+	if (range == CREW__RANGE_IGNORED)
+		answer->ranges.count = 0;
+	answer->response.headers = fields->items;
+	answer->response.header_count = fields->count;
+	return crew__file_send(c, answer, fields->items);
 }
 
 static int64_t reply_entry(crew_conn *c, const crew_request *request, const struct wanted *wanted)
 {
 	struct crew__wishes wishes;
 	struct fields fields = { .count = 0 };
-	struct crew__file_answer answer;
 	crew__wishes_read(&wishes, request->headers, request->header_count);
 	enum crew__form form = choose_form(wanted->entry, &wishes);
-	struct crew__file *file = wanted->entry->forms[form];
-	const struct crew__validators validators = { file->etag, file->stamp.modified_s };
-	int64_t now = wishes.present ? (int64_t)time(NULL) : 0;
-
-	enum crew__condition condition = crew__condition_judge(&wishes, &validators, true, now);
-	if (condition == CREW__CONDITION_FAILED)
-		return reply_error(c, request, 412, NULL, (crew_bytes){ NULL, 0 });
-	bool known = condition == CREW__CONDITION_NOT_MODIFIED;
-	add_fields(&fields, wanted, form, file, !known);
-	if (known)
-		return reply_known(c, &fields);
-
-	enum crew__range_result range = read_range(
-		request, &wishes, &validators, file->size, now, &answer.ranges);
-	if (range == CREW__RANGE_NOWHERE)
-		return reply_nowhere(c, request, file->size);
-	if (range == CREW__RANGE_IGNORED)
-		answer.ranges.count = 0;
-	answer.file = file;
-	answer.response = (crew_response){
-		.status = 200,
-		.type = wanted->entry->type,
-		.headers = fields.items,
-		.header_count = fields.count,
-		.plain = true,
+	struct crew__file_answer answer = {
+		.file = crew__file_ref(wanted->entry->forms[form]),
+		.response = { .status = 200, .type = wanted->entry->type, .plain = true },
 	};
-	return crew__file_send(c, &answer, fields.items);
+	add_fields(c, &fields, wanted, form);
+	int64_t queued = reply_form(c, request, &wishes, &answer, &fields);
+	crew__file_unref(answer.file);
+	return queued;
 }
 
 /* ---- exported ------------------------------------------------------------------------------ */

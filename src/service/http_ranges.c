@@ -17,7 +17,7 @@
 
 enum {
 	PART_MOST = 1024 * 1024, /* in one sendfile */
-	PART_LEAST = 16 * 1024,  /* offered even when the queue is nearly full */
+	PART_LEAST = 4 * 1024,   /* offered even when the queue is nearly full */
 	BOUNDARY_BYTES = 16,     /* of randomness: nobody can have put it into the file */
 	PART_HEAD_MOST = 512,
 	NUMBER_MOST = 80, /* "bytes 1-2/3", three numbers of 20 digits */
@@ -249,8 +249,8 @@ static int64_t begin_parts(crew_conn *c, struct crew__exchange *e, const crew_re
 	e->pull_done = free_sending;
 	e->pull_arg = s;
 	queued = crew__conn_part(c, &out, false);
-	if (queued < 0) /* it has ended, and the exchange with it will */
-		return queued;
+	if (queued < 0)
+		return crew__answer_offered(c, queued, true);
 	return offer_some(c, e, s);
 }
 

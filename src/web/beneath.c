@@ -82,9 +82,14 @@ int crew__root_open(struct crew__root *ret_root, const char *path)
 	if (fd < 0)
 		return -errno;
 	int probe = open_by_kernel(fd, ".", LOOK_FLAGS);
-	*ret_root = (struct crew__root){ .fd = fd, .walk = probe < 0 };
+	bool unknown = probe == -ENOSYS || probe == -EPERM; /* an old kernel; a sandbox */
+	if (probe < 0 && !unknown) {
+		close(fd);
+		return probe;
+	}
 	if (probe >= 0)
 		close(probe);
+	*ret_root = (struct crew__root){ .fd = fd, .walk = unknown };
 	return 0;
 }
 

@@ -39,22 +39,23 @@ static bool same(const struct crew__file_stamp *a, const struct crew__file_stamp
 }
 
 /* A change that lies in the future is one of a clock that was set back. */
-static bool is_young(const struct crew__file_stamp *stamp)
+static bool is_young(const struct crew__file_stamp *stamp, const struct timespec *now)
 {
-	struct timespec now;
 	int64_t seconds;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (__builtin_sub_overflow(now.tv_sec, stamp->changed_s, &seconds) || seconds > 1)
+	if (__builtin_sub_overflow(now->tv_sec, stamp->changed_s, &seconds) || seconds > 1)
 		return false;
 	return seconds < 0 ||
-	       seconds * (int64_t)CREW__NS_PER_S + now.tv_nsec - stamp->changed_ns < young_ns;
+	       seconds * (int64_t)CREW__NS_PER_S + now->tv_nsec - stamp->changed_ns < young_ns;
 }
 
 static void describe(struct crew__file *f, const struct crew__file_stamp *stamp)
 {
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
 	f->stamp = *stamp;
 	f->size = stamp->size;
-	f->young = is_young(stamp);
+	f->young = is_young(stamp, &now);
+	f->from_future = stamp->modified_s > now.tv_sec;
 	uint64_t modified = (uint64_t)stamp->modified_s * CREW__NS_PER_S;
 	modified += (uint64_t)stamp->modified_ns;
 	int n = snprintf(f->etag_text, sizeof(f->etag_text), "\"%llx-%llx-%llx\"",
@@ -158,6 +159,17 @@ void crew__file_unref(struct crew__file *file)
 	if (file->fd >= 0)
 		close(file->fd);
 	free(file);
+}
+
+bool crew__file_is_intact(const struct crew__file *file)
+{
+	struct stat st;
+	if (file->fd < 0)
+		return true;
+	if (fstat(file->fd, &st) < 0)
+		return false;
+	struct crew__file_stamp stamp = stamp_of(&st);
+	return same(&stamp, &file->stamp);
 }
 
 bool crew__file_error_is_ours(int error)

@@ -29,7 +29,8 @@ struct crew__file {
 	/* It was written so short a time before it was read that it may be written again without a
 	 * change of its times: to be read anew when next looked at. */
 	bool young;
-	crew_bytes etag; /* strong, of modification time, size and inode */
+	crew_bytes etag;  /* strong, of modification time, size and inode */
+	bool from_future; /* when it was opened: its time is none that may be told */
 	char etag_text[64];
 	char modified_text[30]; /* Last-Modified */
 	char bytes[];
@@ -52,6 +53,10 @@ void crew__file_unref(struct crew__file *file); /* NULL is allowed */
  * (-EMFILE, -ENFILE, -ENOMEM, -EAGAIN), which says nothing about the file. */
 int crew__file_is_current(
 	const struct crew__file *file, const struct crew__root *root, const char *path);
+
+/* Is it still as it was, as far as its descriptor tells? Cheap: for between two looks at the path.
+ * What is in memory cannot change. */
+bool crew__file_is_intact(const struct crew__file *file);
 
 /* Is the error of our own making, so that it must not be told as "no such file"? */
 bool crew__file_error_is_ours(int error);

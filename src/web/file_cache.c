@@ -5,6 +5,7 @@
 #include "base/clock.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static const char *const suffixes[CREW__FORMS] = {
 	[CREW__FORM_PLAIN] = "",
@@ -17,12 +18,22 @@ enum {
 	SHORT_LIFE = 1 /* seconds for which an entry counts without a look */
 };
 
+/* Most descriptors are for connections. A path may need one for each form. */
+static uint32_t open_most(void)
+{
+	struct rlimit limit = { .rlim_cur = 0 };
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	size_t share = (size_t)(limit.rlim_cur / CREW__FILES_SHARE);
+	return (uint32_t)crew__max(CREW__FORMS, crew__min(share, CREW__FILES_MOST));
+}
+
 struct crew__file_cache *crew__file_cache_new(struct crew__mime *mime)
 {
 	struct crew__file_cache *cache = calloc(1, sizeof(*cache));
 	if (!cache)
 		return NULL;
 	cache->mime = mime;
+	cache->open_most = open_most();
 	crew__list_init(&cache->by_use);
 	return cache;
 }
@@ -39,10 +50,9 @@ static size_t entry_cost(const struct crew__file_entry *entry)
 	return sizeof(*entry) + entry->path_len + SUFFIX_MOST + 1;
 }
 
-static void count_file(struct crew__file_cache *cache, const struct crew__file *file)
+static bool is_open(const struct crew__file *file)
 {
-	cache->count += file != NULL;
-	cache->bytes += file_cost(file);
+	return file && file->fd >= 0;
 }
 
 /* Put `take_file` (NULL: none) in the place of what was there. */
@@ -50,11 +60,11 @@ static void set_form(struct crew__file_cache *cache, struct crew__file_entry *en
 	enum crew__form form, struct crew__file *take_file)
 {
 	struct crew__file *old = entry->forms[form];
-	cache->count -= old != NULL;
-	cache->bytes -= file_cost(old);
+	cache->count = cache->count - (old != NULL) + (take_file != NULL);
+	cache->open = cache->open - is_open(old) + is_open(take_file);
+	cache->bytes = cache->bytes - file_cost(old) + file_cost(take_file);
 	crew__file_unref(old);
 	entry->forms[form] = take_file;
-	count_file(cache, take_file);
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -112,7 +122,8 @@ static struct crew__file_entry *oldest(struct crew__file_cache *cache)
 /* Down to the bounds again; the newest stays, as it is about to be used. */
 static void make_room(struct crew__file_cache *cache)
 {
-	while (cache->count > CREW__FILES_MOST || cache->bytes > CREW__FILES_BYTES_MOST)
+	while (cache->count > CREW__FILES_MOST || cache->bytes > CREW__FILES_BYTES_MOST ||
+		cache->open > cache->open_most)
 		forget(cache, oldest(cache));
 }
 
@@ -234,6 +245,20 @@ static int refresh(struct crew__file_cache *cache, struct crew__file_entry *entr
 	return 0;
 }
 
+/* A long file that is written to while its entry counts must not go out under its old tag. */
+static bool is_intact(const struct crew__file_entry *entry)
+{
+	for (unsigned form = 0; form < CREW__FORMS; form++)
+		if (is_open(entry->forms[form]) && !crew__file_is_intact(entry->forms[form]))
+			return false;
+	return true;
+}
+
+static bool is_due(const struct crew__file_entry *entry, uint64_t now_ns)
+{
+	return now_ns - entry->checked_ns >= SHORT_LIFE * CREW__NS_PER_S;
+}
+
 int crew__file_cache_get(struct crew__file_cache *cache, const struct crew__root *root,
 	crew_bytes path, uint64_t now_ns, const struct crew__file_entry **ret_entry)
 {
@@ -245,7 +270,7 @@ int crew__file_cache_get(struct crew__file_cache *cache, const struct crew__root
 		if (error)
 			return error;
 		entry->checked_ns = now_ns;
-	} else if (crew__unlikely(now_ns - entry->checked_ns >= SHORT_LIFE * CREW__NS_PER_S)) {
+	} else if (crew__unlikely(is_due(entry, now_ns) || !is_intact(entry))) {
 		error = refresh(cache, entry);
 		entry->checked_ns = now_ns;
 	}
@@ -263,7 +288,7 @@ int crew__file_cache_get(struct crew__file_cache *cache, const struct crew__root
 void crew__file_cache_check(const struct crew__file_cache *cache)
 {
 	size_t bytes = 0;
-	uint32_t count = 0, in_buckets = 0, in_list = 0;
+	uint32_t count = 0, open = 0, in_buckets = 0, in_list = 0;
 	const struct crew__node *node = cache->by_use.next;
 	for (; node != &cache->by_use; node = node->next, in_list++) {
 		const struct crew__file_entry *entry = crew__container_of(
@@ -272,12 +297,14 @@ void crew__file_cache_check(const struct crew__file_cache *cache)
 		bytes += entry_cost(entry);
 		for (unsigned form = 0; form < CREW__FORMS; form++) {
 			count += entry->forms[form] != NULL;
+			open += is_open(entry->forms[form]);
 			bytes += file_cost(entry->forms[form]);
 		}
 	}
 	for (size_t i = 0; i < CREW__FILES_BUCKETS; i++)
 		for (const struct crew__file_entry *e = cache->buckets[i]; e; e = e->next)
 			in_buckets++;
-	crew__must(bytes == cache->bytes && count == cache->count && in_buckets == in_list);
+	crew__must(bytes == cache->bytes && count == cache->count && open == cache->open);
+	crew__must(in_buckets == in_list && open <= cache->open_most);
 	crew__must(count <= CREW__FILES_MOST && bytes <= CREW__FILES_BYTES_MOST);
 }

@@ -2,9 +2,9 @@
  *
  * A path stands for a file and for the siblings beside it that hold the same, compressed. What it
  * stands for is looked up when it is first asked for, and anew at most once a second; between, a
- * request costs no system call. Short files are in memory, long ones are open. Bounded in number
- * and in bytes: what was not asked for the longest goes. What is not there is not remembered, so
- * that nobody can fill the cache with names of his own making. */
+ * short file costs no system call. Short files are in memory, long ones are open, and are seen to
+ * change. Bounded in number and in bytes: what was not asked for the longest goes. What is not
+ * there is not remembered, so that nobody can fill the cache with names of his own making. */
 #ifndef CREW_WEB_FILE_CACHE_H
 #define CREW_WEB_FILE_CACHE_H
 
@@ -15,6 +15,8 @@
 enum {
 	CREW__FILES_MOST = 512,                    /* files, siblings counted */
 	CREW__FILES_BYTES_MOST = 16 * 1024 * 1024, /* of files and of what is noted about them */
+	CREW__FILES_SHARE =
+		20, /* of the descriptors that the process may have, one part in so many */
 	CREW__FILES_BUCKETS = 1024,
 };
 
@@ -42,6 +44,7 @@ struct crew__file_cache {
 	struct crew__mime *mime;  /* lent */
 	struct crew__node by_use; /* the longest unused first */
 	uint32_t count;           /* files */
+	uint32_t open, open_most; /* those of them that are not in memory */
 	size_t bytes;
 	struct crew__file_entry *buckets[CREW__FILES_BUCKETS];
 };

@@ -120,6 +120,16 @@ static void assert_body(const struct crew__file *file, const char *text)
 	assert_int_equal(file->size, strlen(text));
 }
 
+static struct rlimit limit_descriptors(rlim_t most)
+{
+	struct rlimit old, new;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	new = old;
+	new.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &new), 0);
+	return old;
+}
+
 /* Long enough that what was found counts no more. */
 static void time_passes(void)
 {
@@ -326,10 +336,26 @@ static void a_file_from_the_future(void **state)
 	assert_int_equal(utimensat(AT_FDCWD, full("a"), far, 0), 0);
 	assert_body(plain("a"), "one");
 	assert_string_equal(plain("a")->modified_text, "Tue, 19 Jan 2038 03:14:07 GMT");
+	assert_true(plain("a")->from_future);
 	const struct timespec before[2] = { { .tv_sec = -5 }, { .tv_sec = -5 } };
 	assert_int_equal(utimensat(AT_FDCWD, full("a"), before, 0), 0);
 	time_passes();
 	assert_body(plain("a"), "one");
+	assert_false(plain("a")->from_future);
+}
+
+/* Its bytes are sent from where they lie: they must not go out under the tag of others. */
+static void a_change_of_a_long_file_is_seen_at_once(void **state)
+{
+	char etag[64];
+	(void)state;
+	write_bytes("long", t.large, CREW__FILE_IN_MEMORY + 1);
+	snprintf(etag, sizeof(etag), "%s", plain("long")->etag_text);
+	assert_int_equal(truncate(full("long"), CREW__FILE_IN_MEMORY + 500), 0);
+	assert_int_equal(plain("long")->size, CREW__FILE_IN_MEMORY + 500);
+	assert_string_not_equal(plain("long")->etag_text, etag);
+	assert_int_equal(truncate(full("long"), 5), 0);
+	assert_body(plain("long"), "LLLLL");
 }
 
 /* ---- siblings ------------------------------------------------------------------------------ */
@@ -444,6 +470,41 @@ static void never_too_large(void **state)
 	assert_in_range(t.cache->count, FIT - 20, FIT);
 }
 
+/* Few of the descriptors that the process may have. */
+static void never_too_many_open(void **state)
+{
+	char name[32];
+	(void)state;
+	crew__file_cache_free(t.cache);
+	struct rlimit old = limit_descriptors(200);
+	t.cache = crew__file_cache_new(t.mime);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(t.cache->open_most, 200 / CREW__FILES_SHARE);
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		write_bytes(name, t.large, CREW__FILE_IN_MEMORY + 1);
+		have(name);
+	}
+	assert_int_equal(t.cache->open, 200 / CREW__FILES_SHARE);
+	assert_int_equal(t.cache->count, 200 / CREW__FILES_SHARE);
+}
+
+/* A path with all its siblings finds room, however little there is. */
+static void room_for_one_at_least(void **state)
+{
+	(void)state;
+	crew__file_cache_free(t.cache);
+	struct rlimit old = limit_descriptors(10);
+	t.cache = crew__file_cache_new(t.mime);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	static const char *const names[] = { "a", "a.gz", "a.br", "b", "b.gz", "b.br" };
+	for (size_t i = 0; i < crew__lengthof(names); i++)
+		write_bytes(names[i], t.large, CREW__FILE_IN_MEMORY + 1);
+	assert_non_null(have("a")->forms[CREW__FORM_BROTLI]);
+	assert_non_null(have("b")->forms[CREW__FORM_BROTLI]);
+	assert_int_equal(t.cache->count, 3);
+}
+
 /* What has gone from the cache lives as long as somebody sends it. */
 static void references_outlive_the_cache(void **state)
 {
@@ -489,16 +550,12 @@ static void no_descriptor_is_lost(void **state)
 /* Without descriptors, what is known goes on; what is not is said to be our own trouble. */
 static void without_descriptors(void **state)
 {
-	struct rlimit old, none;
 	(void)state;
 	write_file("known", "x");
 	write_file("unknown", "x");
 	age();
 	have("known");
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
-	none = old;
-	none.rlim_cur = 3;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	struct rlimit old = limit_descriptors(3);
 	time_passes();
 	assert_body(plain("known"), "x");
 	int error = fails("unknown");
@@ -534,6 +591,7 @@ int main(void)
 		TEST(rights_are_looked_at_again),
 		TEST(a_young_file_is_read_again),
 		TEST(a_file_from_the_future),
+		TEST(a_change_of_a_long_file_is_seen_at_once),
 		TEST(siblings),
 		TEST(siblings_come_and_go),
 		TEST(a_sibling_alone_is_nothing),
@@ -541,6 +599,8 @@ int main(void)
 		TEST(what_is_no_sibling),
 		TEST(never_too_many),
 		TEST(never_too_large),
+		TEST(never_too_many_open),
+		TEST(room_for_one_at_least),
 		TEST(references_outlive_the_cache),
 		TEST(no_descriptor_is_lost),
 		TEST(without_descriptors),

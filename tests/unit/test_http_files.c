@@ -11,6 +11,7 @@
 #include "service/http.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -96,7 +97,7 @@ static void write_file(const char *name, const char *text, size_t len)
 	close(fd);
 }
 
-static void open_it(void **state)
+static void open_with(void **state, const crew_service *service)
 {
 	memset(&t, 0, sizeof(t));
 	strcpy(t.base, "/tmp/crew-web-XXXXXX");
@@ -113,11 +114,16 @@ static void open_it(void **state)
 	write_file("x.css", "plain", 5);
 	write_file("x.css.gz", "GZ", 2);
 	told_anew();
-	assert_true(world_open(&t.world, &web, engine_of(state), usual));
+	assert_true(world_open(&t.world, service, engine_of(state), usual));
 	t.peer = world_connect(&t.world);
 	assert_true(t.peer >= 0);
 	world_settle(&t.world);
 	told_anew();
+}
+
+static void open_it(void **state)
+{
+	open_with(state, &web);
 }
 
 static int clean_up(void **state)
@@ -320,6 +326,71 @@ static void a_field_of_the_program(void **state)
 	assert_true(heard("\r\nX-A: 1\r\n"));
 }
 
+/* RFC 9110 section 8.8.2.1. */
+static void a_file_from_the_future(void **state)
+{
+	const struct timespec far[2] = { { .tv_sec = INT32_MAX }, { .tv_sec = INT32_MAX } };
+	char path[100];
+	open_it(state);
+	snprintf(path, sizeof(path), "%s/short", t.base);
+	assert_int_equal(utimensat(AT_FDCWD, path, far, 0), 0);
+	assert_get("/short", "", 200, "0123456789", 10);
+	assert_memory_equal(
+		strstr(t.room, "Last-Modified: ") + 15, strstr(t.room, "Date: ") + 6, 29);
+}
+
+/* ---- functions that come before the answer leaves ------------------------------------------ */
+
+static void wait_for_later(crew_conn *c, const crew_request *r)
+{
+	t.id = crew_id(c);
+	t.kept = crew_request_keep(r);
+}
+
+/* The file changes, and another connection is answered with it: the cache has nothing left of the
+ * one that is about to be sent. */
+static void meddle(crew_conn *c, crew_response *response)
+{
+	crew_conn *other = crew_find(t.id);
+	(void)response;
+	if (!other || other == c)
+		return;
+	t.id = 0;
+	write_file("long", "other", 5);
+	assert_true(crew_reply_file(other, t.kept, &files, CREW_BYTES("long")) >= 0);
+}
+
+static const crew_route meddling_routes[] = {
+	{ "GET", "/later", .on_request = wait_for_later },
+	{ "GET", "/*path", .files = &files, .after = { meddle } },
+	{ 0 },
+};
+static const crew_service meddling = {
+	.name = "web",
+	.listen = "http://127.0.0.1:1",
+	.routes = meddling_routes,
+	.on_error = tell_error,
+};
+
+/* Its content was cut off in place, so the answer breaks off; but it is the file that was chosen,
+ * and nothing is looked at that has been freed. */
+static void the_cache_changes_under_an_answer(void **state)
+{
+	open_with(state, &meddling);
+	ask_for("GET", "/later", "");
+	int second_peer = world_connect(&t.world);
+	assert_true(second_peer >= 0);
+	peer_says(second_peer, CREW_BYTES("GET /long HTTP/1.1\r\nHost: a\r\n\r\n"));
+	world_settle(&t.world);
+	hear();
+	assert_true(heard("\r\n\r\nother"));
+	peer_hears_all(&t.world, second_peer, t.room, ROOM);
+	assert_true(heard("\r\nContent-Length: 3000000\r\n"));
+	assert_string_equal(strstr(t.room, "\r\n\r\n") + 4, "other");
+	world_until(&t.world, counter(&t.world, "connections") == 1);
+	close(second_peer);
+}
+
 /* ---- wrong uses ---------------------------------------------------------------------------- */
 
 static void wrong_uses(void **state)
@@ -467,6 +538,8 @@ int main(void)
 		ON_BOTH(directories),
 		ON_BOTH(several_services_of_one_root),
 		ON_BOTH(a_field_of_the_program),
+		ON_BOTH(a_file_from_the_future),
+		ON_BOTH(the_cache_changes_under_an_answer),
 		ON_BOTH(wrong_uses),
 		ON_BOTH(no_files_at_all),
 		ON_BOTH(routes_without_a_root),
@@ -476,5 +549,6 @@ int main(void)
 		ON_BOTH(peers_that_leave),
 		ON_BOTH(the_worker_ends_first),
 	};
+	signal(SIGPIPE, SIG_IGN); /* as in every worker: sendfile() has no flag against it */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
