@@ -409,10 +409,12 @@ struct crew_service {
 	const crew_websocket *websocket; /* ws: which handshakes are taken; NULL: any */
 	const crew_cors *cors;           /* for all routes that say nothing of it */
 	const crew_sessions *sessions;   /* likewise */
-	const char *access_log;          /* a file, RUNDIR/ allowed; NULL: none */
+	const char *access_log;          /* a file (or pipe), RUNDIR/ allowed; NULL or "off": none */
 	bool access_log_json;            /* JSON lines instead of the combined format */
-	const char *trusted_proxies;     /* "10.0.0.0/8 ::1": whom to believe about clients; NULL: nobody */
-	bool proxy_protocol;             /* every connection begins with a PROXY header, v1 or v2 */
+	const char *trusted_proxies;     /* "10.0.0.0/8 ::1 unix": whom to believe about clients (unix:
+	                                  * who comes by a Unix socket); NULL: nobody */
+	bool proxy_protocol;             /* every connection begins with a PROXY header, v1 or v2; of
+	                                  * trusted_proxies only, when there are any */
 	const char *upload_dir;          /* where uploaded files go meanwhile; NULL: /tmp */
 	int64_t gzip;                    /* 1 KiB: the shortest body worth compressing; CREW_OFF */
 	int64_t min_body_rate;           /* 500 bytes/s: a request body that comes slower is cut off (408) */

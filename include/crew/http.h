@@ -66,8 +66,9 @@ CREW_API const crew_header *crew_request_forms(const crew_request *request, size
 
 /* Who asked: the peer, or, when the peer is one of `trusted_proxies`, whom it names in Forwarded
  * (RFC 7239) or X-Forwarded-For, or in a PROXY protocol header. As crew_remote(): writes at most
- * `size` bytes with the NUL, returns the full length; an address without its port when that is not
- * known. */
+ * `size` bytes with the NUL, returns the full length; an address without its port (and brackets)
+ * when that is not known. Of a proxy's words also "unknown" or "_NAME" (RFC 7239 section 6); unknown
+ * too is who is named by fields that cannot be read, or that contradict each other. */
 CREW_API size_t crew_request_client(const crew_request *request, char *text, size_t size);
 
 /* 16 hex digits, different for each request of this server's life; also in the access log. */

@@ -367,3 +367,22 @@ def test_a_websocket_is_one_line_of_the_log(launch):
     (line,) = lines_of(program.run_dir / "access.log", 1)
     line = json.loads(line)
     assert (line["status"], line["target"], line["ended"]) == (101, "/chat", "ok")
+
+
+# ---- how long a head may be ----
+
+
+@pytest.mark.parametrize("most, field_, target_", [("2k", 2500, 2500), ("64k", 80_000, 10_000)])
+def test_heads_have_the_length_that_is_set(launch, most, field_, target_):
+    program = launch("edge", sets={"web.max_head": most})
+
+    def status(target=1, field=1):
+        with Http(program.connect("web")) as client:
+            client.send(
+                b"GET /who?%s HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (b"t" * target, b"f" * field)
+            )
+            return client.read_response().status
+
+    assert status(field=field_ * 3 // 5) == status(target=target_ * 3 // 5) == 200
+    assert status(field=field_) == 431
+    assert status(target=target_) == 414
