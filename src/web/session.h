@@ -2,8 +2,8 @@
  *
  * Not here: where sessions are kept (session_store.h), cookies, requests (service/http_session.c).
  *
- * What was handed out stays where it is until crew__values_fini: a value that is replaced or deleted
- * only leaves the list. All memory is of one arena, so what a handler can make a session cost is
+ * What was handed out stays where it is until crew__values_fini: a value that is replaced or
+ * deleted only leaves the list. All memory is of one arena, so what a handler can make a session cost is
  * bounded, however often it sets.
  *
  * A value set by flash is NEW until the session is stored and read again; then it is OLD, and
@@ -52,7 +52,7 @@ void crew__values_age(struct crew__values *v);
 int crew__values_encode(
 	const struct crew__values *v, const char *scope, char **ret_data, size_t *ret_len);
 /* Back, into values that are empty. Nothing in the bytes is trusted: -EPROTO for what encode cannot
- * have written, or a newer crew did; -EPERM for another scope; -ENOMEM. On an error they are empty. */
+ * have written, or a newer crew did; -EPERM for another scope; -ENOMEM. They are empty then. */
 int crew__values_decode(struct crew__values *v, const char *scope, crew_bytes bytes);
 
 /* 43 characters of the kernel's randomness, and a NUL. 0 or an errno. */

@@ -34,8 +34,8 @@ void crew__env_close(struct crew__session_env *env);
 /* Milliseconds of CLOCK_BOOTTIME: the same for all processes, and not stepped. */
 int64_t crew__env_now(void);
 
-/* 0, and a view until crew__env_read_done (which is to be called then); -ENOENT: none, or its end has
- * come; -EUCLEAN: the database is damaged; another errno. */
+/* 0, and a view until crew__env_read_done (which is to be called then); -ENOENT: none, or its end
+ * has come; -EUCLEAN: the database is damaged; another errno. */
 int crew__env_read(struct crew__session_env *env, const char *id, crew_bytes *ret_bytes,
 	int64_t *ret_left_ms);
 void crew__env_read_done(struct crew__session_env *env);
@@ -44,8 +44,8 @@ bool crew__env_has_ended(struct crew__session_env *env);
 
 /* Inside the gate, each a transaction: 0; -ENOENT: not there, while it had to be; -ENOSPC: full;
  * -EUCLEAN; another errno. */
-int crew__env_save(
-	struct crew__session_env *env, const char *id, crew_bytes bytes, int64_t end_ms, bool existing);
+int crew__env_save(struct crew__session_env *env, const char *id, crew_bytes bytes, int64_t end_ms,
+	bool existing);
 int crew__env_touch(struct crew__session_env *env, const char *id, int64_t end_ms);
 int crew__env_remove(struct crew__session_env *env, const char *id);
 /* Throw away at most so many whose end has come: how many, or an errno. */

@@ -35,7 +35,8 @@ static int check_dir(int fd, const char *path, uid_t uid, char *ret_error, size_
 	return -EPERM;
 }
 
-static int make_dir(const char *path, uid_t uid, gid_t gid, int *ret_fd)
+/* A descriptor of it. */
+static int make_dir(const char *path, uid_t uid, gid_t gid)
 {
 	bool made = mkdir(path, 0700) == 0;
 	if (!made && errno != EEXIST)
@@ -49,32 +50,29 @@ static int make_dir(const char *path, uid_t uid, gid_t gid, int *ret_fd)
 		rmdir(path);
 		return error;
 	}
-	*ret_fd = fd;
-	return 0;
+	return fd;
 }
 
-static int open_dir(
-	const char *path, uid_t uid, gid_t gid, int *ret_fd, char *ret_error, size_t error_size)
+static int open_dir(const char *path, uid_t uid, gid_t gid, char *ret_error, size_t error_size)
 {
-	int error = make_dir(path, uid, gid, ret_fd);
-	if (error) {
+	int fd = make_dir(path, uid, gid);
+	if (fd < 0) {
 		snprintf(ret_error, error_size, "cannot make or reach the directory %s: %s", path,
-			strerror(-error));
-		return error;
+			strerror(-fd));
+		return fd;
 	}
-	error = check_dir(*ret_fd, path, uid, ret_error, error_size);
+	int error = check_dir(fd, path, uid, ret_error, error_size);
 	if (error)
-		close(*ret_fd);
-	return error;
+		close(fd);
+	return error ? error : fd;
 }
 
 int crew__session_dir(const char *path, uid_t uid, gid_t gid, char *ret_error, size_t error_size)
 {
-	int fd;
-	int error = open_dir(path, uid, gid, &fd, ret_error, error_size);
-	if (!error)
+	int fd = open_dir(path, uid, gid, ret_error, error_size);
+	if (fd >= 0)
 		close(fd);
-	return error;
+	return fd < 0 ? fd : 0;
 }
 
 /* ---- one boot ------------------------------------------------------------------------------ */
@@ -235,12 +233,11 @@ static int enter(struct crew__session_env *env, const char *dir, char *ret_error
 int crew__env_open(struct crew__session_env *env, const char *dir, size_t map_size, char *ret_error,
 	size_t error_size)
 {
-	int dir_fd;
 	*env = (struct crew__session_env){ .gate.fd = -1 };
-	int error = open_dir(dir, geteuid(), getegid(), &dir_fd, ret_error, error_size);
-	if (error)
-		return error;
-	error = crew__gate_open(&env->gate, dir_fd, GATE);
+	int dir_fd = open_dir(dir, geteuid(), getegid(), ret_error, error_size);
+	if (dir_fd < 0)
+		return dir_fd;
+	int error = crew__gate_open(&env->gate, dir_fd, GATE);
 	if (error)
 		snprintf(ret_error, error_size, "cannot open %s/" GATE ": %s", dir,
 			strerror(-error));

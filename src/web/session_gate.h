@@ -2,9 +2,8 @@
  * has it.
  *
  * LMDB has locks of its own, which wait as long as it takes; a process that is stopped while it has
- * one would stop all others. So whatever takes one of those is done behind this gate. It is a record
- * lock: the kernel opens the gate when its holder dies, and only its holder's death, or going on,
- * can.
+ * one would stop all others. So whatever takes one of those is done behind this gate. It is a
+ * record lock: the kernel opens the gate when its holder dies.
  *
  * Beside it, each process that uses the database says so, to find out whether it is alone.
  *

@@ -70,9 +70,9 @@ static void tell_full(const struct lmdb *l, struct crew__log_rate *rate)
 	uint32_t left_out;
 	if (crew__log_allowed(rate, 1, &left_out))
 		crew__log(CREW_ERROR,
-			"sessions: the database in %s is full, and nothing in it has ended: a session "
-			"is not saved (%u more untold); give sessions a shorter lifetime, or keep them "
-			"in Redis",
+			"sessions: the database in %s, or its file system, is full, and nothing in "
+			"it has ended: a session is not saved (%u more untold); give sessions a "
+			"shorter lifetime, or keep them in Redis",
 			l->dir, left_out);
 }
 
@@ -84,8 +84,8 @@ static void tell_lost(struct lmdb *l, int error)
 		return;
 	if (error == -ETIMEDOUT && crew__gate_holder(&l->env.gate, holder, sizeof(holder)) != 0)
 		crew__log(CREW_ERROR,
-			"sessions: a session is not saved (%u more untold): %s has kept the database in "
-			"%s to itself for more than %d ms; let it go on, or end it",
+			"sessions: a session is not saved (%u more untold): %s has kept the "
+			"database in %s to itself for more than %d ms; let it go on, or end it",
 			left_out, holder, l->dir, PATIENCE_MS);
 	else
 		crew__log(CREW_ERROR, "sessions: a session is not saved in %s (%u more untold): %s",

@@ -90,32 +90,29 @@ static void wake(struct redis *r, uint64_t due_ns)
 	crew__timer_start(r->link.loop, &r->timer, due_ns);
 }
 
-static void free_order(struct order *o)
-{
-	crew__list_remove(&o->node);
-	o->redis->count--;
-	o->redis->bytes -= o->len;
-	free(o->bytes);
-	free(o);
-}
-
+/* It is in no list any more. */
 static void tell(struct order *o)
 {
-	crew__list_remove(&o->node);
 	if (o->fetched) {
 		crew_bytes bytes = { o->bytes, o->len };
 		o->fetched(o->arg, o->status, bytes, o->ms);
 	} else if (o->status && o->status != -EREMOTEIO) { /* told when it came */
 		tell_failed(o->redis, "saved in", strerror(-o->status));
 	}
-	free_order(o);
+	o->redis->count--;
+	o->redis->bytes -= o->len;
+	free(o->bytes);
+	free(o);
 }
 
 static void tell_all(struct redis *r)
 {
 	struct order *o;
-	while ((o = first(&r->done)) != NULL)
+	while ((o = first(&r->done)) != NULL) {
+		r->done.next = o->node.next;
+		r->done.next->prev = &r->done;
 		tell(o);
+	}
 }
 
 static void finish(struct order *o, int status)

@@ -35,7 +35,7 @@ struct crew__link {
 	uint64_t ready_ns; /* since when it was last READY */
 	char why[160];                /* it was broken; "": ask hiredis */
 	struct crew__source source;
-	struct crew__timer timer; /* CONNECTING: give up; AWAY: try again; READY: nothing */
+	struct crew__timer timer; /* AWAY: try again; CONNECTING: give up; READY: nothing */
 	/* READY is reached; what came has been dealt with (answers were called back); it is lost, after
 	 * all that was sent has been called back without an answer. Never from inside a call of
 	 * hiredis', but for on_lost, which may come from inside crew__link_write and _break. */
@@ -48,8 +48,8 @@ struct crew__link {
 int crew__link_open(struct crew__link *link);
 void crew__link_close(struct crew__link *link);
 
-/* READY only: put a command in the connection's buffer; `fn` gets the answer, or NULL. 0, -ENOTCONN,
- * -ENOMEM. */
+/* READY only: put a command in the connection's buffer; `fn` gets the answer, or NULL. 0,
+ * -ENOTCONN. */
 int crew__link_command(struct crew__link *link, redisCallbackFn *fn, void *arg, int count,
 	const char **words, const size_t *lengths);
 /* Write what is there now, rather than when the loop comes to it. */

@@ -13,8 +13,8 @@
 
 struct crew__store;
 
-/* `status` 0: here they are, lent until this returns, and end in `left_ms`; -ENOENT: no such session;
- * another errno: the store could not tell. */
+/* `status` 0: here they are, lent until this returns, and end in `left_ms`; -ENOENT: no such
+ * session; another errno: the store could not tell. */
 typedef void crew__store_fetched_fn(void *arg, int status, crew_bytes bytes, int64_t left_ms);
 
 struct crew__store_ops {

@@ -215,7 +215,7 @@ static void a_full_store_says_so_and_recovers(void **state)
 		error = t.store->ops->save(t.store, id_of(count), bytes, 400, false);
 	assert_int_equal(error, -ENOSPC);
 	assert_true(count > 15);
-	assert_non_null(strstr(logged(), "is full"));
+	assert_non_null(strstr(logged(), ", is full"));
 	assert_int_equal(fetch(id_of(count - 1)), -ENOENT);
 	assert_int_equal(fetch(id_of(0)), 0);
 	/* What is there can be ended, which makes room. */
