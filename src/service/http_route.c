@@ -99,8 +99,9 @@ static crew__rarely void find_more(struct crew__exchange *e, const crew_request 
 	note_cors(e, request, resource ? cors_about(resource, action, request) : routes->rest.cors);
 }
 
-void crew__routes_find(struct crew__exchange *e, const crew_request *request, uint64_t *ret_limit,
-	bool *ret_stream)
+/* Flat, as every request pays for the calls. */
+__attribute__((flatten)) void crew__routes_find(struct crew__exchange *e,
+	const crew_request *request, uint64_t *ret_limit, bool *ret_stream)
 {
 	const crew_worker *w = crew__worker_of(e->conn);
 	const struct crew__route_plan *plan;
