@@ -27,10 +27,6 @@ static struct span span_of(const crew_request *r)
 		widen(&span, r->headers[i].name);
 		widen(&span, r->headers[i].value);
 	}
-	for (size_t i = 0; i < r->trailer_count; i++) {
-		widen(&span, r->trailers[i].name);
-		widen(&span, r->trailers[i].value);
-	}
 	return span;
 }
 
@@ -53,6 +49,20 @@ static const crew_header *move_fields(
 	return copy;
 }
 
+/* They are behind the body, or, when that came in parts, in memory of their own. */
+static const crew_header *copy_trailers(
+	struct crew__arena *arena, const crew_header *trailers, size_t count)
+{
+	crew_header *copy = crew__arena_take(arena, count * sizeof(*copy));
+	for (size_t i = 0; copy && i < count; i++) {
+		copy[i].name = crew__arena_copy(arena, trailers[i].name);
+		copy[i].value = crew__arena_copy(arena, trailers[i].value);
+		if (!copy[i].name.data || !copy[i].value.data)
+			return NULL;
+	}
+	return copy;
+}
+
 static bool copy_request(struct crew__kept *kept, const crew_request *from)
 {
 	crew_request *r = &kept->request.public;
@@ -67,7 +77,7 @@ static bool copy_request(struct crew__kept *kept, const crew_request *from)
 	for (size_t i = 0; i < crew__lengthof(views); i++)
 		move(&span, views[i]);
 	r->headers = move_fields(&span, &kept->side.arena, from->headers, from->header_count);
-	r->trailers = move_fields(&span, &kept->side.arena, from->trailers, from->trailer_count);
+	r->trailers = copy_trailers(&kept->side.arena, from->trailers, from->trailer_count);
 	for (uint32_t i = 0; i < kept->side.param_count; i++)
 		move(&span, &kept->side.params[i].value);
 	struct crew__http1_request *parsed = &kept->request;
@@ -105,16 +115,19 @@ crew_request *crew_request_keep(const crew_request *request)
 	memcpy(kept->side.params, side->params, sizeof(side->params));
 	memcpy(kept->side.id, crew_request_id(request), sizeof(side->id));
 	kept->request = *crew__container_of(request, struct crew__http1_request, public);
-	bool parts = crew__parts_wanted(request); /* then no body is there to read them from again */
-	if (!copy_request(kept, request) ||
-		(parts && crew__uploads_copy(&kept->side, side) < 0)) {
+	bool parts = crew__parts_wanted(
+		request); /* then no body is there to read them from again */
+	if (!copy_request(kept, request) || (parts && crew__uploads_copy(&kept->side, side) < 0)) {
 		crew__uploads_close(&kept->side);
 		crew__arena_release(&kept->side.arena);
 		free(kept);
 		return NULL;
 	}
+	/* It cannot ask its connection any more. */
 	kept->side.client =
 		crew__arena_copy(&kept->side.arena, crew_str(crew__client_of(request))).data;
+	if (!kept->side.client)
+		kept->side.client = "unknown";
 	kept->side.session = crew__session_ref(side->session);
 	kept->side.exchange = e;
 	if (e)

@@ -224,6 +224,18 @@ def test_each_body_in_parts(told, way):
     told.wait_empty()
 
 
+def test_a_form_of_parts_has_trailers(told):
+    form = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'
+    with told.connect("whole") as sock:
+        sock.sendall(
+            b"POST /form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\nConnection: close\r\n\r\n"
+            + b"%x\r\n%s\r\n0\r\nDigest: y\r\nHost: b\r\n\r\n" % (len(form), form)
+        )
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer.endswith(b"POST /form a 11 close 4 []{Digest=y}")
+
+
 def test_the_limit_of_a_head_is_a_setting(launch):
     """max_head: of the whole head (431) and of the request line (414), which never has over 8 KiB."""
     def request(target, head):

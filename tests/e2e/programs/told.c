@@ -50,7 +50,11 @@ static void tell(crew_conn *c, const crew_request *r, crew_bytes body)
 static void on_request(crew_conn *c, const crew_request *r)
 {
 	crew_count(crew_worker_of(c), REQUESTS, 1);
-	tell(c, r, r->body);
+	/* What is rare is told from a copy. */
+	crew_request *kept = r->trailer_count > 0 ? crew_request_keep(r) : NULL;
+	const crew_request *seen = kept ? kept : r;
+	tell(c, seen, seen->body);
+	crew_request_free(kept);
 }
 
 static void on_head(crew_conn *c, const crew_request *r)
@@ -70,7 +74,11 @@ static void on_body(crew_conn *c, crew_bytes part, bool last)
 		u->body[u->len++] = part.data[i];
 	if (!last)
 		return;
-	crew_request *request = u->request;
+	/* A copy of the copy has all of it too. */
+	crew_request *request = crew_request_keep(u->request);
+	if (!request)
+		abort();
+	crew_request_free(u->request);
 	u->request = NULL;
 	tell(c, request, (crew_bytes){ u->body, u->len });
 	crew_request_free(request);
