@@ -18,10 +18,6 @@
 
 static const char mime_table[] = "/etc/mime.types";
 
-enum {
-	GROUPS_MOST = 32, /* of routes, one in the other; http_route.c has its own bound */
-};
-
 /* A crew_files of the program's, in use. */
 struct place {
 	struct place *next;
@@ -65,7 +61,7 @@ static void write_cache_control(struct place *place, int64_t max_age_s)
 		snprintf(place->cache_control, sizeof(place->cache_control), "max-age=%lld",
 			(long long)max_age_s);
 	else if (max_age_s == 0)
-		strcpy(place->cache_control, "no-cache");
+		snprintf(place->cache_control, sizeof(place->cache_control), "no-cache");
 }
 
 static int open_place(struct crew__files *f, const crew_files *files, struct place **ret_place)
@@ -152,26 +148,27 @@ static int want_files(crew_worker *w, struct crew__files **ret_files)
 	return error;
 }
 
-static int open_of_routes(crew_worker *w, const crew_route *routes, unsigned depth)
+/* The table of routes has been made: groups do not hold each other without end. */
+static int open_of_routes(crew_worker *w, const crew_route *routes)
 {
 	struct crew__files *f;
 	struct place *place;
 	int error = 0;
-	for (; routes && routes->path && !error && depth < GROUPS_MOST; routes++) {
+	for (; routes && routes->path && !error; routes++) {
 		if (routes->files) {
 			error = want_files(w, &f);
 			if (!error)
 				error = find_place(f, routes->files, &place);
 		}
 		if (!error && routes->group)
-			error = open_of_routes(w, routes->group, depth + 1);
+			error = open_of_routes(w, routes->group);
 	}
 	return error;
 }
 
 int crew__files_start(crew_worker *w)
 {
-	return open_of_routes(w, w->service->routes, 0);
+	return open_of_routes(w, w->service->routes);
 }
 
 void crew__files_end(crew_worker *w)
@@ -280,7 +277,7 @@ static int look_up_index(crew_conn *c, struct wanted *wanted, crew_bytes path)
 		memcpy(text, path.data, len);
 	if (len > 0 && text[len - 1] != '/')
 		text[len++] = '/';
-	memcpy(text + len, index, index_len);
+	memcpy(text + len, index, index_len + 1);
 	return look_up(c, wanted, (crew_bytes){ text, len + index_len });
 }
 

@@ -141,7 +141,7 @@ void crew__file_cache_free(struct crew__file_cache *cache)
 /* The entry's path has room for it. */
 static void set_suffix(struct crew__file_entry *entry, enum crew__form form)
 {
-	strcpy(entry->path + entry->path_len, suffixes[form]);
+	memcpy(entry->path + entry->path_len, suffixes[form], strlen(suffixes[form]) + 1);
 }
 
 /* A sibling that is older than the file was made of another state of it. Copies lose parts of
