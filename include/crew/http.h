@@ -34,7 +34,9 @@ struct crew_request {
 	crew_bytes body;   /* whole, chunks joined; empty when it goes to on_body or was a form of parts */
 	const crew_header *headers;
 	size_t header_count;
-	const crew_header *trailers; /* fields behind a chunked body (RFC 9112 section 7.1.2) */
+	/* Fields behind a chunked body (RFC 9112 section 7.1.2), but those that mean something only
+	 * before it, as Host or Cookie. Where on_body is: of a kept request, in its last call. */
+	const crew_header *trailers;
 	size_t trailer_count;
 	int version;       /* 10 or 11 */
 	bool keep_alive;
