@@ -105,13 +105,58 @@ static int fetch(struct crew__session *s, crew__store_fetched_fn *fetched)
 
 /* ---- for the request ----------------------------------------------------------------------- */
 
+static crew_bytes trim(crew_bytes text)
+{
+	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.len--;
+	}
+	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+		text.len--;
+	return text;
+}
+
+/* The id in `pair` if that is the cookie of that name; data NULL when it is not, or no id of ours.
+ */
+static crew_bytes id_in(crew_bytes pair, crew_bytes name)
+{
+	const crew_bytes none = { NULL, 0 };
+	pair = trim(pair);
+	if (pair.len <= name.len || pair.data[name.len] != '=' ||
+		memcmp(pair.data, name.data, name.len) != 0)
+		return none;
+	crew_bytes id = { pair.data + name.len + 1, pair.len - name.len - 1 };
+	return crew__session_id_valid(id) ? id : none;
+}
+
+/* Looked for in the field itself: what is ours is never encoded, and to take all cookies apart
+ * needs memory, without which nobody should find himself logged out. Another one of the name,
+ * planted before ours by a neighbour of the domain, is passed over unless it looks the same. */
+static crew_bytes find_id(const crew_request *request, const char *name)
+{
+	crew_bytes id = { NULL, 0 };
+	for (size_t i = 0; i < request->header_count && !id.data; i++) {
+		crew_bytes left = request->headers[i].value;
+		if (!crew__http_same(request->headers[i].name, CREW_BYTES("cookie")))
+			continue;
+		while (left.len > 0 && !id.data) {
+			const char *end = memchr(left.data, ';', left.len);
+			size_t len = end ? (size_t)(end - left.data) : left.len;
+			id = id_in((crew_bytes){ left.data, len }, crew_str(name));
+			left.data += len + (end != NULL);
+			left.len -= len + (end != NULL);
+		}
+	}
+	return id;
+}
+
 static struct crew__session *new_session(struct crew__exchange *e, const crew_request *request,
 	struct crew__sessions *all, const struct crew__sessions_use *use)
 {
 	struct crew__session *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
-	crew_bytes id = crew_request_cookie(request, use->cookie);
+	crew_bytes id = find_id(request, use->cookie);
 	s->refs = 1;
 	s->all = all;
 	s->use = use;
@@ -119,7 +164,7 @@ static struct crew__session *new_session(struct crew__exchange *e, const crew_re
 	s->exchange = e;
 	s->state = THERE;
 	crew__values_init(&s->values);
-	if (crew__session_id_valid(id)) {
+	if (id.data) {
 		memcpy(s->id, id.data, id.len);
 		s->state = UNREAD;
 	}

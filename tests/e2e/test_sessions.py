@@ -190,6 +190,20 @@ def test_a_planted_id_is_never_taken(browser):
         assert browser.ask("/get?a") == "1"
 
 
+def test_the_cookie_is_found_among_others(browser):
+    browser.ask("/set?a=1")
+    own = browser.id()
+    for field in (f"sid={own}", f"x=1; sid={own}", f"x=1;sid={own} ;y", f"\tsid={own}\t; x=1",
+                  f"sid=planted; sid={own}", f"sid=; sid; =; ;;sid={own}", f"xsid=1; sid={own};",
+                  f"x=1\r\nCookie: sid={own}"):
+        with Http(browser.program.connect(browser.service)) as client:
+            assert client.get("/get?a", more=f"Cookie: {field}\r\n").body == b"1", field
+    for field in (f"xsid={own}", f"SID={own}", f"sid ={own}", f"x=sid={own}", f"sid={own}x",
+                  f"sid=\"{own}\""):
+        with Http(browser.program.connect(browser.service)) as client:
+            assert client.get("/get?a", more=f"Cookie: {field}\r\n").body == b"-", field
+
+
 def test_a_flash_is_there_once(browser):
     assert browser.ask("/flash?note=saved") == "0"
     assert browser.ask("/pid")  # does not look
@@ -315,6 +329,9 @@ def test_services_and_restarts_share_it(launch):
     hit(program.pid("far", 1))
     wait_until(lambda: len(program.workers("far")) == 2, "both are back")
     program.wait_ready()
+    assert browser.ask("/get?a") == "1"
+    assert program.cli("reload").returncode == 0
+    program.wait_ready(generation=2)
     assert browser.ask("/get?a") == "1"
     program.stop()
     program.start()
