@@ -334,11 +334,12 @@ static void dispatch(struct crew__exchange *e, const crew_request *request)
 		show(e->conn);
 	if (plan && plan->before && !run_before(e, request, plan->before))
 		return;
-	if (plan && plan->route)
-		hand_over(e, request, plan->route, upgrade);
-	else
+	if (!plan || !plan->route) {
 		serve(e, request, upgrade);
-	if (resumed && plan && plan->stream && e->body_done && still_due(e))
+		return;
+	}
+	hand_over(e, request, plan->route, upgrade);
+	if (resumed && plan->stream && e->body_done && still_due(e))
 		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true); /* there is no body */
 }
 
