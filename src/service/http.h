@@ -300,6 +300,13 @@ enum {
 char *crew__answer_room(crew_worker *w);
 /* Memory for a body or an event that is made here, until it is offered; NULL: there is none. */
 char *crew__answer_text(crew_worker *w, size_t size);
+/* What was written there stays while it is offered, whatever else is answered meanwhile: a message
+ * that leaves then may be the program's, whose function that takes it back may do anything. */
+struct crew__answer_memory {
+	struct crew__buf head, text;
+};
+struct crew__answer_memory crew__answer_hold(crew_worker *w);
+void crew__answer_give_back(crew_worker *w, const struct crew__answer_memory *memory);
 /* The answer was offered, whole or its last part, with this result: the exchange goes on, or the
  * connection is broken. Returns the result. */
 int64_t crew__answer_offered(crew_conn *c, int64_t result, bool close);

@@ -79,7 +79,11 @@ int64_t crew_send_event(crew_conn *c, const crew_event *event)
 	crew_frame frame = { .body = text };
 	frame_line(c->record->protocol == CREW__SSE, true, &frame);
 	struct crew__out out = { .head = frame.head, .body = frame.body, .tail = frame.tail };
-	return crew__conn_send(c, &out);
+	crew_worker *w = crew__worker_of(c);
+	struct crew__answer_memory memory = crew__answer_hold(w);
+	int64_t queued = crew__conn_send(c, &out);
+	crew__answer_give_back(w, &memory);
+	return queued;
 }
 
 crew_shared *crew_shared_event(const crew_event *event)

@@ -54,6 +54,22 @@ char *crew__answer_text(crew_worker *w, size_t size)
 	return crew__buf_reserve(text, size) < 0 ? NULL : text->data;
 }
 
+struct crew__answer_memory crew__answer_hold(crew_worker *w)
+{
+	struct crew__answer_memory memory = { w->http->head, w->http->text };
+	crew__buf_init(&w->http->head, memory.head.max);
+	crew__buf_init(&w->http->text, memory.text.max);
+	return memory;
+}
+
+void crew__answer_give_back(crew_worker *w, const struct crew__answer_memory *memory)
+{
+	crew__buf_release(&w->http->head);
+	crew__buf_release(&w->http->text);
+	w->http->head = memory->head;
+	w->http->text = memory->text;
+}
+
 static enum crew__answer_framing framing_of(
 	const struct crew__http_side *http, int status, int64_t length)
 {
@@ -124,7 +140,11 @@ static int64_t offer(
 	if (e->framing != CREW__FRAMING_NONE)
 		out.body = response->body;
 	e->body_out = out.body.len;
-	return crew__answer_offered(c, crew__conn_send(c, &out), response->close);
+	crew_worker *w = crew__worker_of(c);
+	struct crew__answer_memory memory = crew__answer_hold(w);
+	int64_t queued = crew__conn_send(c, &out);
+	crew__answer_give_back(w, &memory);
+	return crew__answer_offered(c, queued, response->close);
 }
 
 /* Nothing comes before the head, and it is written where it leaves from. False: it must go the

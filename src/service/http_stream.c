@@ -119,7 +119,10 @@ static int64_t offer_end(crew_conn *c, struct crew__exchange *e, crew_bytes last
 {
 	struct crew__out out = { .head = last };
 	bool close = e->last;
+	crew_worker *w = crew__worker_of(c);
+	struct crew__answer_memory memory = crew__answer_hold(w);
 	int64_t queued = crew__conn_part(c, &out, true);
+	crew__answer_give_back(w, &memory);
 	e->answer = CREW__ANSWER_GIVEN;
 	crew__stream_gone(e);
 	return crew__answer_offered(c, queued, close);
@@ -136,7 +139,7 @@ static int judge(const struct crew__exchange *e, const crew_response *response, 
 	return fits && response->body.len <= CREW__SEND_MOST ? 0 : -EMSGSIZE;
 }
 
-static int64_t begin(
+static int64_t begin_held(
 	crew_conn *c, struct crew__exchange *e, const crew_response *response, char *room, int head)
 {
 	int64_t error = crew__conn_begin_parts(c);
@@ -146,6 +149,16 @@ static int64_t begin(
 	e->last = response->close ||
 		  (e->framing == CREW__FRAMING_END && crew__side(c)->http.keep_alive);
 	return offer_part(c, e, room, (size_t)head, response->body);
+}
+
+static int64_t begin(
+	crew_conn *c, struct crew__exchange *e, const crew_response *response, char *room, int head)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__answer_memory memory = crew__answer_hold(w);
+	int64_t queued = begin_held(c, e, response, room, head);
+	crew__answer_give_back(w, &memory);
+	return queued;
 }
 
 /* As for a whole answer: good before anything is done for it, then changed, then written. */

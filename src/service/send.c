@@ -135,6 +135,18 @@ static int64_t not_sent(crew_conn *c, crew_bytes bytes, int error)
 	return refuse(c ? c->net : net_of_nobody(), error < 0 ? error : -EINVAL);
 }
 
+/* As it was encoded; an event's text must not be written over meanwhile. */
+static inline int64_t send_out(crew_conn *c, struct crew__out *out, bool replaced)
+{
+	crew_worker *w = crew__worker_of(c);
+	if (crew__likely(!replaced || !crew__is_events(c)))
+		return crew__conn_send(c, out);
+	struct crew__answer_memory memory = crew__answer_hold(w);
+	int64_t queued = crew__conn_send(c, out);
+	crew__answer_give_back(w, &memory);
+	return queued;
+}
+
 /* `how` the body is held, and released in every case. */
 static __attribute__((noinline)) int64_t send_framed(
 	crew_conn *c, crew_bytes bytes, crew_kind kind, const struct crew__out *how)
@@ -150,7 +162,7 @@ static __attribute__((noinline)) int64_t send_framed(
 		out.release = how->release;
 		out.arg = how->arg;
 	}
-	int64_t queued = error ? not_sent(c, bytes, error) : crew__conn_send(c, &out);
+	int64_t queued = error ? not_sent(c, bytes, error) : send_out(c, &out, replaced);
 	/* encode() made other bytes, which were copied: the program's own are done with. */
 	if (replaced && how->release)
 		how->release((void *)(uintptr_t)bytes.data, how->arg);

@@ -163,6 +163,63 @@ static void what_was_handed_over_is_given_back(void **state)
 	}
 }
 
+static crew_conn *other_one;
+static unsigned sent_meanwhile;
+
+/* Taking a message back, it sends another event, which wants the same memory. */
+static void send_meanwhile(void *data, void *arg)
+{
+	(void)data;
+	(void)arg;
+	sent_meanwhile += crew_send(other_one, CREW_BYTES("mean\nwhile")) >= 0;
+	sent_meanwhile += crew_send_event(other_one, &(crew_event){ .id = "m" }) >= 0;
+}
+
+static void tight(struct crew__service_settings *s)
+{
+	s->max_send_buffer = 10 * 1000;
+}
+
+/* Asked once more, the kernel takes what waits, in the midst of a send: what is being sent stays
+ * what it is. */
+static void events_while_one_is_taken_back(void **state)
+{
+	static char data[100000];
+	crew_conn *c = open_stream(state, tight);
+	int other = world_connect(&ways.world);
+	peer_says(other, CREW_BYTES(WAYS_GET("/")));
+	world_settle(&ways.world);
+	other_one = ways_conn();
+	assert_true(other_one != c);
+	memset(data, 'd', sizeof(data));
+	for (unsigned way = 0; way < 2; way++) {
+		crew_bytes much = { data, sizeof(data) };
+		sent_meanwhile = 0;
+		assert_true(crew_send_owned(c, much, send_meanwhile, NULL) >= 0);
+		world_settle(&ways.world);
+		size_t heard = 0;
+		while (sent_meanwhile == 0) {
+			heard += (size_t)peer_hears(ways.peer, ways.room + heard, 200000);
+			c->asked_turn--; /* as if it were the next turn */
+			if (way == 0)
+				crew_send(c, CREW_BYTES("one\nevent"));
+			else
+				crew_send_event(
+					c, &(crew_event){ .data = CREW_BYTES("one\nevent") });
+		}
+		assert_int_equal(sent_meanwhile, 2);
+		peer_hears_all(&ways.world, ways.peer, ways.room + heard, 200000);
+		const char *at = strstr(ways.room, "d\n\n\r\n");
+		assert_non_null(at);
+		for (at += 5; *at; at += 29)
+			assert_int_equal(
+				strncmp(at, "17\r\ndata: one\ndata: event\n\n\r\n", 29), 0);
+	}
+	peer_hears_all(&ways.world, other, ways.room, 1000);
+	assert_non_null(strstr(ways.room, "data: mean\ndata: while\n\n\r\n7\r\nid: m\n\n\r\n"));
+	close(other);
+}
+
 static void to_http_1_0(void **state)
 {
 	ways_open(state, NULL);
@@ -520,6 +577,7 @@ int main(void)
 		ON_BOTH(head_gets_the_head),
 		ON_BOTH(events_of_all_kinds),
 		ON_BOTH(what_was_handed_over_is_given_back),
+		ON_BOTH(events_while_one_is_taken_back),
 		ON_BOTH(to_http_1_0),
 		ON_BOTH(large_events_leave_whole),
 		ON_BOTH(broadcasts),
