@@ -38,7 +38,7 @@ static uint8_t intern(struct crew__http_worker *http, crew_bytes name)
 			return (uint8_t)(i + 1);
 	if (http->subprotocol_count == NAMES_MOST)
 		return 0;
-	char *copy = strndup(name.data, name.len);
+	char *copy = calloc(name.len + 1, 1);
 	char **names = reallocarray(
 		http->subprotocols, http->subprotocol_count + 1u, sizeof(*names));
 	if (names)
@@ -47,6 +47,7 @@ static uint8_t intern(struct crew__http_worker *http, crew_bytes name)
 		free(copy);
 		return 0;
 	}
+	memcpy(copy, name.data, name.len);
 	names[http->subprotocol_count++] = copy;
 	return http->subprotocol_count;
 }
