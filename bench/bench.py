@@ -19,8 +19,7 @@ import servers
 from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
-SPECIALS = ["instructions", "memory", "stalled", "status"]
-TARGETS = ["crew_bench_loadgen", "crew_bench_floor", "crew_bench_server"]
+SPECIALS = ["instructions", "memory", "stalled", "status", "parser"]
 
 
 class Report:
@@ -224,6 +223,29 @@ def status(kinds, options, report):
                                       report.verdict(taken <= scenes.STATUS_MS)]])
 
 
+def parsers(kinds, options, report):
+    """Both parsers on the heads that browsers send; no server takes part."""
+    if servers.Crew not in kinds:
+        return
+    if not (options.build_dir / "bench" / "crew_bench_parser").exists():
+        print("without the parsers: libhttp-parser-dev is not installed")
+        return
+    print("parsers ...", flush=True)
+    try:
+        result = measure.parsers(options.build_dir, options.seconds)
+    except Failed as why:
+        report.failed("parser", why)
+        return
+    report.data["parser"] = result
+    rows = [[name, head["bytes"], f"{head['crew_mb_per_s']:.0f}",
+             f"{head['libhttp_parser_mb_per_s']:.0f}"] for name, head in result["heads"].items()]
+    rows.append(["all", f"{result['bytes']:.0f}", f"{result['crew_bytes_per_s'] / 1e6:.0f}",
+                 f"{result['libhttp_parser_bytes_per_s'] / 1e6:.0f}"])
+    print(f"\nrequest heads, MB/s; over all of them crew's parser is {result['ratio']:.2f} times as "
+          "fast\n")
+    table(["", "bytes", "crew", "libhttp-parser"], rows)
+
+
 # ---- the program -------------------------------------------------------------------------------
 
 def parse():
@@ -267,7 +289,7 @@ def prepare(options):
         options.build_dir = ROOT / "build"
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)
-        subprocess.run(["cmake", "--build", "--preset", "release", "--target", *TARGETS],
+        subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench/all"],
                        cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     options.build_dir = options.build_dir.resolve()
     if {"Node", "Bun"} & set(options.servers):
@@ -296,7 +318,7 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    for name, function in zip(SPECIALS, (instructions, memory, stalled, status)):
+    for name, function in zip(SPECIALS, (instructions, memory, stalled, status, parsers)):
         if name in options.chosen:
             function(kinds, options, report)
     results = options.build_dir / "bench" / "results.json"

@@ -198,3 +198,15 @@ def status_ms(build, times=7):
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)
     return max(taken)
+
+
+# ---- the parser --------------------------------------------------------------------------------
+
+def parsers(build, seconds):
+    """Bytes per second of crew's HTTP parser and of libhttp-parser."""
+    done = subprocess.run(
+        servers.pinned(servers.cores()[0], [Path(build) / "bench" / "crew_bench_parser", seconds]),
+        capture_output=True, text=True, timeout=60 + seconds)
+    if done.returncode:
+        raise Failed(f"crew_bench_parser: {done.stderr.strip()}")
+    return json.loads(done.stdout)
