@@ -177,31 +177,34 @@ static void send_meanwhile(void *data, void *arg)
 
 static void tight(struct crew__service_settings *s)
 {
-	s->max_send_buffer = 10 * 1000;
+	s->max_send_buffer = 1000; /* much less than the kernel takes at once */
 }
 
 /* Asked once more, the kernel takes what waits, in the midst of a send: what is being sent stays
  * what it is. */
 static void events_while_one_is_taken_back(void **state)
 {
-	static char data[100000];
+	static char data[60000];
 	crew_conn *c = open_stream(state, tight);
 	int other = world_connect(&ways.world);
 	peer_says(other, CREW_BYTES(WAYS_GET("/")));
 	world_settle(&ways.world);
 	other_one = ways_conn();
 	assert_true(other_one != c);
+	assert_true(peer_hears_all(&ways.world, other, ways.room, 1000) > 0);
 	memset(data, 'd', sizeof(data));
-	for (unsigned way = 0; way < 2; way++) {
-		crew_bytes much = { data, sizeof(data) };
+	/* Where the last bytes leave depends on the kernel: many lengths, so that it is in a send.
+	 */
+	for (size_t len = sizeof(data); len > sizeof(data) - 20000; len -= 500) {
 		sent_meanwhile = 0;
-		assert_true(crew_send_owned(c, much, send_meanwhile, NULL) >= 0);
+		assert_true(
+			crew_send_owned(c, (crew_bytes){ data, len }, send_meanwhile, NULL) >= 0);
 		world_settle(&ways.world);
 		size_t heard = 0;
 		while (sent_meanwhile == 0) {
 			heard += (size_t)peer_hears(ways.peer, ways.room + heard, 200000);
 			c->asked_turn--; /* as if it were the next turn */
-			if (way == 0)
+			if (len % 1000 == 0)
 				crew_send(c, CREW_BYTES("one\nevent"));
 			else
 				crew_send_event(
@@ -214,9 +217,10 @@ static void events_while_one_is_taken_back(void **state)
 		for (at += 5; *at; at += 29)
 			assert_int_equal(
 				strncmp(at, "17\r\ndata: one\ndata: event\n\n\r\n", 29), 0);
+		peer_hears_all(&ways.world, other, ways.room, 1000);
+		assert_string_equal(
+			ways.room, "18\r\ndata: mean\ndata: while\n\n\r\n7\r\nid: m\n\n\r\n");
 	}
-	peer_hears_all(&ways.world, other, ways.room, 1000);
-	assert_non_null(strstr(ways.room, "data: mean\ndata: while\n\n\r\n7\r\nid: m\n\n\r\n"));
 	close(other);
 }
 
