@@ -188,11 +188,11 @@ static int fetch_first(
 }
 
 int crew__session_begin(
-	struct crew__exchange *e, const crew_request *request, const crew_sessions *config)
+	struct crew__exchange *e, const crew_request *request, const crew_sessions *sessions)
 {
 	struct crew__request_side *side = crew__request_side(request);
 	struct crew__sessions *all = crew__worker_of(e->conn)->http->sessions;
-	const struct crew__sessions_use *use = crew__sessions_find(all, config);
+	const struct crew__sessions_use *use = crew__sessions_find(all, sessions);
 	if (side->session)
 		return side->session->state == FAILED ? side->session->error : 0;
 	if (!use)
