@@ -255,8 +255,9 @@ CREW_API const char *crew_websocket_protocol(const crew_conn *c);
  * In the run directory sessions last until the machine is booted anew, and workers of different users
  * (`user`) have different ones. What is to be saved while another process keeps the database to
  * itself is tried for a second, then given up, and the log says who is in the way. For Redis, a
- * change is on its way when the answer leaves, but not waited for; while it is away, a request that
- * brings a session's cookie is answered 503, and what others set is not kept. */
+ * change is on its way when the answer leaves, but not waited for, so that another worker may see it
+ * a moment later; while it is away, a request that brings a session's cookie is answered 503, and
+ * what others set is not kept. */
 struct crew_sessions {
 	const char *store;  /* NULL: a database in the run directory that all workers share;
 	                     * "redis://[:PASSWORD@]HOST:PORT[/DB]" or "redis+unix://PATH[?db=DB]";
