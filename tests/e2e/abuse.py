@@ -1,6 +1,6 @@
-"""Clients of the program `bulk` that are too much for a server that is built for the usual: bodies that fit into no
-memory, and a thousand connections that do next to nothing. Small in test_abuse.py, at full size in
-tests/soak."""
+"""Clients of the program `bulk` that are too much for a server that is built for the usual: bodies
+that fit into no memory, and a thousand connections that do next to nothing. Small in test_abuse.py,
+at full size in tests/soak."""
 
 import os
 import subprocess
