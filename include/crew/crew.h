@@ -381,7 +381,8 @@ struct crew_service {
 	int64_t idle_timeout_ms;        /* off; HTTP: 60 s */
 	int64_t handshake_timeout_ms;   /* 10 s: WebSocket handshake, each request's arrival, and on a
 	                                 * WebSocket port what may pass between plain requests */
-	int64_t heartbeat_ms;           /* WebSocket: 30 s: ping when nothing came for so long */
+	int64_t heartbeat_ms;           /* 30 s: WebSocket: ping when nothing came for so long;
+	                                 * streams of events: a comment when nothing went */
 	int64_t linger_ms;              /* 1 s: what a peer gets to end its side of a close */
 	int64_t drain_timeout_ms;       /* 30 s: `stop -g` and reload wait this long for connections */
 	int64_t stop_timeout_ms;        /* 2 s: `stop` gives queues this long to leave */
