@@ -297,7 +297,8 @@ CREW_API const char *crew_session_id(const crew_request *request);
 
 /* ---- routes -------------------------------------------------------------------------------- */
 
-/* Before the handler. True: go on. False: it has answered, or will. */
+/* Before the handler. True: go on. False: it has answered, or will, and neither the handler nor
+ * on_body is called. */
 typedef bool crew_before_fn(crew_conn *c, const crew_request *request);
 /* Before the answer leaves; it may change it (a copy), and add fields by crew_reply_header(). Not
  * called for answers that crew gives itself to what is no request at all. */

@@ -131,7 +131,8 @@ int crew_finish(crew_conn *c)
 {
 	if (!is_open(c))
 		return -ENOTCONN;
-	if (c->record->protocol == CREW__WS || crew__is_events(c))
+	bool in_parts = c->flags & CREW__C_PARTS; /* an answer that cannot be completed then */
+	if (c->record->protocol == CREW__WS || crew__is_events(c) || in_parts)
 		return crew_close(c);
 	return crew__conn_finish(c);
 }

@@ -104,6 +104,7 @@ struct crew__exchange {
 	const struct crew__route_plan *route; /* NULL: none */
 	struct crew__request_side *side;      /* NULL when the request has gone */
 	struct crew__kept *kept; /* one that crew keeps itself; freed with the exchange */
+	bool kept_given;         /* the program keeps that one as well: it is its own to free */
 	struct crew__buf
 		fields; /* for the answer, as they stand in its head: each with its line's end */
 	uint32_t fields_kept; /* of them, those that stay when the answer turns out to be none */
@@ -111,6 +112,7 @@ struct crew__exchange {
 	uint8_t body;     /* enum crew__body_mode */
 	bool body_done;   /* all of it has come */
 	bool in_handler;  /* its request is in use: not to be freed now */
+	bool turned_away; /* by what comes before the handler: on_body is not called either */
 	bool finding_out; /* the session is being fetched: the handler has not been called */
 	uint64_t body_max, body_seen;
 	struct crew__parts *parts;

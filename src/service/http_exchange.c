@@ -145,6 +145,20 @@ static void free_kept(struct crew__exchange *e)
 	crew_request_free(&kept->request.public);
 }
 
+/* Its handler has returned: the request is the program's own, or, with the exchange, over. */
+static void settle_kept(struct crew__exchange *e, bool over)
+{
+	struct crew__kept *kept = e->kept;
+	if (!e->kept_given) {
+		if (over)
+			free_kept(e);
+		return;
+	}
+	e->kept = NULL;
+	if (e->side != &kept->side)
+		kept->side.exchange = NULL;
+}
+
 /* Its memory stays, so that who had it on the stack may still look. */
 void crew__exchange_end(struct crew__exchange *e, crew_end_reason reason)
 {
@@ -152,7 +166,8 @@ void crew__exchange_end(struct crew__exchange *e, crew_end_reason reason)
 	struct crew__http_worker *http = crew__worker_of(c)->http;
 	crew__access_end(e, reason);
 	crew__side(c)->http.exchange = NULL;
-	if (e->side)
+	bool settled_later = e->kept && e->in_handler; /* settle_kept() */
+	if (e->side && !settled_later)
 		e->side->exchange = NULL;
 	if (crew__unlikely(e->pull != NULL))
 		crew__stream_gone(e);
@@ -238,8 +253,8 @@ static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *r
 	e->in_handler = true;
 	crew__routes_dispatch(e, request);
 	e->in_handler = false;
-	if (crew__unlikely(e->kept != NULL && !crew__exchange_in_hand(c, e)))
-		free_kept(e);
+	if (crew__unlikely(e->kept != NULL))
+		settle_kept(e, !crew__exchange_in_hand(c, e));
 	after_handler(c, e);
 	bool all_here = e->body == CREW__BODY_STREAM && e->body_done;
 	if (crew__unlikely(all_here && crew__exchange_in_hand(c, e) && !e->finding_out &&
@@ -270,6 +285,7 @@ int crew__exchange_keep(struct crew__exchange *e, const crew_request *request)
 	if (!kept)
 		return -ENOMEM;
 	e->kept = crew__container_of(kept, struct crew__kept, request.public);
+	e->kept_given = false;
 	return 0;
 }
 

@@ -89,12 +89,23 @@ static bool copy_request(struct crew__kept *kept, const crew_request *from)
 	return r->headers && r->trailers;
 }
 
-/* One that crew keeps itself becomes the program's. */
-static crew_request *hand_over(struct crew__exchange *e)
+/* The first copy of the request in hand takes its place: the answer finds there what it needs. */
+static void attach(struct crew__kept *kept, struct crew__exchange *e)
 {
-	struct crew__kept *kept = e->kept;
-	e->kept = NULL;
-	return &kept->request.public;
+	struct crew__request_side *first = &kept->side.worker->http->side;
+	if (!e || e->side != first || first->exchange != e)
+		return;
+	kept->side.exchange = e;
+	e->side = &kept->side;
+}
+
+static void detach(struct crew__kept *kept, struct crew__exchange *e)
+{
+	struct crew__request_side *first = &kept->side.worker->http->side;
+	if (e->side != &kept->side)
+		return;
+	crew__gzip_note(e);
+	e->side = first->exchange == e ? first : NULL; /* its handler still runs */
 }
 
 crew_request *crew_request_keep(const crew_request *request)
@@ -103,8 +114,10 @@ crew_request *crew_request_keep(const crew_request *request)
 	if (!side)
 		return NULL;
 	struct crew__exchange *e = side->exchange;
-	if (e && e->kept && &e->kept->side == side)
-		return hand_over(e);
+	if (e && e->kept && &e->kept->side == side && !e->kept_given) {
+		e->kept_given = true;
+		return &e->kept->request.public;
+	}
 	struct crew__kept *kept = calloc(1, sizeof(*kept));
 	if (!kept)
 		return NULL;
@@ -129,9 +142,7 @@ crew_request *crew_request_keep(const crew_request *request)
 	if (!kept->side.client)
 		kept->side.client = "unknown";
 	kept->side.session = crew__session_ref(side->session);
-	kept->side.exchange = e;
-	if (e)
-		e->side = &kept->side;
+	attach(kept, e);
 	return &kept->request.public;
 }
 
@@ -141,12 +152,12 @@ void crew_request_free(crew_request *request)
 		return;
 	struct crew__kept *kept = crew__container_of(request, struct crew__kept, request.public);
 	struct crew__exchange *e = kept->side.exchange;
-	if (e && e->side == &kept->side) {
-		crew__gzip_note(e);
-		e->side = NULL;
+	if (e && e->kept == kept && e->in_handler) {
+		e->kept_given = false; /* it is lent until the handler returns */
+		return;
 	}
-	if (e && e->kept == kept)
-		e->kept = NULL;
+	if (e)
+		detach(kept, e);
 	crew__uploads_close(&kept->side);
 	crew__session_free(kept->side.session);
 	crew__arena_release(&kept->side.arena);

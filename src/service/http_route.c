@@ -327,20 +327,16 @@ static void dispatch(struct crew__exchange *e, const crew_request *request)
 {
 	const struct crew__route_plan *plan = e->route;
 	bool upgrade = is_upgrade(e, request);
-	bool resumed = e->kept != NULL;
 	if (plan && !prepare(e, request, upgrade))
 		return;
 	if (parsed(request)->upgrade_websocket && (!upgrade || (plan && plan->before)))
 		show(e->conn);
 	if (plan && plan->before && !run_before(e, request, plan->before))
-		return;
-	if (!plan || !plan->route) {
+		e->turned_away = true;
+	else if (plan && plan->route)
+		hand_over(e, request, plan->route, upgrade);
+	else
 		serve(e, request, upgrade);
-		return;
-	}
-	hand_over(e, request, plan->route, upgrade);
-	if (resumed && plan->stream && e->body_done && still_due(e))
-		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true); /* there is no body */
 }
 
 void crew__routes_dispatch(struct crew__exchange *e, const crew_request *request)
@@ -361,7 +357,7 @@ void crew__routes_body(struct crew__exchange *e, crew_bytes part, bool last)
 {
 	crew_conn *c = e->conn;
 	crew_worker *w = crew__worker_of(c);
-	if (e->finding_out) /* the handler comes first: see above */
+	if (e->finding_out || e->turned_away) /* the handler comes first: see above */
 		return;
 	struct crew__entered before = crew__enter(w, CREW__CB_REQUEST);
 	e->route->route->on_body(c, part, last);
