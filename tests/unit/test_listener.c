@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -120,6 +121,15 @@ static int next_fd(void)
 	return fd;
 }
 
+/* valgrind takes a waiting client itself, closes it, and only then says EMFILE; the kernel leaves
+ * it where it is. */
+static void skip_where_descriptors_are_not_the_kernels(void)
+{
+	const char *preloaded = getenv("LD_PRELOAD");
+	if (preloaded && strstr(preloaded, "vgpreload"))
+		skip();
+}
+
 /* No descriptor beyond those in use. */
 static void use_up_descriptors(void)
 {
@@ -222,6 +232,7 @@ static void a_full_table_of_connections(void **state)
 static void without_descriptors_accepting_pauses_and_recovers(void **state)
 {
 	open_it(state, NULL);
+	skip_where_descriptors_are_not_the_kernels();
 	connect_from(1);
 	world_until(&t.world, has("connections") == 1);
 	int first = connect_from(1), second = connect_from(1), third = connect_from(1);
@@ -249,6 +260,7 @@ static void without_descriptors_accepting_pauses_and_recovers(void **state)
 static void the_reserve_is_taken_back_when_there_is_one(void **state)
 {
 	open_it(state, NULL);
+	skip_where_descriptors_are_not_the_kernels();
 	int first = connect_from(1);
 	close(listener()->reserve);
 	listener()->reserve = -1;
