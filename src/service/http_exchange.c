@@ -256,7 +256,8 @@ static void call_handler(crew_conn *c, struct crew__exchange *e, crew_request *r
 	if (crew__unlikely(e->kept != NULL))
 		settle_kept(e, !crew__exchange_in_hand(c, e));
 	after_handler(c, e);
-	bool all_here = e->body == CREW__BODY_STREAM && e->body_done;
+	bool all_here = e->body == CREW__BODY_STREAM && e->body_done &&
+			c->record->state <= CREW__CONN_OPEN;
 	if (crew__unlikely(all_here && crew__exchange_in_hand(c, e) && !e->finding_out &&
 			   e->answer == CREW__ANSWER_DUE))
 		crew__routes_body(e, (crew_bytes){ NULL, 0 }, true);
