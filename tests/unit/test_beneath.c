@@ -33,6 +33,8 @@ static void open_root(bool walk)
 	in_base("echo secret > secret && mkdir out && echo secret > out/file");
 	snprintf(path, sizeof(path), "%s/root", base);
 	assert_int_equal(crew__root_open(&root, path), 0);
+	if (root.walk && !walk)
+		skip(); /* this kernel, or what stands before it (valgrind), has no openat2 */
 	root.walk = walk;
 }
 

@@ -20,6 +20,7 @@
 static struct {
 	char base[64];
 	struct crew__root root;
+	int leads_out; /* the error for a link that does */
 	struct crew__mime *mime;
 	struct crew__file_cache *cache;
 	uint64_t now; /* seconds */
@@ -33,6 +34,7 @@ static int set_up(void **state)
 	strcpy(t.base, "/tmp/crew-files-XXXXXX");
 	assert_non_null(mkdtemp(t.base));
 	assert_int_equal(crew__root_open(&t.root, t.base), 0);
+	t.leads_out = t.root.walk ? -ELOOP : -EXDEV;
 	assert_int_equal(crew__mime_new(&t.mime, NULL), 0);
 	t.cache = crew__file_cache_new(t.mime);
 	assert_non_null(t.cache);
@@ -193,7 +195,7 @@ static void what_is_no_file(void **state)
 	assert_int_equal(fails("dir"), -EISDIR);
 	assert_int_equal(fails("fifo"), -ENOENT);
 	assert_int_equal(fails("a/b"), -ENOTDIR);
-	assert_int_equal(fails("out"), -EXDEV);
+	assert_int_equal(fails("out"), t.leads_out);
 	assert_int_equal(t.cache->count, 0);
 	assert_int_equal(t.cache->bytes, 0);
 }
@@ -292,7 +294,7 @@ static void moved_out_and_linked_to(void **state)
 		full("a"));
 	assert_int_equal(system(command), 0);
 	time_passes();
-	assert_int_equal(fails("a"), -EXDEV);
+	assert_int_equal(fails("a"), t.leads_out);
 	unlink(outside);
 }
 
