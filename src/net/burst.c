@@ -167,6 +167,9 @@ size_t crew__burst_offer(struct crew__net *net, crew_bytes frame, uint8_t protoc
 	struct crew__burst *burst = &net->burst;
 	struct crew__slab *s = net->stats.slab;
 	crew__must(frame.len > 0 && frame.len <= CREW__BURST_MESSAGE);
+	if (burst->users > 0 && burst->protocol != protocol)
+		crew__net_leave_burst(net);
+	burst->protocol = protocol;
 	if (CREW__BURST_MOST - burst->len < frame.len || burst->messages == CREW__BURST_ENDS)
 		flush_all(net);
 	if (burst->users > 0 && burst->len + frame.len >= net->limits.max_send_buffer)

@@ -9,6 +9,7 @@
  * Invariants:
  *  - users is the number of connections with CREW__C_IN_BURST; the buffer is empty when it is 0;
  *  - such a connection is OPEN, on the agenda as DIRTY, its queue is empty and it is not WRITING;
+ *  - all of them speak the same protocol;
  *  - its part reaches from burst_at to the buffer's end, and from message burst_first to the last:
  *    it has been in every broadcast since. */
 #ifndef CREW_NET_BURST_H
@@ -31,6 +32,7 @@ struct crew__burst {
 	uint32_t len;
 	uint32_t messages;
 	uint32_t users;
+	uint8_t protocol; /* of all users: their parts are the same bytes */
 };
 
 int crew__burst_init(struct crew__burst *burst); /* -ENOMEM */
