@@ -1,7 +1,7 @@
 /* test_http_laws.c - any call is legal in any callback, over HTTP: answers whole, in parts, pulled,
  * from files, as events, given later or by others' callbacks, requests kept and freed at any time,
- * upgrades, a stop in the midst of it; random, with peers that behave at random, and the laws of the
- * counters checked after every turn. */
+ * upgrades, a stop in the midst of it; random, with peers that behave at random, and the laws of
+ * the counters checked after every turn. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -396,10 +396,10 @@ static const crew_route routes[] = {
 	{ 0 },
 };
 
-#define CALLBACKS                                                                             \
-	.on_open = on_open, .on_message = on_message, .on_close = on_close,                   \
-	.on_error = on_error, .on_full = some_calls, .on_drain = some_calls, .routes = routes, \
-	.on_request = on_request, .conn_size = sizeof(struct data)
+#define CALLBACKS                                                                                  \
+	.on_open = on_open, .on_message = on_message, .on_close = on_close, .on_error = on_error,  \
+	.on_full = some_calls, .on_drain = some_calls, .routes = routes, .on_request = on_request, \
+	.conn_size = sizeof(struct data)
 
 static const crew_service services[] = {
 	{ .name = "web", .listen = "http://127.0.0.1:1", CALLBACKS },
