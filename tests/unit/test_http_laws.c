@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "http_peers.h"
 #include "service_world.h"
 
 #include <errno.h>
@@ -33,7 +34,6 @@ static struct {
 	unsigned id_count;
 	unsigned closes, seen;
 	unsigned pulls, dones;
-	unsigned bodies, lasts;
 	crew_request *kept[KEPT];
 	uint32_t seed;
 	unsigned depth;
@@ -422,97 +422,9 @@ static void make_small(struct crew__service_settings *s)
 
 /* ---- peers ---------------------------------------------------------------------------------- */
 
-static const char form[] = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
-			   "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"x\"\r\n"
-			   "\r\nfile\r\n--b--\r\n";
-
-static size_t write_request(char *to, size_t size)
+static void one_step(struct http_peer peers[PEERS])
 {
-	static const char *const paths[] = { "/plain", "/up", "/files/big", "/in/plain", "/in/up",
-		"/in/ws", "/in/wsup", "/in/file", "/else", "/files/none" };
-	const char *path = paths[roll(crew__lengthof(paths))];
-	const char *version = roll(6) ? "HTTP/1.1" : "HTTP/1.0";
-	const char *method = roll(8) ? "GET" : "HEAD";
-	const char *extra = roll(8) ? "" : "Connection: keep-alive\r\n";
-	bool upgrades = strncmp(path, "/in/ws", 6) == 0 && roll(4) > 0;
-	if (upgrades && roll(8) > 0)
-		return (size_t)snprintf(to, size,
-			"GET %s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
-			"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-			path);
-	if (upgrades)
-		return (size_t)snprintf(to, size,
-			"GET %s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			"Sec-WebSocket-Version: 13\r\nContent-Length: 5\r\nSec-WebSocket-Key: "
-			"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nhello",
-			path);
-	switch (roll(5)) {
-	case 0:
-		return (size_t)snprintf(to, size,
-			"POST %s %s\r\nHost: a\r\n%sContent-Length: 10\r\n\r\n0123456789", path,
-			version, extra);
-	case 1:
-		return (size_t)snprintf(to, size,
-			"POST %s HTTP/1.1\r\nHost: a\r\n%sTransfer-Encoding: chunked\r\n\r\n"
-			"4\r\nabcd\r\n3;x=y\r\nefg\r\n0\r\nX-Sum: 7\r\n\r\n",
-			path, roll(2) ? "Expect: 100-continue\r\n" : "");
-	case 2:
-		return (size_t)snprintf(to, size,
-			"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; "
-			"boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n"
-			"0\r\nX-Sum: 7\r\n\r\n",
-			path, sizeof(form) - 1, form);
-	default:
-		return (size_t)snprintf(to, size,
-			"%s %s %s\r\nHost: a\r\nAccept-Encoding: gzip\r\n%s\r\n", method, path,
-			version, extra);
-	}
-}
-
-static size_t write_frame(char *to)
-{
-	static const unsigned char opcodes[] = { 0x81, 0x82, 0x89, 0x8a, 0x88, 0x01, 0x80 };
-	size_t len = 1 + roll(80);
-	to[0] = (char)opcodes[roll(roll(5) ? 3 : 7)];
-	to[1] = (char)(0x80 | len);
-	memset(to + 2, 0, 4);
-	memset(to + 6, 'a', len);
-	return len + 6;
-}
-
-/* Requests, several at a time, in pieces; what is left of one is sent by the next call. */
-struct peer {
-	int fd;
-	size_t at, len;
-	char bytes[4096];
-};
-
-static void peer_writes(struct peer *p)
-{
-	if (p->at == p->len) {
-		p->at = p->len = 0;
-		for (uint32_t n = 1 + roll(3); n > 0; n--)
-			p->len += roll(6) ? write_request(p->bytes + p->len, 1000)
-					  : write_frame(p->bytes + p->len);
-		if (roll(60) == 0)
-			p->bytes[roll((uint32_t)p->len)] ^= 0x40;
-	}
-	size_t some = roll(3) ? p->len - p->at : 1 + roll((uint32_t)(p->len - p->at));
-	ssize_t n = send(p->fd, p->bytes + p->at, some, MSG_NOSIGNAL);
-	p->at += n > 0 ? (size_t)n : 0;
-}
-
-static void peer_reads(const struct peer *p)
-{
-	static char sink[64 * 1024];
-	ssize_t n = recv(p->fd, sink, roll(2) ? sizeof(sink) : 500, 0);
-	(void)n;
-}
-
-static void one_step(struct peer peers[PEERS])
-{
-	struct peer *p = &peers[roll(PEERS)];
+	struct http_peer *p = &peers[roll(PEERS)];
 	if (p->fd < 0 && !play.stopping) {
 		p->fd = world_connect(&play.world);
 		p->at = p->len = 0;
@@ -532,13 +444,13 @@ static void one_step(struct peer peers[PEERS])
 	case 3:
 	case 4:
 	case 5:
-		peer_reads(p);
+		http_peer_reads(p, roll);
 		break;
 	case 6:
 		timer(play.world.worker, NULL);
 		break;
 	default:
-		peer_writes(p);
+		http_peer_writes(p, roll);
 	}
 }
 
@@ -570,7 +482,7 @@ static void free_kept(void)
 
 static void play_once(const crew_service *service, uint32_t seed, enum crew__engine_kind engine)
 {
-	static struct peer peers[PEERS];
+	static struct http_peer peers[PEERS];
 	memset(&play, 0, sizeof(play));
 	play.seed = seed * 2654435761u;
 	for (int i = 0; i < PEERS; i++)
@@ -594,15 +506,15 @@ static void play_once(const crew_service *service, uint32_t seed, enum crew__eng
 	assert_int_equal(play.pulls, play.dones);
 }
 
+/* CREW_SEED=n plays that one alone. */
 static void play_all(enum crew__engine_kind engine, uint32_t seeds)
 {
-	const char *only = getenv("SEED");
+	const char *only = getenv("CREW_SEED");
+	uint32_t first = only ? (uint32_t)strtoul(only, NULL, 10) : 1;
+	uint32_t last = only ? first : seeds;
 	for (size_t i = 0; i < crew__lengthof(services); i++)
-		for (uint32_t seed = 1; seed <= seeds; seed++) {
-			if (only && seed != (uint32_t)atoi(only))
-				continue;
-			if (getenv("SHOW"))
-				fprintf(stderr, "%zu %u\n", i, seed);
+		for (uint32_t seed = first; seed <= last; seed++) {
+			print_message("%s %u\r", services[i].name, seed);
 			play_once(&services[i], seed, engine);
 		}
 }
@@ -610,13 +522,13 @@ static void play_all(enum crew__engine_kind engine, uint32_t seeds)
 static void any_call_in_any_callback_epoll(void **state)
 {
 	(void)state;
-	play_all(CREW__ENGINE_EPOLL, getenv("MANY") ? (uint32_t)atoi(getenv("MANY")) : 150);
+	play_all(CREW__ENGINE_EPOLL, 200);
 }
 
 static void any_call_in_any_callback_poll(void **state)
 {
 	(void)state;
-	play_all(CREW__ENGINE_POLL, 50);
+	play_all(CREW__ENGINE_POLL, 80);
 }
 
 static int make_root(void **state)
@@ -646,7 +558,7 @@ static int remove_root(void **state)
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN); /* as a worker does */
-	crew__log_open(getenv("SHOW") ? 2 : -1, CREW_ERROR, "test");
+	crew__log_open(-1, CREW_ERROR, "test");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_call_in_any_callback_epoll),
 		cmocka_unit_test(any_call_in_any_callback_poll),
