@@ -153,8 +153,6 @@ void crew__http_upgrade(struct crew__exchange *e, const struct crew__http1_reque
 	crew_worker *w = crew__worker_of(c);
 	uint8_t place = 0;
 	int status = w->leaving == CREW__STAYS ? crew__ws_handshake_status(request) : 503;
-	if (status == 0 && !e->body_done) /* its body would be taken for frames */
-		status = 400;
 	if (status == 0 && !origin_is_good(&request->public, websocket))
 		status = 403;
 	if (status == 0)
