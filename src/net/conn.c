@@ -63,8 +63,7 @@ static void tell_losses(crew_conn *c, bool last)
 static void tell_room(crew_conn *c)
 {
 	bool wanted = c->flags & CREW__C_WANTS_ROOM;
-	bool room = c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer;
-	if (!wanted || !room || c->record->state > CREW__CONN_OPEN)
+	if (!wanted || !crew__conn_has_room(c) || c->record->state > CREW__CONN_OPEN)
 		return; /* when there is none any more, the next flush tells */
 	crew__conn_clear(c, CREW__C_WANTS_ROOM);
 	c->net->ops->on_notice(c, CREW__NOTICE_ROOM);

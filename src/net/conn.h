@@ -55,8 +55,9 @@ enum {
 	CREW__C_PARTS = 1u << 22,     /* a message in parts is under way */
 	CREW__C_LEFT =
 		1u << 25, /* its end has been seen while an answer is awaited: not read yet */
-	CREW__C_NO_CLIENT = 1u << 26, /* whose it is, is still to be told: it counts for no address */
-	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when its queue is at most half full */
+	CREW__C_NO_CLIENT =
+		1u << 26, /* whose it is, is still to be told: it counts for no address */
+	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when there is room (crew__conn_has_room) */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
 	CREW__C_FEED = 1u << 17,  /* deliver the input that was kept */
@@ -211,7 +212,15 @@ struct crew__file_part {
 };
 int64_t crew__conn_part_file(crew_conn *c, const struct crew__file_part *part, bool last);
 
-/* CREW__NOTICE_ROOM, once, as soon as the queue is at most half full: at this turn's end at the
+/* Is there room for more of what is made on demand? Half of the limit may wait, but no more than
+ * keeps the kernel busy: a thousand readers that stall are to cost little. */
+static inline bool crew__conn_has_room(const crew_conn *c)
+{
+	size_t half = c->net->limits.max_send_buffer / 2;
+	return c->record->bytes_queued <= crew__min(half, CREW__ROOM_MOST);
+}
+
+/* CREW__NOTICE_ROOM, once, as soon as there is room: at this turn's end at the
  * soonest, or, asked for in that notice, in the next turn, which then comes without waiting. */
 void crew__conn_want_room(crew_conn *c);
 

@@ -1,5 +1,5 @@
-/* conn_out.h - what the ways out share (conn_out.c, conn_parts.c, conn_write.c); nobody else includes
- * it. */
+/* conn_out.h - what the ways out share (conn_out.c, conn_parts.c, conn_write.c); nobody else
+ * includes it. */
 #ifndef CREW_NET_CONN_OUT_H
 #define CREW_NET_CONN_OUT_H
 

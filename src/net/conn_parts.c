@@ -58,7 +58,7 @@ void crew__conn_want_room(crew_conn *c)
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
 	c->flags |= CREW__C_WANTS_ROOM;
-	if (c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer)
+	if (crew__conn_has_room(c))
 		crew__conn_agenda(c, CREW__C_TELL_ROOM);
 }
 

@@ -160,7 +160,7 @@ static void after_flush(crew_conn *c)
 		if (from && (from->flags & CREW__C_PIPE_FULL))
 			crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 	}
-	if ((c->flags & CREW__C_WANTS_ROOM) && queued * 2 <= limit)
+	if ((c->flags & CREW__C_WANTS_ROOM) && crew__conn_has_room(c))
 		crew__conn_agenda(c, CREW__C_TELL_ROOM);
 	if (!crew__queue_empty(&c->queue))
 		return;

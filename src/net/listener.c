@@ -91,7 +91,8 @@ static bool over_ip_limit(struct crew__listener *listener, const struct crew__re
 	struct crew__net *net = listener->net;
 	uint32_t left_out;
 	char text[80];
-	if (!net->ips || net->proxied || crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
+	if (!net->ips || net->proxied ||
+		crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
 		return false;
 	net->stats.slab->refused_ip++;
 	if (crew__log_allowed(&listener->ip_log, 1, &left_out)) {

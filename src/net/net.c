@@ -232,8 +232,8 @@ crew_conn *crew__net_find(const struct crew__net *net, uint64_t id)
 bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *client)
 {
 	struct crew__net *net = c->net;
-	if (net->ips && !crew__ip_table_enter(
-				net->ips, client, net->limits.max_connections_per_ip)) {
+	if (net->ips &&
+		!crew__ip_table_enter(net->ips, client, net->limits.max_connections_per_ip)) {
 		net->stats.slab->refused_ip++;
 		return false;
 	}

@@ -27,6 +27,7 @@ enum {
 	CREW__READ_MOST = 64 * 1024, /* bytes one read takes: also a connection's share of a turn */
 	CREW__CORK_MOST = 64 * 1024,
 	CREW__CORK_ENDS = 4096,
+	CREW__ROOM_MOST = 128 * 1024,  /* of what is made on demand, so much waits at most */
 	CREW__DIRECT_LEAST = 4 * 1024, /* a message of this size is not copied into the cork */
 };
 

@@ -40,7 +40,7 @@ int crew__greeting_socket(void)
 	int fd, master, length = 0;
 	if (!text)
 		return NO_WORKER;
-	bool parsed = sscanf(text, "%d:%d%n", &fd, &master, &length) == 2 && text[length] == '\0';
+	bool parsed = sscanf(text, "%d:%d %n", &fd, &master, &length) == 2 && text[length] == '\0';
 	unsetenv(CREW__WORKER_VARIABLE);
 	if (!parsed || fd < 0 || !is_socket_of(fd, master))
 		return NO_WORKER;

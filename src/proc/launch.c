@@ -107,8 +107,8 @@ int crew__launch_init(struct crew__launch *launch, int argc, char **argv,
 	const char *const *strings = (const char *const *)environ;
 	launch->path = find_program();
 	launch->argv = copy_strings((const char *const *)argv, (size_t)argc, 0);
-	launch->variable = count_strings(environ);
-	launch->environment = copy_strings(strings, launch->variable, 1);
+	launch->variables = count_strings(environ);
+	launch->environment = copy_strings(strings, launch->variables, 1);
 	launch->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int status = launch->path ? 0 : -ENOENT;
 	if (!launch->argv || !launch->environment)

@@ -14,8 +14,8 @@
 struct crew__launch {
 	char *path;  /* of the program, absolute, not resolved: a link may be turned to a new one */
 	char **argv; /* as main() got it */
-	char **environment; /* with room for one more at `variable` */
-	size_t variable;
+	char **environment; /* `variables` of them, with room for one more */
+	size_t variables;
 	int cwd_fd;
 	struct crew__settings_source source; /* deep copy; valid when has_source */
 	bool has_source;

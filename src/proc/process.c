@@ -389,10 +389,11 @@ static int run(int wire_fd, const crew_app *app)
 
 bool crew__run_worker(const crew_app *app, int argc, char **argv, int *ret_status)
 {
+	char *room = environ[0]; /* where the master puts the variable that greets us */
 	int wire_fd = crew__greeting_socket();
 	if (wire_fd == -1)
 		return false;
-	crew__title_init(argc, argv);
+	crew__title_init(argc, argv, room);
 	/* -2: the master died before we came to be. */
 	*ret_status = wire_fd >= 0 ? run(wire_fd, app) : 1;
 	return true;

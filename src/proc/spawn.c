@@ -36,14 +36,20 @@ static char *append_number(char *at, unsigned number)
 	return at;
 }
 
-static void write_variable(char *text, int wire_fd)
+enum {
+	VARIABLE_SIZE = 256
+};
+
+/* Padded with blanks: the process title will stand there, behind the arguments. */
+static void write_variable(char text[VARIABLE_SIZE], int wire_fd)
 {
 	static const char name[] = CREW__WORKER_VARIABLE "=";
 	memcpy(text, name, sizeof(name) - 1);
 	char *at = append_number(text + sizeof(name) - 1, (unsigned)wire_fd);
 	*at++ = ':';
 	at = append_number(at, (unsigned)getppid());
-	*at = '\0';
+	memset(at, ' ', (size_t)(text + VARIABLE_SIZE - 1 - at));
+	text[VARIABLE_SIZE - 1] = '\0';
 }
 
 static _Noreturn void give_up(int wire_fd, int error)
@@ -58,16 +64,18 @@ static _Noreturn void give_up(int wire_fd, int error)
 _Noreturn void crew__spawn_exec(
 	const struct crew__launch *launch, const struct crew__generation *generation, int wire_fd)
 {
-	static char variable[64];
+	static char variable[VARIABLE_SIZE];
+	char **environment = launch->environment;
 	block_operator_signals();
 	write_variable(variable, wire_fd);
-	launch->environment[launch->variable] = variable;
+	memmove(environment + 1, environment, launch->variables * sizeof(*environment));
+	environment[0] = variable;
 	if (launch->cwd_fd >= 0 && fchdir(launch->cwd_fd) < 0)
 		give_up(wire_fd, errno);
 	/* Ours are close-on-exec from birth; this is for those of the program and its libraries. */
 	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	if (fcntl(wire_fd, F_SETFD, 0) < 0)
 		give_up(wire_fd, errno);
-	execveat(generation->program_fd, "", launch->argv, launch->environment, AT_EMPTY_PATH);
+	execveat(generation->program_fd, "", launch->argv, environment, AT_EMPTY_PATH);
 	give_up(wire_fd, errno);
 }

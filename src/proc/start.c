@@ -143,7 +143,7 @@ static int run_opened(struct start *start)
 	if (crew__listeners_open(&start->master.listeners, start->settings, start->options->single,
 		    start->error, sizeof(start->error)) < 0)
 		return 1;
-	crew__title_init(start->options->argc, start->options->argv);
+	crew__title_init(start->options->argc, start->options->argv, NULL);
 	crew__title_set(
 		"%s: %s", start->settings->name, start->options->single ? "single" : "master");
 	int exit_status = start->options->single ? run_single(start) : run_master(start);

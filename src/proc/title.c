@@ -1,17 +1,14 @@
 /* title.c - overwriting the argument area.
  *
  * The kernel shows the bytes between the first argument and the end of the last; a program that
- * writes there renames itself. The area reaches on into the environment's strings where those
- * follow without a gap, so they are copied first. Only memory that main() was given is ever
- * written. */
+ * writes there renames itself. What the program may have got from getenv() stays untouched: beyond
+ * the arguments only the string that follows them is used, and only when it is ours. */
 #include "proc/title.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 enum {
 	NAME_SIZE = 16
@@ -20,8 +17,6 @@ enum {
 static struct {
 	char *area; /* argv[0] */
 	size_t size;
-	char **copied; /* the environment, strings included, in one allocation; never freed, as
-			* exit handlers may still read it */
 } title;
 
 /* The end of the strings that follow each other without a gap, beginning at `end`. */
@@ -32,35 +27,13 @@ static char *extend(char *end, char *const *strings)
 	return end;
 }
 
-static char **copy_strings(char *const *strings)
+void crew__title_init(int argc, char **argv, char *room)
 {
-	size_t count = 0, bytes = 0;
-	for (; strings[count]; count++)
-		bytes += strlen(strings[count]) + 1;
-	size_t table = (count + 1) * sizeof(char *);
-	char **copies = malloc(table + bytes);
-	if (!copies)
-		return NULL;
-	char *at = (char *)copies + table;
-	for (size_t i = 0; i < count; i++) {
-		copies[i] = at;
-		at = stpcpy(at, strings[i]) + 1;
-	}
-	copies[count] = NULL;
-	return copies;
-}
-
-void crew__title_init(int argc, char **argv)
-{
+	char *const further[] = { room, NULL };
 	if (title.area || argc < 1 || !argv[0])
 		return;
-	char **copied = copy_strings(environ);
-	if (!copied)
-		return;
 	title.area = argv[0];
-	title.size = (size_t)(extend(extend(argv[0], argv), environ) - argv[0]);
-	title.copied = copied;
-	environ = copied;
+	title.size = (size_t)(extend(extend(argv[0], argv), further) - argv[0]);
 }
 
 void crew__title_set(const char *format, ...)

@@ -3,8 +3,8 @@
  *   crew_reply_begin ─▸ BEGUN ─▸ parts: crew_reply_write, or by pull() ─▸ crew_reply_end ─▸ GIVEN
  *
  * One message, whose parts are net's business (conn_parts.c); what frames them is ours. `pull` is
- * called from the turn's end only, when the queue is at most half full, and a bounded number of
- * times: it cannot recurse, and a reader who is fast does not keep the others waiting. */
+ * called from the turn's end only, when there is room (crew__conn_has_room), and a bounded number
+ * of times: it cannot recurse, and a reader who is fast does not keep the others waiting. */
 #include "service/http.h"
 
 #include "base/check.h"
@@ -71,8 +71,7 @@ static int64_t pull_once(crew_conn *c, struct crew__exchange *e)
 
 static bool has_room(const crew_conn *c)
 {
-	return c->record->state <= CREW__CONN_OPEN &&
-	       c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer;
+	return c->record->state <= CREW__CONN_OPEN && crew__conn_has_room(c);
 }
 
 /* One that writes nothing has nothing at present: it is called again when what it writes later has

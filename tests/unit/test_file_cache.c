@@ -284,7 +284,7 @@ static void another_file_in_its_place(void **state)
 
 static void moved_out_and_linked_to(void **state)
 {
-	char outside[100], command[300];
+	char outside[100], command[2000];
 	(void)state;
 	snprintf(outside, sizeof(outside), "%s-outside", t.base);
 	write_file("a", "one");

@@ -54,11 +54,11 @@ static void everything_is_copied(void **state)
 	assert_ptr_not_equal(launch.argv[2], some_arguments[2]);
 	assert_null(launch.argv[3]);
 	bool found = false;
-	for (size_t i = 0; i < launch.variable; i++)
+	for (size_t i = 0; i < launch.variables; i++)
 		found = found || strcmp(launch.environment[i], "CREW_TEST_WORD=kept") == 0;
 	assert_true(found);
-	assert_null(launch.environment[launch.variable]);
-	assert_null(launch.environment[launch.variable + 1]);
+	assert_null(launch.environment[launch.variables]);
+	assert_null(launch.environment[launch.variables + 1]);
 	/* A relative file is one of the directory in which it was started. */
 	assert_int_equal(launch.source.config[0], '/');
 	assert_non_null(strstr(launch.source.config, "/here.ini"));
