@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "net/ip_table.h"
+#include "service/http.h"
 #include "service_world.h"
 
 #include <errno.h>
@@ -59,6 +60,22 @@ static void keep_twice(crew_conn *c, const crew_request *request)
 	assert_ptr_not_equal(first, edge.kept);
 	crew_request_free(first);
 	assert_true(crew_request_form(edge.kept, "a").len == 1);
+	edge.requests++;
+	crew_reply(c, &(crew_response){ .status = 204 });
+}
+
+/* What the answer needs of its request (the session, what it accepts) is found in `side`. */
+static void keep_and_free(crew_conn *c, const crew_request *request)
+{
+	const struct crew__exchange *e = crew__exchange_of(c);
+	assert_ptr_equal(e->side, request->side);
+	crew_request *first = crew_request_keep(request);
+	crew_request *second = crew_request_keep(request);
+	assert_ptr_equal(e->side, first->side);
+	crew_request_free(second);
+	assert_ptr_equal(e->side, first->side);
+	crew_request_free(first);
+	assert_ptr_equal(e->side, request->side);
 	edge.requests++;
 	crew_reply(c, &(crew_response){ .status = 204 });
 }
@@ -124,6 +141,7 @@ static const crew_websocket websocket = { .origins = "*" };
 static const crew_route routes[] = {
 	{ .path = "/late", .on_request = keep_before_and_after },
 	{ .path = "/look", .on_request = keep_free_look },
+	{ .path = "/back", .on_request = keep_and_free },
 	{ .path = "/twice", .on_request = keep_twice },
 	{ .path = "/away",
 		.on_request = count_request,
@@ -243,6 +261,16 @@ static void a_form_is_kept_twice(void **state)
 	tear_down();
 }
 
+static void a_copy_that_is_freed_gives_its_place_back(void **state)
+{
+	(void)state;
+	set_up(&http);
+	say(edge.peer, "GET /back HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(edge.requests, 1);
+	assert_non_null(strstr(hear(edge.peer), "204"));
+	tear_down();
+}
+
 static void no_body_without_a_handler(void **state)
 {
 	(void)state;
@@ -346,6 +374,7 @@ int main(void)
 		cmocka_unit_test(a_request_kept_after_its_answer_holds_on_to_nothing),
 		cmocka_unit_test(a_request_is_there_until_its_handler_returns),
 		cmocka_unit_test(a_form_is_kept_twice),
+		cmocka_unit_test(a_copy_that_is_freed_gives_its_place_back),
 		cmocka_unit_test(no_body_without_a_handler),
 		cmocka_unit_test(finishing_in_the_midst_of_a_body_ends_the_connection),
 		cmocka_unit_test(a_handshake_with_a_body_is_none),
