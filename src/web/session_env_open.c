@@ -35,6 +35,18 @@ static int check_dir(int fd, const char *path, uid_t uid, char *ret_error, size_
 	return -EPERM;
 }
 
+/* One that is ours still, though its name says it is another user's, was just made, perhaps by a
+ * sibling that has not come so far, or by one that died there: whoever sees it gives it away. */
+static int give_away(int fd, uid_t uid, gid_t gid)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (uid == geteuid() || st.st_uid != geteuid())
+		return 0;
+	return fchown(fd, uid, gid) < 0 ? -errno : 0;
+}
+
 /* A descriptor of it. */
 static int make_dir(const char *path, uid_t uid, gid_t gid)
 {
@@ -44,13 +56,13 @@ static int make_dir(const char *path, uid_t uid, gid_t gid)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (made && uid != geteuid() && fchown(fd, uid, gid) < 0) {
-		int error = -errno;
-		close(fd);
+	int error = give_away(fd, uid, gid);
+	if (!error)
+		return fd;
+	close(fd);
+	if (made)
 		rmdir(path);
-		return error;
-	}
-	return fd;
+	return error;
 }
 
 static int open_dir(const char *path, uid_t uid, gid_t gid, char *ret_error, size_t error_size)

@@ -127,8 +127,11 @@ static void each_in_turn(
 {
 	enum crew__engine_kind engine = *(enum crew__engine_kind *)*state;
 	unsigned n = 1;
-	for (; run(engine, n, false) | run(engine, n, true); n++)
+	for (bool once = true, lasting = true; once || lasting; n++) {
+		once = run(engine, n, false);
+		lasting = run(engine, n, true);
 		assert_true(n < 5000);
+	}
 	assert_true(n > 1);
 }
 

@@ -122,7 +122,8 @@ static void expected(const struct row *row, struct text *ret)
 		expand(ret, row->status, row->status + strlen(row->status));
 	} else if (strcmp(row->told, "more") == 0) {
 		assert_string_equal(row->status, "0");
-		expand(ret, "more", "more" + 4);
+		static const char more[] = "more";
+		expand(ret, more, more + 4);
 	} else {
 		assert_string_equal(row->status, "200");
 		expand(ret, row->told, row->told + strlen(row->told));
