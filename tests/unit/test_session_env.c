@@ -71,7 +71,6 @@ static void others_directories_are_not_used(void **state)
 		assert_int_equal(crew__session_dir(other, 12345, 54321, error, sizeof(error)), 0);
 		assert_int_equal(crew__session_dir(other, 777, 777, error, sizeof(error)), -EPERM);
 		/* One that a sibling has made, and not given away yet. */
-		struct stat st;
 		assert_int_equal(chown(other, 0, 0), 0);
 		assert_int_equal(crew__session_dir(other, 777, 777, error, sizeof(error)), 0);
 		assert_true(stat(other, &st) == 0 && st.st_uid == 777 && st.st_gid == 777);
