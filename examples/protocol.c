@@ -53,7 +53,7 @@ static int64_t cut(crew_conn *c, crew_bytes in)
 
 static int decode(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 {
-	size_t length;
+	size_t length = 0;
 	int head = read_length(in, &length);
 
 	(void)c;

@@ -303,7 +303,7 @@ typedef bool crew_before_fn(crew_conn *c, const crew_request *request);
 /* Before the answer leaves; it may change it (a copy), and add fields by crew_reply_header(). Not
  * called for answers that crew gives itself to what is no request at all. */
 typedef void crew_after_fn(crew_conn *c, crew_response *response);
-/* A part of a body, as it comes; crew_pause() holds it back. `last`: it is complete (the part may be
+/* A part of a body, as it comes; crew_pause() holds the next one back. `last`: it is complete (the part may be
  * empty). Answer in the last call, later, or sooner: what follows is then thrown away. */
 typedef void crew_body_fn(crew_conn *c, crew_bytes part, bool last);
 typedef void crew_request_fn(crew_conn *c, const crew_request *request);

@@ -205,7 +205,7 @@ void crew__access_stop(crew_worker *w)
 void crew__access_reopen(crew_worker *w)
 {
 	struct crew__access_log *log = w->http->log;
-	bool pipe;
+	bool pipe = false;
 	if (!log)
 		return;
 	int fd = open_log(log->path, &pipe);

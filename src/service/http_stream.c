@@ -204,7 +204,8 @@ int64_t crew_reply_begin(crew_conn *c, const crew_response *response, int64_t le
 int64_t crew_reply_pull(crew_conn *c, const crew_response *response, int64_t length,
 	crew_pull_fn *pull, void (*done)(void *arg), void *arg)
 {
-	int64_t queued = pull ? crew__answer_begin(c, response, length) : -EINVAL;
+	int64_t queued = c && !pull ? crew__answer_refused(c, -EINVAL)
+				    : crew__answer_begin(c, response, length);
 	if (queued < 0) {
 		if (done)
 			done(arg);

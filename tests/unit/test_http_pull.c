@@ -270,7 +270,9 @@ static void done_comes_at_once_when_it_cannot_begin(void **state)
 	crew_conn *c = ways_ask(WAYS_GET("/"));
 	assert_int_equal(start(c, -2), -EINVAL);
 	assert_int_equal(source.done, 2);
+	uint64_t invalid = counter(&ways.world, "send_invalid");
 	assert_int_equal(crew_reply_pull(c, &plain, -1, NULL, done, &source), -EINVAL);
+	assert_int_equal(counter(&ways.world, "send_invalid"), invalid + 1);
 	assert_int_equal(source.done, 3);
 	assert_int_equal(crew_reply_pull(c, &plain, -2, pull, NULL, NULL), -EINVAL);
 	assert_true(crew_reply(c, &plain) > 0);
