@@ -58,6 +58,7 @@ static int64_t pull_once(crew_conn *c, struct crew__exchange *e)
 	struct crew__pulling pulling = { .over = false };
 	uint64_t before = e->body_out;
 	struct crew__entered entered = crew__enter(w, CREW__CB_PULL);
+	/* cppcheck-suppress autoVariables ; taken back below, or the exchange has ended */
 	e->pulling = &pulling;
 	e->pull(c, e->pull_arg);
 	crew__leave(w, entered);
@@ -201,17 +202,16 @@ int64_t crew_reply_begin(crew_conn *c, const crew_response *response, int64_t le
 	return crew__answer_begin(c, response, length);
 }
 
+static int64_t pulled_by_nobody(crew_conn *c)
+{
+	return c ? crew__answer_refused(c, -EINVAL) : -ENOTCONN;
+}
+
 int64_t crew_reply_pull(crew_conn *c, const crew_response *response, int64_t length,
 	crew_pull_fn *pull, void (*done)(void *arg), void *arg)
 {
-	int64_t queued = c && !pull ? crew__answer_refused(c, -EINVAL)
-				    : crew__answer_begin(c, response, length);
-	if (queued < 0) {
-		if (done)
-			done(arg);
-		return queued;
-	}
-	struct crew__exchange *e = crew__exchange_of(c);
+	int64_t queued = pull ? crew__answer_begin(c, response, length) : pulled_by_nobody(c);
+	struct crew__exchange *e = c && queued >= 0 ? crew__exchange_of(c) : NULL;
 	if (!e || c->record->state > CREW__CONN_OPEN) {
 		if (done)
 			done(arg);

@@ -221,9 +221,10 @@ static void put_request(struct line *line, const struct crew__access_entry *entr
 static void put_quoted(struct line *line, crew_bytes text, size_t most)
 {
 	PUT(line, " \"");
-	if (!text.data)
+	if (text.data)
+		put_escaped(line, text, most);
+	else
 		PUT(line, "-");
-	put_escaped(line, text, most);
 	PUT(line, "\"");
 }
 

@@ -8,7 +8,7 @@ struct text {
 
 static void put(struct text *t, const char *data, size_t len)
 {
-	if (t->room && len > 0)
+	if (t->room && data && len > 0)
 		memcpy(t->room + t->len, data, len);
 	t->len += len;
 }
