@@ -119,8 +119,28 @@ const char *crew__http_phrase(int status);
 /* `name` is an RFC 9110 token; `value` has no CR, LF, NUL or other control byte but tab. */
 bool crew__http_token(crew_bytes name);
 bool crew__http_field_value(crew_bytes value);
+/* Of how many bytes is the token that `text` begins with? */
+size_t crew__http_token_span(crew_bytes text);
 /* Case-insensitive comparison in ASCII. */
 bool crew__http_same(crew_bytes a, crew_bytes b);
+static inline bool crew__http_same_word(crew_bytes text, const char *word)
+{
+	return crew__http_same(text, crew_str(word));
+}
+
+/* OWS (RFC 9110 5.6.3): its bytes, and a text without it at both ends. */
+static inline bool crew__http_is_space(char c)
+{
+	return c == ' ' || c == '\t';
+}
+crew_bytes crew__http_trim(crew_bytes text);
+
+/* RFC 9110 5.6.1: the next element of a comma-separated list, trimmed; false at its end. Empty
+ * elements are told too. `*rest` is the list at first. */
+bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element);
+
+/* The value of a hexadecimal digit, -1 when it is none. */
+int crew__http_hex(char c);
 
 /* The IMF-fixdate (RFC 9110 5.6.7) of `unix_seconds`: 29 bytes and a NUL. */
 void crew__http_date(int64_t unix_seconds, char ret_text[30]);

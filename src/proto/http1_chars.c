@@ -46,12 +46,17 @@ const uint8_t crew__http_class[256] = {
 	[0x80 ... 0xFF] = VALUE,
 };
 
+size_t crew__http_token_span(crew_bytes text)
+{
+	if (text.len == 0)
+		return 0;
+	return (size_t)(crew__http_skip(text.data, text.data + text.len, CREW__HTTP_TOKEN) -
+			text.data);
+}
+
 bool crew__http_token(crew_bytes name)
 {
-	if (name.len == 0)
-		return false;
-	const char *end = name.data + name.len;
-	return crew__http_skip(name.data, end, CREW__HTTP_TOKEN) == end;
+	return name.len > 0 && crew__http_token_span(name) == name.len;
 }
 
 bool crew__http_field_value(crew_bytes value)
@@ -77,9 +82,23 @@ bool crew__http_same(crew_bytes a, crew_bytes b)
 	return true;
 }
 
-static bool is_space(char c)
+crew_bytes crew__http_trim(crew_bytes text)
 {
-	return c == ' ' || c == '\t';
+	while (text.len > 0 && crew__http_is_space(text.data[0])) {
+		text.data++;
+		text.len--;
+	}
+	while (text.len > 0 && crew__http_is_space(text.data[text.len - 1]))
+		text.len--;
+	return text;
+}
+
+int crew__http_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	char small = (char)(c | 0x20);
+	return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
 }
 
 bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element)
@@ -91,10 +110,6 @@ bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element)
 	*rest = comma ? (crew_bytes){ comma + 1, (size_t)(end - comma) - 1 } : (crew_bytes){ 0 };
 	if (comma)
 		end = comma;
-	while (at < end && is_space(*at))
-		at++;
-	while (end > at && is_space(end[-1]))
-		end--;
-	*ret_element = (crew_bytes){ at, (size_t)(end - at) };
+	*ret_element = crew__http_trim((crew_bytes){ at, (size_t)(end - at) });
 	return true;
 }

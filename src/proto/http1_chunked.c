@@ -29,14 +29,6 @@ enum state {
 	LAST_LF,
 };
 
-static int digit(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int go(struct crew__http1 *p, enum state next)
 {
 	p->chunk_state = (uint8_t)next;
@@ -68,7 +60,7 @@ static int end_size(struct crew__http1 *p, char c)
 /* A size is refused with the digit that makes it too large, before any of its bytes is taken. */
 static int on_size(struct crew__http1 *p, char c, uint64_t room)
 {
-	int value = digit((unsigned char)c);
+	int value = crew__http_hex(c);
 	if (value < 0)
 		return end_size(p, c);
 	if (p->length > UINT64_MAX >> 4)

@@ -167,10 +167,6 @@ size_t crew__http1_decoded(const struct crew__http1 *p);
 int crew__http1_chunked_part(struct crew__http1 *p, char *data, size_t len, uint64_t room,
 	crew_bytes *ret_part, size_t *ret_consumed);
 
-/* RFC 9110 5.6.1: the next element of a comma-separated list, trimmed; false at its end. Empty
- * elements are told too. `*rest` is the list at first. */
-bool crew__http_element(crew_bytes *rest, crew_bytes *ret_element);
-
 static inline uint64_t crew__http_word8(const char *at)
 {
 	uint64_t word;

@@ -43,11 +43,6 @@ void crew__gzip_note(struct crew__exchange *e)
 
 /* ---- the answer ---------------------------------------------------------------------------- */
 
-static bool is(crew_bytes name, const char *word)
-{
-	return crew__http_same(name, crew_str(word));
-}
-
 static bool begins_with(crew_bytes text, const char *prefix)
 {
 	size_t len = strlen(prefix);
@@ -65,11 +60,12 @@ static bool says_no_transform(crew_bytes value)
 
 bool crew__gzip_forbidden(crew_bytes name, crew_bytes value)
 {
-	if (is(name, "Content-Encoding") || is(name, "Content-Range"))
+	if (crew__http_same_word(name, "Content-Encoding") ||
+		crew__http_same_word(name, "Content-Range"))
 		return true;
-	if (is(name, "Cache-Control"))
+	if (crew__http_same_word(name, "Cache-Control"))
 		return says_no_transform(value);
-	return is(name, "ETag") && !begins_with(value, "W/");
+	return crew__http_same_word(name, "ETag") && !begins_with(value, "W/");
 }
 
 /* Is a type worth it? Its parameters do not matter. */
@@ -104,7 +100,7 @@ static bool deserves(const struct crew__exchange *e, const crew_response *r)
 	for (size_t i = 0; i < r->header_count; i++) {
 		if (crew__gzip_forbidden(r->headers[i].name, r->headers[i].value))
 			return false;
-		if (is(r->headers[i].name, "Content-Type"))
+		if (crew__http_same_word(r->headers[i].name, "Content-Type"))
 			type = r->headers[i].value;
 	}
 	return is_text(type);

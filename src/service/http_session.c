@@ -105,23 +105,12 @@ static int fetch(struct crew__session *s, crew__store_fetched_fn *fetched)
 
 /* ---- for the request ----------------------------------------------------------------------- */
 
-static crew_bytes trim(crew_bytes text)
-{
-	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len > 0 && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-		text.len--;
-	return text;
-}
-
 /* The id in `pair` if that is the cookie of that name; data NULL when it is not, or no id of ours.
  */
 static crew_bytes id_in(crew_bytes pair, crew_bytes name)
 {
 	const crew_bytes none = { NULL, 0 };
-	pair = trim(pair);
+	pair = crew__http_trim(pair);
 	if (pair.len <= name.len || pair.data[name.len] != '=' ||
 		memcmp(pair.data, name.data, name.len) != 0)
 		return none;

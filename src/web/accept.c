@@ -102,18 +102,13 @@ static bool take_apart(
 	return true;
 }
 
-static bool is(crew_bytes text, const char *word)
-{
-	return crew__http_same(text, crew_str(word));
-}
-
 typedef enum exactness match_fn(crew_bytes name, const char *wanted);
 
 static enum exactness match_type(crew_bytes range, const char *type)
 {
-	if (is(range, type))
+	if (crew__http_same_word(range, type))
 		return BY_NAME;
-	if (is(range, "*/*"))
+	if (crew__http_same_word(range, "*/*"))
 		return ANYTHING;
 	size_t kind = (size_t)(strchrnul(type, '/') - type) + 1;
 	bool all = range.len == kind + 1 && range.data[kind] == '*';
@@ -124,9 +119,10 @@ static enum exactness match_type(crew_bytes range, const char *type)
 
 static enum exactness match_coding(crew_bytes name, const char *coding)
 {
-	if (is(name, coding) || (is(name, "x-gzip") && strcmp(coding, "gzip") == 0))
+	if (crew__http_same_word(name, coding) ||
+		(crew__http_same_word(name, "x-gzip") && strcmp(coding, "gzip") == 0))
 		return BY_NAME;
-	return is(name, "*") ? ANYTHING : NOT_AT_ALL;
+	return crew__http_same_word(name, "*") ? ANYTHING : NOT_AT_ALL;
 }
 
 /* The element that names it most exactly; of equals the first. */
@@ -153,7 +149,7 @@ static bool look_up(const crew_header *fields, size_t count, const char *field, 
 	bool there = false;
 	*ret_wish = (struct wish){ NOT_AT_ALL, 0 };
 	for (size_t i = 0; i < count; i++) {
-		if (!is(fields[i].name, field))
+		if (!crew__http_same_word(fields[i].name, field))
 			continue;
 		there = there || trimmed(fields[i].value).len > 0;
 		look_through(fields[i].value, match, wanted, ret_wish);

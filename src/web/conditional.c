@@ -14,11 +14,6 @@ static const crew_bytes names[CREW__WISHES] = {
 	[CREW__WISH_ACCEPT_ENCODING] = { "accept-encoding", 15 },
 };
 
-static bool is_space(char byte)
-{
-	return byte == ' ' || byte == '\t';
-}
-
 /* ---- which fields are there ---------------------------------------------------------------- */
 
 /* Lengths tell most of them apart, and from all others but a few. */
@@ -59,7 +54,7 @@ static bool once(const struct crew__wishes *w, enum crew__wish wish)
 
 static const char *skip_spaces(const char *at, const char *end)
 {
-	while (at < end && is_space(*at))
+	while (at < end && crew__http_is_space(*at))
 		at++;
 	return at;
 }

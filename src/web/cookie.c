@@ -7,22 +7,6 @@
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-static crew_bytes trim(crew_bytes text)
-{
-	while (text.len > 0 && is_space(text.data[0])) {
-		text.data++;
-		text.len--;
-	}
-	while (text.len > 0 && is_space(text.data[text.len - 1]))
-		text.len--;
-	return text;
-}
-
 static crew_bytes unquote(crew_bytes text)
 {
 	if (text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"')
@@ -50,8 +34,9 @@ static bool cut(crew_bytes pair, crew_header *ret_item)
 	if (!equals)
 		return false;
 	size_t before = (size_t)(equals - pair.data);
-	ret_item->name = trim((crew_bytes){ pair.data, before });
-	ret_item->value = unquote(trim((crew_bytes){ equals + 1, pair.len - before - 1 }));
+	ret_item->name = crew__http_trim((crew_bytes){ pair.data, before });
+	ret_item->value = unquote(
+		crew__http_trim((crew_bytes){ equals + 1, pair.len - before - 1 }));
 	return ret_item->name.len > 0;
 }
 

@@ -2,14 +2,9 @@
 
 #include "proto/http1.h"
 
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static void skip_spaces(struct crew__field_params *p)
 {
-	while (p->at < p->end && is_space(*p->at))
+	while (p->at < p->end && crew__http_is_space(*p->at))
 		p->at++;
 }
 
@@ -20,7 +15,7 @@ static crew_bytes take_until(struct crew__field_params *p, const char *stops)
 	while (p->at < p->end && (*p->at == '\0' || !strchr(stops, *p->at)))
 		p->at++;
 	const char *stop = p->at;
-	while (stop > start && is_space(stop[-1]))
+	while (stop > start && crew__http_is_space(stop[-1]))
 		stop--;
 	return (crew_bytes){ start, (size_t)(stop - start) };
 }
@@ -55,14 +50,14 @@ static int take_plain(struct crew__field_params *p, crew_bytes *ret_value)
 {
 	*ret_value = take_until(p, ";");
 	for (size_t i = 0; i < ret_value->len; i++)
-		if (is_space(ret_value->data[i]) || ret_value->data[i] == '"')
+		if (crew__http_is_space(ret_value->data[i]) || ret_value->data[i] == '"')
 			return -EINVAL;
 	return ret_value->len > 0 ? 1 : -EINVAL;
 }
 
 int crew__field_params_next(struct crew__field_params *p, struct crew__field_param *ret_param)
 {
-	while (p->at < p->end && (*p->at == ';' || is_space(*p->at)))
+	while (p->at < p->end && (*p->at == ';' || crew__http_is_space(*p->at)))
 		p->at++; /* `a;; b=c;` has empty ones, which are allowed */
 	if (p->at >= p->end)
 		return 0;

@@ -2,33 +2,18 @@
 #include "web/forwarded.h"
 
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
+
+#include "proto/http1.h"
 
 enum {
 	ELEMENTS_MOST = 64, /* of one Forwarded field; more is no chain of proxies */
 	PORT_DIGITS = 5
 };
 
-static bool same(crew_bytes bytes, const char *text)
-{
-	return bytes.len == strlen(text) && strncasecmp(bytes.data, text, bytes.len) == 0;
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static bool is_alnum(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* RFC 9110 section 5.6.2. */
-static bool is_token_byte(char c)
-{
-	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 /* ---- one node (RFC 7239 section 6) --------------------------------------------------------- */
@@ -127,24 +112,13 @@ static void take_node(struct walk *walk, crew_bytes node, bool bare)
 		     !crew__cidrs_hold(walk->trusted, &walk->client.address);
 }
 
-static crew_bytes trim(crew_bytes text)
-{
-	while (text.len > 0 && is_space(text.data[text.len - 1]))
-		text.len--;
-	while (text.len > 0 && is_space(text.data[0])) {
-		text.data++;
-		text.len--;
-	}
-	return text;
-}
-
 /* Empty elements are none (RFC 9110 section 5.6.1). */
 static void walk_plain(struct walk *walk, crew_bytes value)
 {
 	while (value.len > 0 && !walk->over) {
 		const char *comma = memrchr(value.data, ',', value.len);
 		size_t at = comma ? (size_t)(comma - value.data) + 1 : 0;
-		crew_bytes node = trim((crew_bytes){ value.data + at, value.len - at });
+		crew_bytes node = crew__http_trim((crew_bytes){ value.data + at, value.len - at });
 		value.len = comma ? at - 1 : 0;
 		if (node.len > 0)
 			take_node(walk, node, true);
@@ -161,16 +135,14 @@ struct elements {
 
 static size_t skip_spaces(crew_bytes text, size_t at)
 {
-	while (at < text.len && is_space(text.data[at]))
+	while (at < text.len && crew__http_is_space(text.data[at]))
 		at++;
 	return at;
 }
 
 static size_t token_end(crew_bytes text, size_t at)
 {
-	while (at < text.len && is_token_byte(text.data[at]))
-		at++;
-	return at;
+	return at + crew__http_token_span((crew_bytes){ text.data + at, text.len - at });
 }
 
 /* A quoted string at `at`. No node needs an escape, so one with a backslash is left as it stands
@@ -206,7 +178,7 @@ static bool note_pair(crew_bytes name, crew_bytes value, unsigned *seen, crew_by
 {
 	static const char *const names[] = { "for", "by", "host", "proto" };
 	for (unsigned i = 0; i < crew__lengthof(names); i++) {
-		if (!same(name, names[i]))
+		if (!crew__http_same_word(name, names[i]))
 			continue;
 		if (*seen & 1u << i)
 			return false;
@@ -283,7 +255,7 @@ static struct crew__client walk_fields(const crew_header *fields, size_t count, 
 {
 	struct walk walk = { .trusted = trusted };
 	while (count-- > 0 && !walk.over)
-		if (same(fields[count].name, name))
+		if (crew__http_same_word(fields[count].name, name))
 			step(&walk, fields[count].value);
 	return walk.client;
 }

@@ -3,17 +3,11 @@
 
 #include <string.h>
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	char lower = (char)(c | 0x20);
-	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
+#include "proto/http1.h"
 
 int crew__percent_byte(const char digits[2])
 {
-	int high = digit(digits[0]), low = digit(digits[1]);
+	int high = crew__http_hex(digits[0]), low = crew__http_hex(digits[1]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

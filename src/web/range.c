@@ -1,6 +1,8 @@
 /* range.c - which bytes of a file are asked for (RFC 9110 section 14.2). */
 #include "web/range.h"
 
+#include "proto/http1.h"
+
 /* Reads on from `at`; what is taken never lies beyond `end`. */
 struct reader {
 	const char *at;
@@ -14,7 +16,7 @@ static bool next_is(const struct reader *r, char byte)
 
 static void skip_spaces(struct reader *r)
 {
-	while (next_is(r, ' ') || next_is(r, '\t'))
+	while (r->at < r->end && crew__http_is_space(*r->at))
 		r->at++;
 }
 

@@ -1,21 +1,11 @@
 /* subprotocol.c - each word that is offered is looked up in our short list, once. */
 #include "web/subprotocol.h"
 
+#include "proto/http1.h"
+
 #include <string.h>
-#include <strings.h>
 
 #define FIELD "Sec-WebSocket-Protocol"
-
-static bool is_token_byte(char c)
-{
-	bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-	return alnum || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t';
-}
 
 /* The next word of our list; no bytes: there is none. */
 static crew_bytes next_of_ours(const char **at)
@@ -42,17 +32,9 @@ static void look_up(const char *ours, crew_bytes offered, crew_bytes *best)
 
 static bool look_at(const char *ours, crew_bytes value, crew_bytes *best)
 {
-	size_t at = 0;
-	while (at < value.len) {
-		while (at < value.len && is_space(value.data[at]))
-			at++;
-		size_t begin = at;
-		while (at < value.len && is_token_byte(value.data[at]))
-			at++;
-		crew_bytes word = { value.data + begin, at - begin };
-		while (at < value.len && is_space(value.data[at]))
-			at++;
-		if (at < value.len && value.data[at++] != ',')
+	crew_bytes word;
+	while (crew__http_element(&value, &word)) {
+		if (word.len > 0 && !crew__http_token(word))
 			return false;
 		if (word.len > 0)
 			look_up(ours, word, best);
@@ -65,8 +47,7 @@ int crew__subprotocol_choose(
 {
 	crew_bytes best = { NULL, 0 };
 	for (size_t i = 0; i < count; i++) {
-		crew_bytes name = fields[i].name;
-		if (name.len == strlen(FIELD) && strncasecmp(name.data, FIELD, name.len) == 0 &&
+		if (crew__http_same_word(fields[i].name, FIELD) &&
 			!look_at(ours, fields[i].value, &best))
 			return -EINVAL;
 	}
