@@ -141,10 +141,62 @@ typedef struct crew_loss {
 	uint64_t bytes;
 } crew_loss;
 
-/* How a message is to be sent; zero is the default everywhere. */
+/* What to do with a message for a connection whose queue is at max_send_buffer. It never splits a
+ * message: one of which a part has left goes on to its end. HTTP answers are always `drop-newest`.
+ * The names (crew_policy_name) are those of settings and `explain`. */
+typedef enum crew_policy {
+	CREW_POLICY_DEFAULT, /* the connection's (crew_set_policy), else the service's, else drop-newest */
+	CREW_DROP_NEWEST,    /* refuse it (-ENOBUFS, `full`) */
+	CREW_DROP_OLDEST,    /* the oldest messages of the same or a lower priority make room (`evicted`) */
+	CREW_REPLACE,        /* one with the same key that waits gives up its place to this one, whether
+	                      * the queue is full or not (messages_replaced); else as drop-oldest */
+	CREW_DISCONNECT,     /* end the connection (`full`), what it holds with it */
+	CREW_POLICIES
+} crew_policy;
+CREW_API const char *crew_policy_name(crew_policy policy); /* "drop-newest"; "?". Never NULL. */
+
+/* Of messages that wait for the same connection, those of a higher priority leave first, in their
+ * order; never in the middle of another message. Pings and pongs leave before both. */
+typedef enum crew_priority {
+	CREW_NORMAL,
+	CREW_HIGH,
+} crew_priority;
+
+#define CREW_KEY_MOST 255
+
+/* How a message is to be sent; zero is the default everywhere. What is said here of a waiting
+ * message costs nothing when nothing waits. */
 typedef struct crew_send_options {
 	crew_kind kind;
+	crew_policy policy;
+	crew_priority priority;
+	int64_t ttl_ms;    /* 0: none. If it has not begun to leave by then, it is lost (`expired`) */
+	crew_bytes key;    /* what it is the latest state of: at most CREW_KEY_MOST bytes, copied */
+	uint64_t sequence; /* a number of yours, told by on_gap when it is lost; 0: none */
 } crew_send_options;
+
+/* What on_gap tells: what the policy lost of a connection that lives, since on_gap last told. */
+typedef struct crew_gap {
+	uint64_t messages;              /* refused (`full`, `memory`), evicted or expired */
+	uint64_t bytes;                 /* of them, framed */
+	uint64_t first, last;           /* the lowest and highest sequence among them; 0: none had one */
+	crew_bytes first_key, last_key; /* the keys of the first and last loss that had one, cut to 63
+	                                 * bytes; empty: none had. Valid in the callback. */
+} crew_gap;
+
+/* Why what waits for a connection does not leave; docs/verdicts.md has the formulas. */
+typedef enum crew_verdict {
+	CREW_VERDICT_NONE,           /* nothing waits, or it is too early to say */
+	CREW_VERDICT_READER_STALLED, /* the peer's program does not read */
+	CREW_VERDICT_NETWORK,        /* the way to the peer is slow, or loses what is sent */
+	CREW_VERDICT_KERNEL_BUFFER,  /* our kernel's send buffer is too small for the way */
+	CREW_VERDICT_US,             /* our own worker is late */
+	CREW_VERDICT_RATE,           /* our own rate cap holds it back */
+	CREW_VERDICT_GONE,           /* the peer answers nothing any more */
+	CREW_VERDICTS
+} crew_verdict;
+/* "reader-stalled"; "" for none, "?" for a number that is no verdict. Never NULL. */
+CREW_API const char *crew_verdict_name(crew_verdict verdict);
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
@@ -181,6 +233,8 @@ CREW_API int64_t crew_send_shared(crew_conn *c, crew_shared *s);
  * message may be made in another thread and handed over by crew_post(). */
 CREW_API crew_shared *crew_shared_new(crew_bytes bytes);
 CREW_API crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind);
+/* With options that hold for each receiver (`options` NULL: none). NULL also when they are invalid. */
+CREW_API crew_shared *crew_shared_new_with(crew_bytes bytes, const crew_send_options *options);
 CREW_API crew_shared *crew_shared_ref(crew_shared *s);
 CREW_API void crew_shared_unref(crew_shared *s); /* NULL is allowed */
 CREW_API crew_bytes crew_shared_bytes(const crew_shared *s);
@@ -217,6 +271,25 @@ CREW_API size_t crew_queued(const crew_conn *c);
  * at most `size` bytes with the NUL, and returns the length it has in full, as snprintf does. */
 CREW_API size_t crew_remote(const crew_conn *c, char *text, size_t size);
 CREW_API size_t crew_local(const crew_conn *c, char *text, size_t size);
+
+/* The policy of this connection from now on; CREW_POLICY_DEFAULT: the service's. -EINVAL, -ENOTCONN. */
+CREW_API int crew_set_policy(crew_conn *c, crew_policy policy);
+
+/* Send this connection no more than so many bytes and messages a second; what is more waits, under
+ * its policy. 0: the service's rate_bytes or rate_messages; CREW_OFF: no cap. A second's worth may
+ * leave at once. -EINVAL, -ENOTCONN. */
+CREW_API int crew_set_rate(crew_conn *c, int64_t bytes_per_s, int64_t messages_per_s);
+
+/* The peer has proved who it is: its queue may grow to max_send_buffer, its messages to max_message,
+ * and auth_timeout_ms no longer runs. Only of services with auth_timeout_ms; else nothing happens.
+ * 0, -ENOTCONN. */
+CREW_API int crew_authenticated(crew_conn *c);
+
+/* Why what waits for it does not leave, as last judged; CREW_VERDICT_NONE when nothing waits. */
+CREW_API crew_verdict crew_conn_verdict(const crew_conn *c);
+
+/* The descriptor, for getsockopt(2) and setsockopt(2) only; it stays crew's. -ENOTCONN. */
+CREW_API int crew_fd(const crew_conn *c);
 
 /* Stop reading from the peer, and go on. Pauses do not nest. What had already arrived is delivered
  * after crew_resume(). While paused a peer's close is noticed only by a send. */
@@ -420,6 +493,19 @@ struct crew_service {
 	int64_t gzip;                    /* 1 KiB: the shortest body worth compressing; CREW_OFF */
 	int64_t min_body_rate;           /* 500 bytes/s: a request body that comes slower is cut off (408) */
 	int64_t max_head;                /* 16 KiB: request line and fields (431; the line alone: 414) */
+
+	/* Slow readers. */
+	crew_policy policy;       /* drop-newest: what to do when a queue is full */
+	int64_t soft_limit;       /* off: end a connection (`full`) whose queue has been at or above so many */
+	int64_t soft_limit_ms;    /* 10 s: ... bytes for so long; below it the clock begins anew */
+	int64_t rate_bytes;       /* off: bytes a second to one connection */
+	int64_t rate_messages;    /* off: messages a second to one connection */
+	int64_t auth_timeout_ms;  /* off: end a connection (`handshake`) for which crew_authenticated() was
+	                           * not called in time */
+	int64_t unauthenticated_limit; /* 64 KiB: of its queue, and of its messages, until then */
+	/* What a policy has lost of a connection that lives: called once what waits has moved and is at
+	 * most half of max_send_buffer, so that what it sends ("you missed n") has room. */
+	void (*on_gap)(crew_conn *c, const crew_gap *gap);
 };
 
 /* A counter of the program's own. */
@@ -441,6 +527,10 @@ struct crew_app {
 	/* Check settings of [app] before anything starts (`configtest`, start, reload). NULL: any key is
 	 * allowed. Return NULL when all is well, or a sentence that lives for ever. */
 	const char *(*on_config)(void);
+	int64_t buffer_budget; /* a quarter of the machine's memory, shared by all workers: what the queues
+	                        * of one worker may hold; CREW_OFF */
+	const char *admin;     /* "http://127.0.0.1:9100": serve metrics, health and the dashboard there;
+	                        * NULL: no */
 };
 
 /* Run the program: parse the command line, do what it says, return the exit status for main().

@@ -272,10 +272,14 @@ static int find_command(
 	return 0;
 }
 
-/* A word after the command: only `help` takes one. */
+/* A word after the command: what it is about. */
 static int take_word(struct crew__command_line *line, const char *word, const char *program,
 	char *error, size_t size)
 {
+	if (crew__command_table[line->command].argument && !line->argument) {
+		line->argument = word;
+		return 0;
+	}
 	if (line->command != CREW__COMMAND_HELP || line->topic)
 		return fail(error, size, "unexpected argument '%s' after '%s'. Try '%s help %s'.",
 			word, crew__command_name(line->command), program,
@@ -315,6 +319,19 @@ static int take_all(
 	return item;
 }
 
+/* Is what it is about given? Help is given without. */
+static int check_argument(
+	const struct crew__command_line *line, const char *program, char *error, size_t size)
+{
+	const struct crew__command_entry *command = &crew__command_table[line->command];
+	if (!command->argument || line->argument || line->help || line->version)
+		return 0;
+	if (command->argument_optional && line->verdict)
+		return 0;
+	return fail(error, size, "'%s' needs %s. Try '%s help %s'.", command->name,
+		command->argument, program, command->name);
+}
+
 int crew__command_parse(int argc, char **argv, struct crew__command_line *ret_line, char *ret_error,
 	size_t error_size)
 {
@@ -330,6 +347,8 @@ int crew__command_parse(int argc, char **argv, struct crew__command_line *ret_li
 		return -ENOMEM;
 	}
 	error = take_all(&line, argc, argv, ret_error, error_size);
+	if (!error)
+		error = check_argument(&line, argv[0], ret_error, error_size);
 	if (error) {
 		crew__command_line_fini(&line);
 		return error;

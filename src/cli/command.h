@@ -24,6 +24,11 @@ enum crew__command {
 	CREW__COMMAND_RELOAD,
 	CREW__COMMAND_STATUS,
 	CREW__COMMAND_CONNECTIONS,
+	CREW__COMMAND_TOP,
+	CREW__COMMAND_EXPLAIN,
+	CREW__COMMAND_KICK,
+	CREW__COMMAND_SET,
+	CREW__COMMAND_EVENTS,
 	CREW__COMMAND_CONFIGTEST,
 	CREW__COMMAND_VERSION,
 	CREW__COMMAND_HELP,
@@ -33,15 +38,20 @@ enum crew__command {
 /* A command line, parsed. The strings are argv's. */
 struct crew__command_line {
 	enum crew__command command;
-	const char *config;  /* -c; NULL: not given */
-	const char *run_dir; /* --run-dir */
-	const char *sort;    /* --sort */
-	const char *topic;   /* what `help` was asked about: a command, or "settings"; NULL: all */
-	const char **sets;   /* --set, in their order; owned */
+	const char *config;   /* -c; NULL: not given */
+	const char *run_dir;  /* --run-dir */
+	const char *sort;     /* --sort */
+	const char *topic;    /* what `help` was asked about: a command, or "settings"; NULL: all */
+	const char *argument; /* what the command is about: a connection, SERVICE.KEY=VALUE; NULL:
+				 not given */
+	const char *verdict;  /* kick --verdict */
+	const char **sets;    /* --set, in their order; owned */
 	size_t set_count;
 	bool quiet;    /* -q */
 	bool daemon;   /* start -d, restart -d */
 	bool watch;    /* status -d */
+	bool closed;   /* connections --closed */
+	bool follow;   /* events -f */
 	bool graceful; /* -g */
 	bool single;   /* --single */
 	bool no_wait;  /* --no-wait */

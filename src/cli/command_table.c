@@ -36,40 +36,78 @@ const struct crew__option crew__common_options[CREW__COMMON_OPTIONS] = {
 
 const struct crew__command_entry crew__command_table[CREW__COMMANDS] = {
 	[CREW__COMMAND_NONE] = { .name = "" },
-	[CREW__COMMAND_START] = { "start",
-		"start the master and its workers, in the foreground unless told otherwise",
-		{ OPTION_DAEMON,
+	[CREW__COMMAND_START] = { .name = "start",
+		.sentence =
+			"start the master and its workers, in the foreground unless told otherwise",
+		.options = { OPTION_DAEMON,
 			{ 0, "single", NULL, CREW__OPTION_FLAG, MEMBER(single),
 				"everything in one process and one loop, for a debugger" } } },
-	[CREW__COMMAND_STOP] = { "stop",
-		"stop: send queues get stop_timeout_ms to leave, then connections end",
-		{ OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
-	[CREW__COMMAND_RESTART] = { "restart",
-		"stop if it runs, then start anew, the master included",
-		{ OPTION_DAEMON,
+	[CREW__COMMAND_STOP] = { .name = "stop",
+		.sentence = "stop: send queues get stop_timeout_ms to leave, then connections end",
+		.options = { OPTION_GRACEFUL(
+			"wait for connections to end, up to drain_timeout_ms") } },
+	[CREW__COMMAND_RESTART] = { .name = "restart",
+		.sentence = "stop if it runs, then start anew, the master included",
+		.options = { OPTION_DAEMON,
 			OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
-	[CREW__COMMAND_RELOAD] = { "reload",
-		"check the program and its settings anew, then replace the workers by new ones",
-		{ OPTION_GRACEFUL("old workers wait for their connections, up to drain_timeout_ms"),
+	[CREW__COMMAND_RELOAD] = { .name = "reload",
+		.sentence =
+			"check the program and its settings anew, then replace the workers by new ones",
+		.options = { OPTION_GRACEFUL(
+				     "old workers wait for their connections, up to drain_timeout_ms"),
 			{ 0, "no-wait", NULL, CREW__OPTION_FLAG, MEMBER(no_wait),
 				"return once the master has been told, not when it is done" } } },
-	[CREW__COMMAND_STATUS] = { "status",
-		"show the processes, their counters, and why sends failed; asks no worker",
-		{ { 'd', NULL, NULL, CREW__OPTION_FLAG, MEMBER(watch),
-			  "again each second, until interrupted; with --json a document a line" },
+	[CREW__COMMAND_STATUS] = { .name = "status",
+		.sentence =
+			"show the processes, their counters, and why sends failed; asks no worker",
+		.options = { { 'd', NULL, NULL, CREW__OPTION_FLAG, MEMBER(watch),
+				     "again each second, until interrupted; with --json a document a line" },
 			OPTION_JSON } },
-	[CREW__COMMAND_CONNECTIONS] = { "connections",
-		"list the open connections with their queues and losses; asks no worker",
-		{ OPTION_JSON,
+	[CREW__COMMAND_CONNECTIONS] = { .name = "connections",
+		.sentence =
+			"list the open connections with their queues and losses; asks no worker",
+		.options = { OPTION_JSON,
 			{ 0, "sort", "KEY", CREW__OPTION_VALUE, MEMBER(sort),
-				"order by a key of --json: numbers from the largest, text by letters" } } },
-	[CREW__COMMAND_CONFIGTEST] = { "configtest", "check every setting and start nothing",
-		{ { 0 } } },
-	[CREW__COMMAND_VERSION] = { "version", "print the program's version and that of crew",
-		{ { 0 } } },
-	[CREW__COMMAND_HELP] = { "help",
-		"say what a command does (help COMMAND), or what can be set (help settings)",
-		{ { 0 } } },
+				"order by a key of --json: numbers from the largest, text by letters" },
+			{ 0, "closed", NULL, CREW__OPTION_FLAG, MEMBER(closed),
+				"those that ended last instead: who ended them, why, and what was lost" } } },
+	[CREW__COMMAND_TOP] = { .name = "top",
+		.sentence =
+			"a live screen of the workers and the slowest connections; asks no worker",
+		.options = { OPTION_JSON,
+			{ 0, "sort", "KEY", CREW__OPTION_VALUE, MEMBER(sort),
+				"order the connections by a key of connections --json" } } },
+	[CREW__COMMAND_EXPLAIN] = { .name = "explain",
+		.sentence =
+			"say why what waits for a connection does not leave, and what to do about it",
+		.argument = "CID",
+		.options = { OPTION_JSON } },
+	[CREW__COMMAND_KICK] = { .name = "kick",
+		.sentence =
+			"end connections: one by its id (or the beginning of it), all of an address, or "
+			"all with a verdict",
+		.argument = "CID|ADDRESS",
+		.argument_optional = true,
+		.options = { OPTION_JSON,
+			{ 0, "verdict", "V", CREW__OPTION_VALUE, MEMBER(verdict),
+				"all whose verdict is V, such as reader-stalled" } } },
+	[CREW__COMMAND_SET] = { .name = "set",
+		.sentence = "change a setting of the running program, until it reloads or restarts",
+		.argument = "SERVICE.KEY=VALUE",
+		.options = { OPTION_JSON } },
+	[CREW__COMMAND_EVENTS] = { .name = "events",
+		.sentence =
+			"what happened last: connections that became slow, losses, kicks, deaths, reloads",
+		.options = { OPTION_JSON,
+			{ 'f', "follow", NULL, CREW__OPTION_FLAG, MEMBER(follow),
+				"go on with what happens, until interrupted; with --json a document a line" } } },
+	[CREW__COMMAND_CONFIGTEST] = { .name = "configtest",
+		.sentence = "check every setting and start nothing" },
+	[CREW__COMMAND_VERSION] = { .name = "version",
+		.sentence = "print the program's version and that of crew" },
+	[CREW__COMMAND_HELP] = { .name = "help",
+		.sentence =
+			"say what a command does (help COMMAND), or what can be set (help settings)" },
 };
 
 const char *crew__command_name(enum crew__command command)
@@ -138,6 +176,8 @@ void crew__command_help_one(FILE *out, const char *program, enum crew__command c
 	fprintf(out, "usage: %s %s", program, about->name);
 	if (command == CREW__COMMAND_HELP)
 		fputs(" [COMMAND | settings]", out);
+	if (about->argument)
+		fprintf(out, about->argument_optional ? " [%s]" : " %s", about->argument);
 	for (size_t i = 0; (option = crew__command_option(about, i)); i++)
 		if (option->letter)
 			fprintf(out, " [-%c]", option->letter);

@@ -27,6 +27,8 @@ struct crew__option {
 struct crew__command_entry {
 	const char *name;
 	const char *sentence;
+	const char *argument; /* what help calls the word it takes; NULL: it takes none */
+	bool argument_optional;
 	struct crew__option
 		options[CREW__OPTIONS_MAX]; /* ends at the first without letter and name */
 };

@@ -2,6 +2,7 @@
  *
  * Not here: what can be typed (command.c), what may be set (service/settings.h), and how anything
  * is started, stopped (proc/run.h) or looked at (view.c). */
+#include "cli/act.h"
 #include "cli/command.h"
 #include "cli/view.h"
 #include "proc/run.h"
@@ -170,10 +171,35 @@ static int run_view(struct run *run)
 		.json = run->line.json,
 		.watch = run->line.watch,
 		.sort = run->line.sort,
+		.argument = run->line.argument,
+		.closed = run->line.closed,
+		.follow = run->line.follow,
 	};
-	if (run->line.command == CREW__COMMAND_STATUS)
+	switch (run->line.command) {
+	case CREW__COMMAND_STATUS:
 		return crew__view_status(&view);
-	return crew__view_connections(&view);
+	case CREW__COMMAND_TOP:
+		return crew__view_top(&view);
+	case CREW__COMMAND_EXPLAIN:
+		return crew__view_explain(&view);
+	case CREW__COMMAND_EVENTS:
+		return crew__view_events(&view);
+	default:
+		return view.closed ? crew__view_closed(&view) : crew__view_connections(&view);
+	}
+}
+
+/* Commands that change what runs. */
+static int run_act(struct run *run)
+{
+	const struct crew__act act = {
+		.settings = run->settings,
+		.json = run->line.json,
+		.quiet = run->line.quiet,
+		.argument = run->line.argument,
+		.verdict = run->line.verdict,
+	};
+	return run->line.command == CREW__COMMAND_KICK ? crew__act_kick(&act) : crew__act_set(&act);
 }
 
 static int run_configtest(struct run *run)
@@ -236,6 +262,11 @@ static const struct {
 	[CREW__COMMAND_RELOAD] = { GOOD_SETTINGS, run_processes },
 	[CREW__COMMAND_STATUS] = { ANY_SETTINGS, run_view },
 	[CREW__COMMAND_CONNECTIONS] = { ANY_SETTINGS, run_view },
+	[CREW__COMMAND_TOP] = { ANY_SETTINGS, run_view },
+	[CREW__COMMAND_EXPLAIN] = { ANY_SETTINGS, run_view },
+	[CREW__COMMAND_EVENTS] = { ANY_SETTINGS, run_view },
+	[CREW__COMMAND_KICK] = { ANY_SETTINGS, run_act },
+	[CREW__COMMAND_SET] = { ANY_SETTINGS, run_act },
 	[CREW__COMMAND_CONFIGTEST] = { GOOD_SETTINGS, run_configtest },
 	[CREW__COMMAND_VERSION] = { NO_SETTINGS, run_version },
 	[CREW__COMMAND_HELP] = { NO_SETTINGS, run_help },

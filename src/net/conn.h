@@ -66,7 +66,15 @@ enum {
 	CREW__C_TELL_LOSS = 1u << 20,
 	CREW__C_DOOMED = 1u << 21, /* CLOSED: tell and free */
 	CREW__C_TELL_ROOM = 1u << 23,
-	CREW__C_AGENDA = 0x3fu << 16 | CREW__C_TELL_ROOM,
+	CREW__C_TELL_GAP = 1u << 30,
+	CREW__C_AGENDA = 0x3fu << 16 | CREW__C_TELL_ROOM | CREW__C_TELL_GAP,
+	/* Slow readers. */
+	CREW__C_CAPPED = 1u << 26, /* it has a rate cap (rate.h) */
+	CREW__C_HELD_BACK =
+		1u << 27,         /* ... which holds its queue back: the wheel goes on with it */
+	CREW__C_TIGHT = 1u << 28, /* its limit is rare->limit, not the service's */
+	CREW__C_SLOW = 1u << 29,  /* an episode is under way (conn_slow.h) */
+	CREW__C_OVER_BUDGET = (int)(1u << 31), /* not read from while the budget is nearly spent */
 };
 
 /* What a write needs comes first, in one cache line: a broadcast visits every connection. */

@@ -55,6 +55,11 @@ struct crew__conn_ops {
 	bool (*on_closing)(crew_conn *c);
 	void (*on_notice)(crew_conn *c, enum crew__notice notice);
 	void (*on_loss)(crew_conn *c, const crew_loss *loss);
+	/* What the policy has lost; its keys are valid in the call. */
+	void (*on_gap)(crew_conn *c, const crew_gap *gap);
+	/* It has become slow, or is so no longer (its slow record says more; its end may be the
+	 * reason). Nothing of the program's is called from it. */
+	void (*on_episode)(crew_conn *c, bool begins);
 	/* The last call. The connection's memory is freed after it. */
 	void (*on_closed)(crew_conn *c);
 	/* How many bytes of an unfinished message the protocol keeps, for `recv_queue`. */

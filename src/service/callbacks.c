@@ -2,6 +2,7 @@
 #include "service/http.h"
 
 #include "net/address.h"
+#include "service/episodes.h"
 
 #include <stdlib.h>
 
@@ -119,10 +120,22 @@ static void on_notice(crew_conn *c, enum crew__notice notice)
 static void on_loss(crew_conn *c, const crew_loss *loss)
 {
 	crew_worker *w = crew__worker_of(c);
+	crew__episode_loss(c, loss);
 	if (!w->service->on_error)
 		return;
 	struct crew__entered before = crew__enter(w, CREW__CB_ERROR);
 	w->service->on_error(c, loss);
+	crew__leave(w, before);
+}
+
+static void on_gap(crew_conn *c, const crew_gap *gap)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew__episode_gap(c, gap);
+	if (!w->service->on_gap)
+		return;
+	struct crew__entered before = crew__enter(w, CREW__CB_GAP);
+	w->service->on_gap(c, gap);
 	crew__leave(w, before);
 }
 
@@ -176,6 +189,8 @@ const struct crew__conn_ops crew__service_ops = {
 	.on_closing = on_closing,
 	.on_notice = on_notice,
 	.on_loss = on_loss,
+	.on_gap = on_gap,
+	.on_episode = crew__episode,
 	.on_closed = on_closed,
 	.on_held = on_held,
 	.on_deadline = on_deadline,

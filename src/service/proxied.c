@@ -138,6 +138,16 @@ static void on_loss(crew_conn *c, const crew_loss *loss)
 	crew__service_ops.on_loss(c, loss);
 }
 
+static void on_gap(crew_conn *c, const crew_gap *gap)
+{
+	crew__service_ops.on_gap(c, gap);
+}
+
+static void on_episode(crew_conn *c, bool begins)
+{
+	crew__service_ops.on_episode(c, begins);
+}
+
 static void on_closed(crew_conn *c)
 {
 	if (crew__side(c)->proxied)
@@ -173,6 +183,8 @@ const struct crew__conn_ops crew__proxied_ops = {
 	.on_closing = on_closing,
 	.on_notice = on_notice,
 	.on_loss = on_loss,
+	.on_gap = on_gap,
+	.on_episode = on_episode,
 	.on_closed = on_closed,
 	.on_held = on_held,
 	.on_deadline = on_deadline,

@@ -31,6 +31,9 @@ struct crew__service_settings {
 	char *trusted_proxies; /* a list for crew__cidrs_parse(); NULL: nobody is trusted */
 	bool proxy_protocol;
 	char *upload_dir; /* absolute; NULL: /tmp */
+	int64_t policy;   /* crew_policy, never the default */
+	int64_t soft_limit, soft_limit_ms, rate_bytes, rate_messages;
+	int64_t auth_timeout_ms, unauthenticated_limit;
 };
 
 struct crew__settings {
@@ -43,6 +46,9 @@ struct crew__settings {
 	char *run_dir; /* always set, absolute */
 	int64_t control_mode;          /* permissions of the control socket: octal, 0600 */
 	char *control_group;           /* NULL: unchanged */
+	int64_t buffer_budget;         /* bytes of one worker; 0: off */
+	char *admin;                   /* an address; NULL: no admin service */
+	char *admin_token;             /* NULL: nobody may act by the admin service */
 	char **app_keys, **app_values; /* section [app] */
 	size_t app_count;
 	char *name; /* the program's name */

@@ -30,6 +30,9 @@ enum crew__settings_kind {
 	CREW__KIND_SWITCH, /* bool */
 	CREW__KIND_ENGINE,
 	CREW__KIND_LEVEL,
+	CREW__KIND_POLICY, /* int64_t: a crew_policy */
+	CREW__KIND_ADMIN,  /* an address; `off` is NULL too */
+	CREW__KIND_TOKEN,  /* text that is never shown in messages */
 };
 
 /* The places of the keys in their tables. */

@@ -191,7 +191,9 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(kernel_unsent_limit), NUMBER(send_timeout_ms), NUMBER(idle_timeout_ms),
 		NUMBER(handshake_timeout_ms), NUMBER(heartbeat_ms), NUMBER(linger_ms),
 		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate),
-		NUMBER(max_head), NUMBER(gzip) };
+		NUMBER(max_head), NUMBER(gzip), NUMBER(soft_limit), NUMBER(soft_limit_ms),
+		NUMBER(rate_bytes), NUMBER(rate_messages), NUMBER(auth_timeout_ms),
+		NUMBER(unauthenticated_limit) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);
@@ -216,6 +218,7 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "trusted_proxies", service->trusted_proxies },
 		{ "proxy_protocol", service->proxy_protocol ? "on" : NULL },
 		{ "upload_dir", service->upload_dir },
+		{ "policy", service->policy ? crew_policy_name(service->policy) : NULL },
 	};
 	for (size_t i = 0; i < crew__lengthof(texts); i++) {
 		int error = texts[i].value ? crew__settings_assign(loader, program, service->name,
@@ -227,6 +230,22 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 	return 0;
 }
 
+static int take_app(struct crew__loader *loader)
+{
+	char why[CREW__WHY_MAX];
+	const crew_app *app = loader->source->app;
+	const struct crew__settings_key *key = &crew__crew_keys[CREW__CREW_KEY_buffer_budget];
+	if (app->buffer_budget != 0) {
+		if (crew__settings_take_number(key, loader->settings, app->buffer_budget, why))
+			return crew__settings_refuse(loader, program, ".buffer_budget = %lld: %s",
+				(long long)app->buffer_budget, why);
+		loader->crew_origin[CREW__CREW_KEY_buffer_budget] = program;
+	}
+	if (!app->admin)
+		return 0;
+	return crew__settings_assign(loader, program, "crew", "admin", app->admin);
+}
+
 int crew__settings_take_program(struct crew__loader *loader)
 {
 	int error = take_name(loader);
@@ -234,6 +253,8 @@ int crew__settings_take_program(struct crew__loader *loader)
 		error = check_counters(loader);
 	if (!error)
 		error = find_services(loader);
+	if (!error)
+		error = take_app(loader);
 	for (unsigned i = 0; !error && i < loader->settings->services; i++) {
 		for (size_t key = 0; key < CREW__SERVICE_KEYS; key++)
 			crew__settings_preset(

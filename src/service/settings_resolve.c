@@ -279,8 +279,23 @@ static bool is_http(const char *listen)
 	return listen && (strncmp(listen, "http:", 5) == 0 || strncmp(listen, "http+", 5) == 0);
 }
 
+/* A quarter of the memory this process may use, shared by all workers. */
+static int64_t default_budget(const struct crew__settings *settings)
+{
+	int64_t workers = 0;
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	for (unsigned i = 0; i < settings->services; i++)
+		workers += settings->service[i].workers;
+	if (pages <= 0 || page <= 0)
+		return CREW__GIB;
+	int64_t share = (int64_t)pages * page / 4 / (workers > 0 ? workers : 1);
+	return share > CREW__MIB ? share : CREW__MIB;
+}
+
 static void resolve_numbers(struct crew__loader *loader)
 {
+	if (loader->crew_origin[CREW__CREW_KEY_buffer_budget].kind == CREW__ORIGIN_DEFAULT)
+		loader->settings->buffer_budget = default_budget(loader->settings);
 	for (unsigned i = 0; i < loader->settings->services; i++) {
 		struct crew__service_settings *settings = &loader->settings->service[i];
 		const struct crew__origin *origins = loader->service_origin[i];

@@ -184,6 +184,10 @@ static const struct choice engines[] = { { "auto", CREW__ENGINE_AUTO },
 static const struct choice levels[] = { { "debug", CREW_DEBUG }, { "info", CREW_INFO },
 	{ "warn", CREW_WARN }, { "error", CREW_ERROR }, { NULL, 0 } };
 
+static const struct choice policies[] = { { "drop-newest", CREW_DROP_NEWEST },
+	{ "drop-oldest", CREW_DROP_OLDEST }, { "replace", CREW_REPLACE },
+	{ "disconnect", CREW_DISCONNECT }, { NULL, 0 } };
+
 static void list_choices(const struct choice *choices, const char *value, char why[CREW__WHY_MAX])
 {
 	const char *nearest = NULL;
@@ -254,6 +258,16 @@ static int read_level(struct crew__settings *settings, const char *value, char w
 	return error;
 }
 
+static int read_policy(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	int policy;
+	int error = read_choice(policies, value, &policy, why);
+	if (!error)
+		*number_of(key, base) = policy;
+	return error;
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 static char **text_of(const struct crew__settings_key *key, void *base)
@@ -311,7 +325,12 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	case CREW__KIND_PATH:
 	case CREW__KIND_DIRECTORY:
 		return keep_text(key, base, value);
+	case CREW__KIND_TOKEN:
+		return keep_text(key, base, value);
+	case CREW__KIND_POLICY:
+		return read_policy(key, base, value, why);
 	case CREW__KIND_FILE:
+	case CREW__KIND_ADMIN:
 		return keep_text(key, base, strcmp(value, "off") == 0 ? "" : value);
 	case CREW__KIND_NETWORKS:
 		return read_networks(key, base, value, why);
@@ -340,6 +359,8 @@ static bool is_text(const struct crew__settings_key *key)
 	case CREW__KIND_PATH:
 	case CREW__KIND_DIRECTORY:
 	case CREW__KIND_FILE:
+	case CREW__KIND_ADMIN:
+	case CREW__KIND_TOKEN:
 	case CREW__KIND_NETWORKS:
 	case CREW__KIND_USER:
 	case CREW__KIND_GROUP:
@@ -365,6 +386,8 @@ char *crew__settings_show_value(const struct crew__settings_key *key, const void
 		return strdup(choice_name(engines, (int)settings->engine));
 	case CREW__KIND_LEVEL:
 		return strdup(choice_name(levels, (int)settings->log_level));
+	case CREW__KIND_POLICY:
+		return strdup(choice_name(policies, (int)*(const int64_t *)(const void *)member));
 	case CREW__KIND_MODE:
 		snprintf(number, sizeof(number), "%04" PRIo64,
 			*(const int64_t *)(const void *)member);
@@ -385,6 +408,7 @@ void crew__settings_preset(const struct crew__settings_key *key, void *base)
 	case CREW__KIND_MS:
 	case CREW__KIND_WORKERS:
 	case CREW__KIND_MODE:
+	case CREW__KIND_POLICY:
 		*number_of(key, base) = key->preset;
 		break;
 	case CREW__KIND_LEVEL:

@@ -46,6 +46,34 @@ const char *crew_end_name(crew_end_reason reason)
 	return NAME(names, (unsigned)reason);
 }
 
+const char *crew_policy_name(crew_policy policy)
+{
+	static const char *const names[] = {
+		[CREW_POLICY_DEFAULT] = "default",
+		[CREW_DROP_NEWEST] = "drop-newest",
+		[CREW_DROP_OLDEST] = "drop-oldest",
+		[CREW_REPLACE] = "replace",
+		[CREW_DISCONNECT] = "disconnect",
+	};
+	_Static_assert(crew__lengthof(names) == CREW_POLICIES, "a name for each policy");
+	return NAME(names, (unsigned)policy);
+}
+
+const char *crew_verdict_name(crew_verdict verdict)
+{
+	static const char *const names[] = {
+		[CREW_VERDICT_NONE] = "",
+		[CREW_VERDICT_READER_STALLED] = "reader-stalled",
+		[CREW_VERDICT_NETWORK] = "network",
+		[CREW_VERDICT_KERNEL_BUFFER] = "kernel-buffer",
+		[CREW_VERDICT_US] = "us",
+		[CREW_VERDICT_RATE] = "rate",
+		[CREW_VERDICT_GONE] = "gone",
+	};
+	_Static_assert(crew__lengthof(names) == CREW_VERDICTS, "a name for each verdict");
+	return NAME(names, (unsigned)verdict);
+}
+
 const char *crew__callback_name(enum crew__callback callback)
 {
 	static const char *const names[] = {
@@ -67,6 +95,7 @@ const char *crew__callback_name(enum crew__callback callback)
 		[CREW__CB_EACH] = "each",
 		[CREW__CB_PROTOCOL] = "protocol",
 		[CREW__CB_PULL] = "pull",
+		[CREW__CB_GAP] = "on_gap",
 	};
 	_Static_assert(crew__lengthof(names) == CREW__CALLBACKS, "a name for each callback");
 	return NAME(names, (unsigned)callback);

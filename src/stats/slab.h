@@ -47,6 +47,7 @@ enum crew__callback {
 	CREW__CB_EACH,
 	CREW__CB_PROTOCOL,
 	CREW__CB_PULL,
+	CREW__CB_GAP,
 	CREW__CALLBACKS
 };
 
@@ -152,11 +153,20 @@ const char *crew__conn_state_name(unsigned state);
 const char *crew__transport_name(unsigned transport); /* "tcp", "unix" */
 const char *crew__protocol_name(unsigned protocol);   /* "raw", "text", "frame", "http", "ws", "custom", "sse" */
 
+struct crew__record_slow;
+struct crew__histogram;
+struct crew__events;
+struct crew__closed_ring;
+
 /* A worker's view of its segment: where to write. */
 struct crew__stats {
 	struct crew__slab *slab;
 	struct crew__record *records;
 	struct crew__record_cold *cold;
+	struct crew__record_slow *slow;         /* by slot (slow.h) */
+	struct crew__histogram *measures;       /* CREW__MEASURES of them; never NULL */
+	struct crew__events *events;            /* rings.h; NULL in some tests */
+	struct crew__closed_ring *closed;       /* likewise */
 	uint32_t slots;  /* how many records there are */
 	uint32_t life;   /* 12 bits: the upper part of every connection id */
 	uint64_t began_ns;
