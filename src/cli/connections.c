@@ -206,3 +206,33 @@ void crew__connections_sort(
 		qsort_r(connections->rows, connections->count, sizeof(*connections->rows),
 			compare_rows, (void *)(uintptr_t)field);
 }
+
+static int compare_slowness(const void *left, const void *right)
+{
+	const struct crew__connection *a = left, *b = right;
+	if (a->oldest_queued_s != b->oldest_queued_s)
+		return a->oldest_queued_s > b->oldest_queued_s ? -1 : 1;
+	int order = compare_numbers(a->send_queue, b->send_queue);
+	return order ? order : a->place < b->place ? -1 : a->place > b->place;
+}
+
+/* Nearly always few of very many have anything waiting: those go to the front, and only they are
+ * put in order. */
+size_t crew__connections_slowest(struct crew__connections *connections, size_t most)
+{
+	struct crew__connection *rows = connections->rows;
+	size_t waiting = 0;
+	for (size_t i = 0; i < connections->count; i++) {
+		if (!rows[i].send_queue)
+			continue;
+		if (i != waiting) {
+			struct crew__connection moved = rows[i];
+			rows[i] = rows[waiting];
+			rows[waiting] = moved;
+		}
+		waiting++;
+	}
+	if (waiting > 1)
+		qsort(rows, waiting, sizeof(*rows), compare_slowness);
+	return connections->count < most ? connections->count : most;
+}

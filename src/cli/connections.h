@@ -69,6 +69,11 @@ void crew__connections_fini(struct crew__connections *connections);
 void crew__connections_sort(
 	struct crew__connections *connections, const struct crew__connection_field *field);
 
+/* Bring the slowest to the front, the slowest first: whose oldest message has waited longest, then
+ * who has most bytes waiting. How many rows are so placed: `most`, or all there are; those at the
+ * end may have nothing waiting. */
+size_t crew__connections_slowest(struct crew__connections *connections, size_t most);
+
 /* 0 or -ENOMEM. */
 struct crew__screen;
 int crew__connections_text(

@@ -3,16 +3,13 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "cli/look.h"
 #include "cli/screen.h"
 #include "stats/layout.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	BUSY_MS = 500,        /* a turn that lasts longer is told of */
@@ -33,64 +30,6 @@ const char *crew__shown_state_name(enum crew__shown_state state)
 {
 	crew__must((unsigned)state < CREW__SHOWN_STATES);
 	return state_names[state];
-}
-
-/* ---- /proc --------------------------------------------------------------------------------- */
-
-struct process {
-	bool gone;    /* not there, or a zombie */
-	bool stopped; /* by a signal or a debugger */
-	uint64_t memory_bytes;
-};
-
-static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, text, size - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	return true;
-}
-
-static uint64_t resident_bytes(pid_t pid)
-{
-	char text[256];
-	uint64_t size, resident, bytes;
-	long page = sysconf(_SC_PAGESIZE);
-	if (!read_proc(pid, "statm", text, sizeof(text)) ||
-		sscanf(text, "%" SCNu64 " %" SCNu64, &size, &resident) != 2)
-		return 0;
-	return __builtin_mul_overflow(resident, (uint64_t)page, &bytes) ? 0 : bytes;
-}
-
-/* The letter after the name in parentheses, which may hold any byte; 0: unknown. */
-static char process_state(pid_t pid)
-{
-	char text[512];
-	if (!read_proc(pid, "stat", text, sizeof(text)))
-		return 0;
-	const char *end = strrchr(text, ')');
-	return end && end[1] == ' ' ? end[2] : 0;
-}
-
-/* Where /proc hides other users' processes the kernel still says whether they exist. */
-static struct process look_at(pid_t pid)
-{
-	if (pid <= 0)
-		return (struct process){ .gone = true };
-	char state = process_state(pid);
-	return (struct process){
-		.gone = state == 'Z' || state == 'X' ||
-			(!state && kill(pid, 0) != 0 && errno == ESRCH),
-		.stopped = state == 'T' || state == 't',
-		.memory_bytes = resident_bytes(pid),
-	};
 }
 
 /* ---- a row --------------------------------------------------------------------------------- */
@@ -219,9 +158,9 @@ static void take_life(
 			pass->directory->service[life->service], CREW__NAME_MAX);
 	if (segment)
 		take_segment(pass, segment, life, row);
-	struct process process = look_at(life->pid);
+	struct crew__process_look process = crew__look_process(life->pid);
 	row->stopped = process.stopped;
-	row->memory_bytes = process.memory_bytes;
+	row->memory_bytes = crew__look_memory(life->pid);
 	if (process.gone)
 		take_death(row);
 	if (!segment && life->state != CREW__EXITED) {
@@ -309,7 +248,7 @@ static void take_master(const struct pass *pass)
 		status->engine, sizeof(status->engine), from->engine, sizeof(from->engine));
 	status->master = pass->source->attached->master;
 	status->master_answers = pass->source->attached->master_answers;
-	status->master_stopped = look_at(status->master).stopped;
+	status->master_stopped = crew__look_process(status->master).stopped;
 	if (now_ns > from->began_ns)
 		status->uptime_s = (double)(now_ns - from->began_ns) / (double)CREW__NS_PER_S;
 	status->span_s = status->uptime_s;

@@ -240,6 +240,32 @@ static void numbers_from_the_largest_and_text_by_letters(void **state)
 	sort_by(&all, "id"); /* nothing to sort */
 }
 
+static void the_slowest_come_first(void **state)
+{
+	struct world *w = *state;
+	for (uint32_t i = 0; i < 6; i++)
+		open_slot(w, 0, i);
+	w->stats[0].records[1].bytes_queued = 10;
+	w->stats[0].records[1].queued_since = w->now - 100;
+	w->stats[0].records[3].bytes_queued = 10;
+	w->stats[0].records[3].queued_since = w->now - 700;
+	w->stats[0].records[4].bytes_queued = 11; /* more than 1, as long */
+	w->stats[0].records[4].queued_since = w->now - 100;
+	w->stats[0].records[5].queued_since = w->now - 9000; /* nothing waits */
+	struct crew__connections all = take(w);
+	assert_int_equal(crew__connections_slowest(&all, 2), 2);
+	assert_int_equal((all.rows[0].id >> 32) & 0xfffff, 3);
+	assert_int_equal((all.rows[1].id >> 32) & 0xfffff, 4);
+	assert_int_equal(crew__connections_slowest(&all, 100), 6);
+	assert_int_equal((all.rows[2].id >> 32) & 0xfffff, 1);
+	unsigned seen = 0; /* nobody is lost, nobody twice */
+	for (size_t i = 0; i < all.count; i++)
+		seen |= 1u << ((all.rows[i].id >> 32) & 0xfffff);
+	assert_int_equal(seen, 0x3f);
+	crew__connections_fini(&all);
+	assert_int_equal(crew__connections_slowest(&all, 3), 0);
+}
+
 static void unknown_keys_have_a_nearest(void **state)
 {
 	(void)state;
@@ -384,6 +410,7 @@ int main(void)
 		TEST(times_that_never_were),
 		TEST(unknown_numbers_have_names),
 		TEST(numbers_from_the_largest_and_text_by_letters),
+		TEST(the_slowest_come_first),
 		TEST(unknown_keys_have_a_nearest),
 		TEST(json_of_nobody),
 		TEST(json_has_every_key),
