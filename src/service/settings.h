@@ -77,6 +77,7 @@ int crew__settings_parse(const crew_app *app, const char *text,
 
 /* The settings that crew_setting() reads in this process. */
 void crew__settings_use(const struct crew__settings *settings);
+const struct crew__settings *crew__settings_in_use(void); /* NULL: none yet */
 
 /* "1m", "64k", "12", "off" → bytes or number. 0, -EINVAL, -ERANGE. */
 int crew__parse_number(const char *text, int64_t *ret_number);
