@@ -18,6 +18,7 @@
 #include "loop/wheel.h"
 #include "net/burst.h"
 #include "net/queue.h"
+#include "net/rate.h"
 #include "stats/slab.h"
 
 struct crew__net;
@@ -75,6 +76,13 @@ struct crew__limits {
 	size_t held_most; /* bytes of unfinished input kept for a connection */
 	int kernel_unsent_limit;
 	uint32_t send_timeout, idle_timeout, linger, closing_timeout; /* hundredths of a second */
+	crew_policy policy;                                           /* never the default */
+	size_t soft_limit;
+	uint32_t soft_time;                 /* hundredths */
+	uint64_t rate_bytes, rate_messages; /* a second, for each connection */
+	size_t unauthenticated_limit;
+	uint32_t auth_timeout; /* hundredths; 0: every connection counts as authenticated */
+	uint64_t budget;       /* bytes that all queues may hold (budget.h) */
 };
 
 struct crew__net_plan {
@@ -88,8 +96,29 @@ struct crew__net_plan {
 	bool proxied; /* whose connections they are comes later: crew__conn_comes_from() */
 };
 
+/* Losses by the policy that on_gap has yet to tell. */
+enum {
+	CREW__GAP_KEY = 63
+};
+struct crew__gap {
+	uint64_t messages, bytes;
+	uint64_t first, last; /* sequences; 0: none */
+	uint8_t first_key_len, last_key_len;
+	char first_key[CREW__GAP_KEY], last_key[CREW__GAP_KEY];
+};
+
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
 struct crew__rare {
+	bool used;            /* something of it is set: the next one in the slot gets it clean */
+	bool unauthenticated; /* crew_authenticated() was not called, and is waited for */
+	uint8_t policy;       /* crew_set_policy; CREW_POLICY_DEFAULT: the service's */
+	size_t limit;         /* TIGHT: instead of max_send_buffer */
+	uint32_t
+		soft_since; /* hundredths: the queue has been at soft_limit since; 0: it is below */
+	struct crew__rate rate;
+	uint32_t capped_since;      /* HELD_BACK: since when (hundredths) */
+	uint32_t capped_hundredths; /* in all, before that */
+	struct crew__gap gap;
 	crew_conn *pipe_to, *pipe_from;           /* NULL unless CREW__C_PIPED */
 	uint64_t untold_bytes[CREW_LOST_REASONS]; /* losses still to be told */
 	uint32_t untold_messages[CREW_LOST_REASONS];
@@ -147,6 +176,10 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 
 /* The connection in a slot, NULL when it is free or its on_closed has been called. */
 crew_conn *crew__net_find(const struct crew__net *net, uint64_t id);
+
+/* Other limits from now on, for connections that are there and those that come. What changes how a
+ * socket or the table was made (kernel_unsent_limit, held_most) is for new connections. */
+void crew__net_set_limits(struct crew__net *net, const struct crew__limits *limits);
 
 /* Assert the invariants above and those of every connection (conn.h); and that the slab's gauges
  * are the sums over the records. For tests. */
