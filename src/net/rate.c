@@ -61,6 +61,6 @@ uint32_t crew__rate_wait(const struct crew__rate *rate, size_t queued)
 	chunk = crew__min(crew__min(chunk, (uint64_t)queued), rate->bytes_per_s);
 	uint32_t bytes = wait_for(chunk * HUNDREDTHS, rate->bytes, rate->bytes_per_s);
 	uint32_t messages = wait_for(HUNDREDTHS, rate->messages, rate->messages_per_s);
-	uint32_t wait = crew__max(bytes, messages);
+	uint32_t wait = bytes > messages ? bytes : messages;
 	return wait > 0 ? wait : 1;
 }
