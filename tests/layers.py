@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 LAYERS = {"base": 0, "stats": 1, "loop": 2, "net": 3, "proto": 3, "web": 4, "service": 5, "proc": 6,
-          "cli": 7}
+          "cli": 7, "admin": 8, "main": 9}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 OURS = {".c", ".h", ".def"}
 

@@ -92,11 +92,6 @@ const struct crew__settings *crew__settings_in_use(void)
 	return in_use;
 }
 
-const struct crew__settings *crew__settings_in_use(void)
-{
-	return in_use;
-}
-
 const char *crew_setting(const char *key, const char *fallback)
 {
 	if (!in_use || !key)

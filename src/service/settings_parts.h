@@ -142,9 +142,6 @@ int crew__settings_check(struct crew__loader *loader);
 /* The beginning of every loading: an empty object with all presets and the program's values. */
 int crew__settings_begin(struct crew__loader *loader);
 
-/* The settings in force at present; may be NULL. */
-const struct crew__settings *crew__settings_in_use(void);
-
 /* In section [app]. -ENOMEM. */
 int crew__settings_set_app(struct crew__settings *settings, const char *key, const char *value);
 void crew__settings_drop_app(struct crew__settings *settings);
