@@ -19,8 +19,8 @@ const char *crew__measure_sentence(enum crew__measure measure)
 		[CREW__MEASURE_CALLBACK] =
 			"how long a call into the program took, in the turns that are timed",
 		[CREW__MEASURE_QUEUE_AGE] =
-			"how long the oldest message of a waiting queue had waited when "
-			"the kernel took bytes of it",
+			("how long the oldest message of a waiting queue had waited when "
+			 "the kernel took bytes of it"),
 	};
 	return (unsigned)measure < CREW__MEASURES ? sentences[measure] : "?";
 }

@@ -1,6 +1,7 @@
 /* layout.h - where things lie in a segment, and where they must lie to be read without harm.
  *
- *   header │ counter entries │ slab │ page │ records ... │ page │ cold records ...
+ *   header │ counter entries │ slab │ measures │ page │ events │ page │ closed │
+ *   page │ records ... │ page │ cold records ... │ page │ slow records ...
  *
  * A segment's writer may be wrong or gone mad at any time, so what its header says is copied first,
  * the copy is checked, and only the copy is used. */
@@ -22,8 +23,11 @@ struct crew__layout {
 	uint64_t size;
 	uint32_t counters, counters_offset;
 	uint32_t slab_offset, slab_size;
-	uint32_t slots, record_size, cold_size;
-	uint64_t records_offset, cold_offset;
+	uint32_t measures, measure_size, measures_offset;
+	uint32_t events_size, closed_size;
+	uint32_t slots, record_size, cold_size, slow_size;
+	uint64_t events_offset, closed_offset;
+	uint64_t records_offset, cold_offset, slow_offset;
 };
 
 /* The layout that this version gives to a segment. */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "stats/layout.h"
 #include "stats/memfd.h"
+#include "stats/rings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,7 +62,16 @@ static void fill_header(struct crew__segment_header *header, const struct crew__
 		.record_size = layout->record_size,
 		.cold_size = layout->cold_size,
 		.records_offset = layout->records_offset,
+		.slow_size = layout->slow_size,
 		.cold_offset = layout->cold_offset,
+		.slow_offset = layout->slow_offset,
+		.measures = layout->measures,
+		.measure_size = layout->measure_size,
+		.measures_offset = layout->measures_offset,
+		.events_size = layout->events_size,
+		.closed_size = layout->closed_size,
+		.events_offset = layout->events_offset,
+		.closed_offset = layout->closed_offset,
 	};
 	snprintf(header->service, sizeof(header->service), "%s", plan->service);
 	snprintf(header->listen, sizeof(header->listen), "%s", plan->listen ? plan->listen : "");
@@ -150,11 +160,33 @@ int crew__segment_stats(const struct crew__segment *segment, struct crew__stats 
 		.slab = crew__layout_at(segment, layout.slab_offset),
 		.records = crew__layout_at(segment, layout.records_offset),
 		.cold = crew__layout_at(segment, layout.cold_offset),
+		.slow = crew__layout_at(segment, layout.slow_offset),
+		.measures = crew__layout_at(segment, layout.measures_offset),
+		.events = crew__layout_at(segment, layout.events_offset),
+		.closed = crew__layout_at(segment, layout.closed_offset),
 		.slots = layout.slots,
 		.life = header->life,
 		.began_ns = header->began_ns,
 	};
 	return 0;
+}
+
+const struct crew__events *crew__segment_events(const struct crew__segment *segment)
+{
+	struct crew__layout layout;
+	if (crew__layout_check(segment, &layout) ||
+		layout.events_size != sizeof(struct crew__events))
+		return NULL;
+	return crew__layout_at(segment, layout.events_offset);
+}
+
+const struct crew__closed_ring *crew__segment_closed(const struct crew__segment *segment)
+{
+	struct crew__layout layout;
+	if (crew__layout_check(segment, &layout) ||
+		layout.closed_size != sizeof(struct crew__closed_ring))
+		return NULL;
+	return crew__layout_at(segment, layout.closed_offset);
 }
 
 int crew__segment_readonly_fd(const struct crew__segment *segment)

@@ -8,12 +8,14 @@
 #ifndef CREW_STATS_SEGMENT_H
 #define CREW_STATS_SEGMENT_H
 
+#include "stats/histogram.h"
 #include "stats/slab.h"
+#include "stats/slow.h"
 
 #include <sys/types.h>
 
 #define CREW__SEGMENT_MAGIC   "crew-life"
-#define CREW__SEGMENT_VERSION 1u
+#define CREW__SEGMENT_VERSION 2u
 #define CREW__NAME_MAX        64
 
 /* One counter's description. */
@@ -42,8 +44,12 @@ struct crew__segment_header {
 	uint32_t slab_offset, slab_size;
 	uint32_t slots;
 	uint32_t record_size, cold_size;
+	uint32_t slow_size;
+	uint64_t records_offset, cold_offset, slow_offset;
+	uint32_t measures, measure_size, measures_offset; /* array of struct crew__histogram */
+	uint32_t events_size, closed_size;                /* whole rings (rings.h) */
 	uint32_t reserved;
-	uint64_t records_offset, cold_offset;
+	uint64_t events_offset, closed_offset;
 	char last_words[512];      /* for the obituary; written by the worker */
 };
 
@@ -93,6 +99,7 @@ struct crew__snapshot {
 	uint64_t qps;
 	bool consistent;               /* false: the writer stood inside an update for long */
 	struct crew__slab counters;    /* the values; a counter the segment lacks is 0 */
+	struct crew__histogram measures[CREW__MEASURES]; /* not under the sequence: histogram.h */
 };
 
 /* Copy. Tries for at most `patience_us` to find the sequence even. Never fails: what does not hold
@@ -106,9 +113,16 @@ void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, un
 struct crew__conn_snapshot {
 	struct crew__record hot;
 	struct crew__record_cold cold;
+	struct crew__record_slow slow; /* zeros unless has_slow */
+	bool has_slow;                 /* the slot's slow record is this connection's */
 };
 struct crew__conn_snapshot *crew__segment_connections(
 	const struct crew__segment *segment, size_t *ret_count);
+
+/* The segment's rings (rings.h), for the functions there that read; they stay where they are as long
+ * as the segment is mapped. NULL when it has none that this version can read. */
+const struct crew__events *crew__segment_events(const struct crew__segment *segment);
+const struct crew__closed_ring *crew__segment_closed(const struct crew__segment *segment);
 
 /* By name, from a slab: built-in by field ("fail_full") or by key ("full" is not one: keys inside
  * a group are prefixed by the field's name), app counters by `counters`. False: unknown. */

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	SPINS = 16, /* tries before the writer is given the processor */
@@ -154,6 +155,24 @@ static void copy_header(const struct crew__segment_header *header, struct crew__
 	snapshot->began_ns = header->began_ns;
 }
 
+static void copy_measure(const struct crew__histogram *from, struct crew__histogram *to)
+{
+	for (unsigned i = 0; i < CREW__BUCKETS; i++)
+		to->count[i] = __atomic_load_n(&from->count[i], __ATOMIC_RELAXED);
+	to->sum_us = __atomic_load_n(&from->sum_us, __ATOMIC_RELAXED);
+}
+
+/* A histogram of other buckets than ours cannot be read; one that the segment lacks is zeros. */
+static void copy_measures(const struct crew__segment *segment, const struct crew__layout *layout,
+	struct crew__histogram *measures)
+{
+	const struct crew__histogram *from = crew__layout_at(segment, layout->measures_offset);
+	if (layout->measure_size != sizeof(*from))
+		return;
+	for (unsigned i = 0; i < CREW__MEASURES && i < layout->measures; i++)
+		copy_measure(&from[i], &measures[i]);
+}
+
 void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, unsigned patience_us,
 	struct crew__snapshot *ret_snapshot)
 {
@@ -167,6 +186,7 @@ void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, un
 	if (ret_snapshot->state > CREW__EXITED)
 		ret_snapshot->state = CREW__EXITED;
 	ret_snapshot->qps = present_qps(ret_snapshot, now_ns);
+	copy_measures(segment, &layout, ret_snapshot->measures);
 }
 
 /* ---- connections --------------------------------------------------------------------------- */
@@ -176,6 +196,55 @@ struct finds {
 	struct crew__conn_snapshot *rows;
 	size_t count, room;
 };
+
+/* Looking at memory that was never written would give the segment that memory. So where slow
+ * records stand is asked of the file, once for each stretch of written pages. */
+struct stretch {
+	uint64_t begin,
+		end; /* offsets: written; nothing is before `begin` that has not been asked */
+};
+
+static bool is_written(
+	const struct crew__segment *segment, uint64_t offset, struct stretch *stretch)
+{
+	if (offset < stretch->begin)
+		return false;
+	if (offset < stretch->end)
+		return true;
+	off_t data = lseek(segment->fd, (off_t)offset, SEEK_DATA);
+	off_t hole = data < 0 ? -1 : lseek(segment->fd, data, SEEK_HOLE);
+	/* None beyond (ENXIO). What cannot be asked is looked at, whatever it costs. */
+	bool none = data < 0 && errno == ENXIO;
+	stretch->begin = data >= 0 ? (uint64_t)data : none ? UINT64_MAX : offset;
+	stretch->end = hole >= 0 ? (uint64_t)hole : UINT64_MAX;
+	return offset >= stretch->begin;
+}
+
+/* The slot's slow record when it is that connection's, and was so from the beginning to the end. */
+static bool copy_slow(const struct crew__segment *segment, const struct crew__layout *layout,
+	uint32_t slot, struct stretch *stretch, struct crew__conn_snapshot *copy)
+{
+	uint64_t offset = layout->slow_offset + (uint64_t)slot * layout->slow_size;
+	if (!is_written(segment, offset, stretch))
+		return false;
+	const struct crew__record_slow *slow = crew__layout_at(segment, offset);
+	uint64_t id = atomic_load_explicit(&copy->hot.id, memory_order_relaxed);
+	if (atomic_load_explicit(&slow->id, memory_order_acquire) != id)
+		return false;
+	memcpy(&copy->slow, slow, sizeof(copy->slow));
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&slow->id, memory_order_relaxed) == id;
+}
+
+static void add_slow(const struct crew__segment *segment, const struct crew__layout *layout,
+	uint32_t slot, struct stretch *stretch, struct crew__conn_snapshot *copy)
+{
+	copy->has_slow = copy_slow(segment, layout, slot, stretch, copy);
+	if (!copy->has_slow)
+		memset(&copy->slow, 0, sizeof(copy->slow));
+	atomic_store_explicit(
+		&copy->slow.id, copy->has_slow ? copy->hot.id : 0, memory_order_relaxed);
+}
 
 /* True with a copy when the slot is in use, and by the same connection at both ends of the copy.
  * Its numbers fit together but where the writer stands inside an update all the time. */
@@ -232,6 +301,7 @@ struct crew__conn_snapshot *crew__segment_connections(
 	struct crew__layout layout;
 	struct crew__conn_snapshot copy;
 	struct finds finds = { 0 };
+	struct stretch written = { 0 };
 	*ret_count = 0;
 	if (crew__layout_check(segment, &layout))
 		return NULL;
@@ -244,6 +314,7 @@ struct crew__conn_snapshot *crew__segment_connections(
 			*ret_count = finds.count + 1;
 			return NULL;
 		}
+		add_slow(segment, &layout, slot, &written, &copy);
 		finds.rows[finds.count++] = copy;
 	}
 	*ret_count = finds.count;
