@@ -38,6 +38,8 @@ struct crew__service_settings {
 
 struct crew__settings {
 	const crew_app *app;
+	/* The program's, in its order, and behind them the admin service when `admin` is set.
+	 * Whoever wants to know all services walks these, not crew_app.services. */
 	unsigned services;
 	struct crew__service_settings service[CREW_MAX_SERVICES];
 	enum crew__engine_kind engine;
@@ -46,6 +48,7 @@ struct crew__settings {
 	char *run_dir; /* always set, absolute */
 	int64_t control_mode;          /* permissions of the control socket: octal, 0600 */
 	char *control_group;           /* NULL: unchanged */
+	char *control_act_group;       /* NULL: only root and the master's user may act */
 	int64_t buffer_budget;         /* bytes of one worker; 0: off */
 	char *admin;                   /* an address; NULL: no admin service */
 	char *admin_token;             /* NULL: nobody may act by the admin service */
@@ -74,6 +77,34 @@ void crew__settings_free(struct crew__settings *settings);
 char *crew__settings_write(const struct crew__settings *settings);
 int crew__settings_parse(const crew_app *app, const char *text,
 	struct crew__settings **ret_settings, char *ret_error, size_t error_size);
+
+/* The service that `[crew] admin` switches on; called "admin", kept by the top layer, which hands
+ * it down before anything is loaded. NULL: there is none, and crew.admin cannot be set. */
+void crew__settings_use_admin(const crew_service *service);
+
+/* ---- settings that change while the program runs ---- */
+
+/* One change: which member of which section, as the table names it. */
+struct crew__settings_change {
+	int service;         /* index; -1: section [crew] */
+	unsigned key;        /* its place in the section's table, below 64 */
+	const char *name;    /* the key's */
+	int64_t before, now; /* values; all keys that are live are numbers inside */
+};
+
+/* Change one value of settings in force; `text` is SECTION.KEY=VALUE. 0; or -EINVAL with one line
+ * in `ret_error`: unknown, not live, or the value is none of it. -ENOMEM. Nothing is changed then.
+ */
+int crew__settings_set_live(struct crew__settings *settings, const char *text,
+	struct crew__settings_change *ret_change, char *ret_error, size_t error_size);
+/* Take it back. */
+void crew__settings_undo_live(
+	struct crew__settings *settings, const struct crew__settings_change *change);
+/* "web.policy=drop-oldest": what is in force for that key. False: it has no room. */
+bool crew__settings_show_live(
+	const struct crew__settings *settings, int service, unsigned key, char *text, size_t size);
+/* May that key change while the program runs? `service`: one of a service, else one of [crew]. */
+bool crew__setting_is_live(bool service, const char *key);
 
 /* The settings that crew_setting() reads in this process. */
 void crew__settings_use(const struct crew__settings *settings);

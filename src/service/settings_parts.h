@@ -7,7 +7,9 @@
  *   settings_ini.c      the file
  *   settings_resolve.c  defaults that depend on the machine; checks of keys against each other
  *   settings_app.c      section [app]
- *   settings_text.c     all of it as text, and back */
+ *   settings_text.c     all of it as text, and back
+ *   settings_live.c     changes while the program runs
+ *   settings_admin.c    the service that crew.admin switches on */
 #ifndef CREW_SERVICE_SETTINGS_PARTS_H
 #define CREW_SERVICE_SETTINGS_PARTS_H
 
@@ -22,7 +24,7 @@ enum crew__settings_kind {
 	CREW__KIND_DIRECTORY,
 	CREW__KIND_FILE,     /* `off` is NULL too */
 	CREW__KIND_NETWORKS, /* a list for crew__cidrs_parse() */
-	CREW__KIND_NUMBER, /* int64_t */
+	CREW__KIND_NUMBER,   /* int64_t */
 	CREW__KIND_SIZE,
 	CREW__KIND_MS,
 	CREW__KIND_WORKERS,
@@ -64,7 +66,8 @@ enum crew__origin_kind {
 	CREW__ORIGIN_PROGRAM,
 	CREW__ORIGIN_FILE,
 	CREW__ORIGIN_SET,
-	CREW__ORIGIN_MASTER, /* crew__settings_parse */
+	CREW__ORIGIN_MASTER,   /* crew__settings_parse */
+	CREW__ORIGIN_OPERATOR, /* crew__settings_set_live: they know what they typed */
 };
 struct crew__origin {
 	enum crew__origin_kind kind;
@@ -77,6 +80,7 @@ struct crew__loader {
 	struct crew__settings *settings;
 	struct crew__origin service_origin[CREW_MAX_SERVICES][CREW__SERVICE_KEYS];
 	struct crew__origin crew_origin[CREW__CREW_KEYS];
+	bool has_admin; /* the last of the services is the admin service */
 	char *error;
 	size_t error_size;
 };
@@ -135,6 +139,14 @@ void crew__settings_drop_value(const struct crew__settings_key *key, void *base)
 /* ---- steps --------------------------------------------------------------------------------- */
 
 int crew__settings_take_program(struct crew__loader *loader);
+/* The structs' values of one service whose presets are to be filled first. */
+int crew__settings_take_service(struct crew__loader *loader, unsigned index);
+/* A place for the admin service behind the program's, so that section [admin] is known; and, once
+ * crew.admin is known, its address, or its place taken back. */
+int crew__settings_place_admin(struct crew__loader *loader);
+int crew__settings_settle_admin(struct crew__loader *loader);
+/* Is that service the admin service? */
+bool crew__settings_is_admin(const struct crew__settings *settings, unsigned index);
 int crew__settings_take_file(struct crew__loader *loader, const char *path);
 int crew__settings_resolve(struct crew__loader *loader);
 int crew__settings_check(struct crew__loader *loader);

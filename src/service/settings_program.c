@@ -181,7 +181,7 @@ static int take_number(struct crew__loader *loader, unsigned index, const struct
 
 static int take_numbers(struct crew__loader *loader, unsigned index)
 {
-	const crew_service *service = loader->source->app->services[index];
+	const crew_service *service = loader->settings->service[index].service;
 #define NUMBER(key)                                   \
 	{                                             \
 		CREW__SERVICE_KEY_##key, service->key \
@@ -205,7 +205,7 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 
 static int take_texts(struct crew__loader *loader, unsigned index)
 {
-	const crew_service *service = loader->source->app->services[index];
+	const crew_service *service = loader->settings->service[index].service;
 	const struct {
 		const char *key, *value;
 	} texts[] = {
@@ -246,6 +246,14 @@ static int take_app(struct crew__loader *loader)
 	return crew__settings_assign(loader, program, "crew", "admin", app->admin);
 }
 
+int crew__settings_take_service(struct crew__loader *loader, unsigned index)
+{
+	for (size_t key = 0; key < CREW__SERVICE_KEYS; key++)
+		crew__settings_preset(&crew__service_keys[key], &loader->settings->service[index]);
+	int error = take_numbers(loader, index);
+	return error ? error : take_texts(loader, index);
+}
+
 int crew__settings_take_program(struct crew__loader *loader)
 {
 	int error = take_name(loader);
@@ -255,13 +263,7 @@ int crew__settings_take_program(struct crew__loader *loader)
 		error = find_services(loader);
 	if (!error)
 		error = take_app(loader);
-	for (unsigned i = 0; !error && i < loader->settings->services; i++) {
-		for (size_t key = 0; key < CREW__SERVICE_KEYS; key++)
-			crew__settings_preset(
-				&crew__service_keys[key], &loader->settings->service[i]);
-		error = take_numbers(loader, i);
-		if (!error)
-			error = take_texts(loader, i);
-	}
-	return error;
+	for (unsigned i = 0; !error && i < loader->settings->services; i++)
+		error = crew__settings_take_service(loader, i);
+	return error ? error : crew__settings_place_admin(loader);
 }

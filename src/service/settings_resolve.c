@@ -160,16 +160,30 @@ static int check_scheme(const struct crew__loader *loader, struct crew__origin o
 	return unknown_scheme(loader, origin, settings, scheme);
 }
 
+/* The setting that says where a service listens: who wrote crew.admin never saw admin.listen. */
+enum {
+	LISTEN_KEY_MAX = 80
+};
+static const char *listen_key(
+	const struct crew__settings *settings, unsigned index, char text[LISTEN_KEY_MAX])
+{
+	if (crew__settings_is_admin(settings, index))
+		return "crew.admin";
+	snprintf(text, LISTEN_KEY_MAX, "%s.listen", settings->service[index].service->name);
+	return text;
+}
+
 static int read_address(
 	const struct crew__loader *loader, unsigned index, struct crew__address *ret_address)
 {
+	char key[LISTEN_KEY_MAX];
 	const struct crew__service_settings *settings = &loader->settings->service[index];
 	struct crew__origin origin = loader->service_origin[index][CREW__SERVICE_KEY_listen];
 	char why[ADDRESS_WHY_MAX];
 	if (crew__address_parse(
 		    settings->listen, loader->settings->run_dir, ret_address, why, sizeof(why)))
-		return crew__settings_refuse(loader, origin, "%s.listen = %.160s: %s",
-			settings->service->name, settings->listen, why);
+		return crew__settings_refuse(loader, origin, "%s = %.160s: %s",
+			listen_key(loader->settings, index, key), settings->listen, why);
 	return check_scheme(loader, origin, settings, ret_address->scheme);
 }
 
@@ -186,6 +200,7 @@ static bool same_place(const struct crew__address *a, const struct crew__address
 static int check_addresses(const struct crew__loader *loader, struct crew__address *addresses)
 {
 	const struct crew__settings *settings = loader->settings;
+	char key[LISTEN_KEY_MAX];
 	for (unsigned i = 0; i < settings->services; i++) {
 		if (!settings->service[i].listen)
 			continue;
@@ -196,9 +211,8 @@ static int check_addresses(const struct crew__loader *loader, struct crew__addre
 			if (settings->service[k].listen && same_place(&addresses[i], &addresses[k]))
 				return crew__settings_refuse(loader,
 					loader->service_origin[i][CREW__SERVICE_KEY_listen],
-					"%s.listen = %.160s: service %s listens there already",
-					settings->service[i].service->name,
-					settings->service[i].listen,
+					"%s = %.160s: service %s listens there already",
+					listen_key(settings, i, key), settings->service[i].listen,
 					settings->service[k].service->name);
 	}
 	return 0;
@@ -310,7 +324,9 @@ static void resolve_numbers(struct crew__loader *loader)
 
 int crew__settings_resolve(struct crew__loader *loader)
 {
-	int error = resolve_run_dir(loader);
+	int error = crew__settings_settle_admin(loader);
+	if (!error)
+		error = resolve_run_dir(loader);
 	if (!error)
 		error = resolve_path(loader, "crew", "log", &loader->settings->log, NULL);
 	if (!error)
