@@ -1,7 +1,7 @@
 #include "net/net.h"
 
 #include "base/check.h"
-#include "net/conn.h"
+#include "net/conn_slow.h"
 #include "net/ip_table.h"
 
 #include <stdlib.h>
@@ -60,7 +60,10 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 {
 	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
 	net->ended_turn = net->clock->turn;
-	return crew__unlikely(net->agenda) && do_agenda(net);
+	bool again = crew__unlikely(net->agenda) && do_agenda(net);
+	if (crew__unlikely(net->looked_at))
+		crew__slow_turn(net);
+	return again;
 }
 
 /* ---- making and ending --------------------------------------------------------------------- */

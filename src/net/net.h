@@ -107,6 +107,24 @@ struct crew__gap {
 	char first_key[CREW__GAP_KEY], last_key[CREW__GAP_KEY];
 };
 
+/* The look before, for differences (conn_slow.c), and losses that are still to be told as an event
+ * (service/episodes.c). Valid while `id` is the connection's. */
+struct crew__slow_past {
+	uint64_t id;
+	uint64_t at_ns, in_turns_ns;
+	uint64_t busy_us, peer_limited_us, buffer_limited_us;
+	uint64_t acked, bytes_out;
+	uint64_t began_out; /* bytes_out when the episode began */
+	uint32_t segments_out, retransmits;
+	uint32_t capped; /* hundredths, in all */
+	uint32_t due;    /* when to look next */
+	uint8_t looks;   /* since what waits began to; stops at 255 */
+	uint8_t idle;    /* in a row in which nothing changed */
+	uint32_t drops_at; /* hundredths: the last event of losses; 0: none yet */
+	uint64_t drops_bytes;
+	uint32_t drops[CREW_LOST_REASONS]; /* not told yet */
+};
+
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
 struct crew__rare {
 	bool used;            /* something of it is set: the next one in the slot gets it clean */
@@ -124,6 +142,7 @@ struct crew__rare {
 	uint32_t untold_messages[CREW_LOST_REASONS];
 	uint32_t told_turn; /* the turn of `told` */
 	uint16_t told;      /* reasons told in that turn: one bit each */
+	struct crew__slow_past past;
 };
 
 struct crew__net {
@@ -158,6 +177,8 @@ struct crew__net {
 	struct crew__turn_hook hook;
 	uint32_t ended_turn; /* the turn whose end has come: the hook has run in it */
 	struct crew__wheel *wheel;
+	uint64_t in_turns_ns; /* how long turns took, while connections are looked at ... */
+	uint32_t looked_at;   /* ... for the last time then (hundredths); 0: none is */
 	const struct crew__turn_clock *clock;
 	uint32_t now, now_turn;     /* hundredths, as worked out in that turn */
 	struct crew__ip_table *ips; /* NULL unless max_connections_per_ip */

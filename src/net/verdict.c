@@ -1,8 +1,74 @@
 #include "net/verdict.h"
 
-crew_verdict crew__verdict(const struct crew__slow_figures *figures, uint64_t queued)
+/* At least half of it; of nothing there is no half. */
+static bool half(uint64_t part, uint64_t whole)
 {
-	(void)figures;
-	(void)queued;
-	return CREW_VERDICT_NONE;
+	return whole > 0 && part * 2 >= whole;
+}
+
+static bool loop_was_late(const struct crew__slow_figures *f)
+{
+	return half(f->late_ms, f->window_ms);
+}
+
+/* A window that never was large is not the reader's doing, but the way's: it is full all the same.
+ */
+static bool window_has_shrunk(const struct crew__slow_figures *f)
+{
+	return f->peer_window < f->segment_size || f->peer_window < f->peer_window_most / 2;
+}
+
+static bool nobody_answers(const struct crew__slow_figures *f)
+{
+	return f->timeouts >= CREW__VERDICT_TIMEOUTS && f->last_ack_ms >= CREW__VERDICT_SILENCE_MS;
+}
+
+static bool kernel_is_dry(const struct crew__slow_figures *f)
+{
+	return f->unsent < CREW__VERDICT_DRY_SEGMENTS * f->segment_size;
+}
+
+/* Without TCP_INFO: there is no way to the peer that could be slow. What the kernel holds waits for
+ * the reader, unless it moves on each time that we come round to it. */
+static crew_verdict without_tcp(const struct crew__slow_figures *f)
+{
+	bool moves = f->unsent == 0 || f->drained > 0;
+	if (loop_was_late(f) && moves)
+		return CREW_VERDICT_US;
+	return f->unsent > 0 ? CREW_VERDICT_READER_STALLED : CREW_VERDICT_NONE;
+}
+
+crew_verdict crew__verdict(const struct crew__slow_figures *f, uint64_t queued)
+{
+	if (queued == 0 || f->at == 0 || f->window_ms < CREW__VERDICT_WINDOW_LEAST_MS)
+		return CREW_VERDICT_NONE;
+	if (half(f->capped_ms, f->window_ms))
+		return CREW_VERDICT_RATE;
+	if (!f->has_tcp)
+		return without_tcp(f);
+	if (nobody_answers(f))
+		return CREW_VERDICT_GONE;
+	if (!half(f->busy_ms, f->window_ms))
+		return half(f->capped_ms, f->window_ms - f->busy_ms) ? CREW_VERDICT_RATE
+								     : CREW_VERDICT_US;
+	if (half(f->peer_limited_ms, f->busy_ms) && window_has_shrunk(f))
+		return CREW_VERDICT_READER_STALLED;
+	if (half(f->buffer_limited_ms, f->busy_ms))
+		return CREW_VERDICT_KERNEL_BUFFER;
+	if (loop_was_late(f) && kernel_is_dry(f))
+		return CREW_VERDICT_US;
+	return CREW_VERDICT_NETWORK;
+}
+
+bool crew__verdict_is_clear(const struct crew__slow_figures *f, crew_verdict verdict)
+{
+	switch (verdict) {
+	case CREW_VERDICT_RATE:
+	case CREW_VERDICT_GONE:
+		return true;
+	case CREW_VERDICT_READER_STALLED:
+		return f->has_tcp ? f->peer_window == 0 : f->drained == 0;
+	default:
+		return false;
+	}
 }
