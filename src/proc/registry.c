@@ -167,8 +167,8 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 		crew__log(CREW_WARN,
 			"%s#%u left counters that do not add up: %s; they are kept as they are",
 			service->name, entry->life.id, law);
-	crew__directory_retire(&registry->directory, entry->life.life, &ret_last->counters,
-		service->name, status, signal);
+	crew__directory_retire(&registry->directory, entry->life.life, ret_last, service->name,
+		status, signal);
 	free_entry(registry, entry);
 }
 

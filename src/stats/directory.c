@@ -1,14 +1,17 @@
 /* directory.c - the master writes which lives there are and what the dead have left; all others
  * read.
  *
- * Not here: which process a life is, and when it is dead (proc/registry.h). */
+ * Not here: which process a life is, and when it is dead (proc/registry.h); the rows of what the
+ * dead have left worker by worker (retired.c). */
 #include "stats/directory.h"
 
 #include "base/clock.h"
 #include "stats/layout.h"
 #include "stats/memfd.h"
+#include "stats/retired.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,7 +23,26 @@ enum {
 
 #define OTHER "(other)"
 
+/* The whole of it. What stands behind the header is on pages of its own: a `status` that copies the
+ * header reads none of them, and rows that are never used cost nothing. */
+struct memory {
+	struct crew__directory_header header;
+	_Alignas(4096) struct crew__retired_table retired;
+	_Alignas(4096) struct crew__events events;
+};
+
 /* ---- making, opening ----------------------------------------------------------------------- */
+
+static struct crew__directory directory_at(int fd, struct memory *memory, bool writable)
+{
+	return (struct crew__directory){
+		.fd = fd,
+		.header = &memory->header,
+		.retired = &memory->retired,
+		.events = &memory->events,
+		.writable = writable,
+	};
+}
 
 static void fill_services(
 	struct crew__directory_header *header, const crew_service *const *services)
@@ -40,8 +62,7 @@ int crew__directory_new(const char *app, const char *app_version, const char *mo
 	struct timespec wall;
 	int fd;
 	void *memory;
-	int error = crew__memfd_new(
-		CREW__DIRECTORY_MAGIC, sizeof(struct crew__directory_header), &fd, &memory);
+	int error = crew__memfd_new(CREW__DIRECTORY_MAGIC, sizeof(struct memory), &fd, &memory);
 	if (error)
 		return error;
 	struct crew__directory_header *header = memory;
@@ -58,13 +79,13 @@ int crew__directory_new(const char *app, const char *app_version, const char *mo
 	snprintf(header->engine, sizeof(header->engine), "%s", engine);
 	fill_services(header, services);
 	header->retired_size = sizeof(struct crew__slab);
-	*ret_directory = (struct crew__directory){ .fd = fd, .header = header, .writable = true };
+	*ret_directory = directory_at(fd, memory, true);
 	return 0;
 }
 
 static bool known(const struct crew__directory_header *header, size_t size)
 {
-	return size == sizeof(*header) &&
+	return size == sizeof(struct memory) &&
 	       memcmp(header->magic, CREW__DIRECTORY_MAGIC, sizeof(CREW__DIRECTORY_MAGIC)) == 0 &&
 	       header->version == CREW__DIRECTORY_VERSION &&
 	       header->header_size == sizeof(*header) &&
@@ -75,8 +96,7 @@ int crew__directory_open(int take_fd, struct crew__directory *ret_directory)
 {
 	size_t size;
 	void *memory;
-	int error = crew__memfd_map(
-		take_fd, sizeof(struct crew__directory_header), false, &size, &memory);
+	int error = crew__memfd_map(take_fd, sizeof(struct memory), false, &size, &memory);
 	if (error) {
 		close(take_fd);
 		return error;
@@ -86,7 +106,7 @@ int crew__directory_open(int take_fd, struct crew__directory *ret_directory)
 		close(take_fd);
 		return -EPROTO;
 	}
-	*ret_directory = (struct crew__directory){ .fd = take_fd, .header = memory };
+	*ret_directory = directory_at(take_fd, memory, false);
 	return 0;
 }
 
@@ -94,7 +114,7 @@ void crew__directory_fini(struct crew__directory *directory)
 {
 	/* Descriptor and mapping come and go together. */
 	if (directory->header) {
-		munmap(directory->header, sizeof(*directory->header));
+		munmap(directory->header, sizeof(struct memory));
 		close(directory->fd);
 	}
 	*directory = (struct crew__directory){ .fd = -1 };
@@ -182,25 +202,39 @@ static struct crew__exit_row *find_exit(
 	return row;
 }
 
-static struct crew__slab *find_retired(struct crew__directory_header *header, const char *service)
+/* The index of that service; -1: none of ours. */
+static int find_service(const struct crew__directory_header *header, const char *service)
 {
 	for (uint32_t i = 0; i < header->services; i++)
 		if (strncmp(header->service[i], service, CREW__NAME_MAX - 1) == 0)
-			return &header->retired[i];
-	return NULL;
+			return (int)i;
+	return -1;
+}
+
+static void fold(struct crew__directory *directory, uint32_t service, uint32_t id,
+	const struct crew__slab *buried, const struct crew__histogram *measures)
+{
+	struct crew__directory_header *header = directory->header;
+	uint32_t folds = atomic_load_explicit(&header->folds, memory_order_relaxed);
+	atomic_store_explicit(&header->folds, folds + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	crew__slab_add(&header->retired[service], buried, false);
+	crew__retired_add(directory->retired, service, id, buried, measures);
+	atomic_store_explicit(&header->folds, folds + 2, memory_order_release);
 }
 
 void crew__directory_retire(struct crew__directory *directory, uint32_t life,
-	const struct crew__slab *counters, const char *service, int status, int signal)
+	const struct crew__snapshot *last, const char *service, int status, int signal)
 {
 	struct crew__directory_header *header = directory->header;
-	struct crew__slab last = *counters;
-	struct crew__slab *retired = find_retired(header, service);
+	struct crew__slab buried = last->counters;
 	struct crew__life *row = life ? find_life(header, life) : NULL;
-	crew__slab_bury(&last);
+	uint32_t id = row ? row->id : CREW__RETIRED_REST;
+	int index = find_service(header, service);
+	crew__slab_bury(&buried);
 	begin(header);
-	if (retired)
-		crew__slab_add(retired, &last, false);
+	if (index >= 0)
+		fold(directory, (uint32_t)index, id, &buried, last->measures);
 	find_exit(header, service, status, signal)->count++;
 	if (row)
 		*row = (struct crew__life){ 0 };
@@ -262,4 +296,27 @@ bool crew__directory_read(const struct crew__directory *directory, unsigned pati
 	}
 	tame(ret_copy);
 	return consistent;
+}
+
+int crew__directory_retired(const struct crew__directory *directory,
+	const struct crew__directory_header *copy, struct crew__retired **ret_rows,
+	size_t *ret_count)
+{
+	const _Atomic uint32_t *folds = &directory->header->folds;
+	struct crew__retired *rows;
+	size_t count;
+	uint32_t then = atomic_load_explicit(&copy->folds, memory_order_relaxed);
+	uint32_t before = atomic_load_explicit(folds, memory_order_acquire);
+	int error = crew__retired_copy(directory->retired, copy->services, &rows, &count);
+	if (error)
+		return error;
+	atomic_thread_fence(memory_order_acquire);
+	/* One that is odd is of a master that stopped inside: what there is, is given. */
+	if (before != then || then != atomic_load_explicit(folds, memory_order_relaxed)) {
+		free(rows);
+		return -EAGAIN;
+	}
+	*ret_rows = rows;
+	*ret_count = count;
+	return 0;
 }

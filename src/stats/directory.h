@@ -3,14 +3,18 @@
  * One memfd, written by the master alone under one sequence word, read by every command. `lives`
  * says which descriptor of the master holds each living worker's segment, so that a command can find
  * them in /proc/PID/fd when the master itself does not answer. A fold (a dead worker's counters into
- * `retired`) and the removal of its life happen in one update, so totals never run backward. */
+ * `retired`) and the removal of its life happen in one update, so totals never run backward.
+ *
+ * Behind the header, for the few who want them: what the dead have left worker by worker, and the
+ * ring of the master's own events. */
 #ifndef CREW_STATS_DIRECTORY_H
 #define CREW_STATS_DIRECTORY_H
 
+#include "stats/rings.h"
 #include "stats/segment.h"
 
 #define CREW__DIRECTORY_MAGIC   "crew-directory"
-#define CREW__DIRECTORY_VERSION 1u
+#define CREW__DIRECTORY_VERSION 2u
 
 enum { CREW__LIVES_MAX = 1024, CREW__EXITS_MAX = 256 };
 
@@ -39,6 +43,8 @@ struct crew__directory_header {
 	uint32_t header_size;
 	_Atomic uint32_t sequence;
 	int32_t pid;
+	_Atomic uint32_t folds; /* counts in twos: odd while a dead worker is folded */
+	uint32_t reserved;
 	uint64_t began_ns;
 	int64_t began_wall_s;
 	char app[CREW__NAME_MAX];
@@ -55,9 +61,25 @@ struct crew__directory_header {
 	uint32_t retired_size; /* sizeof one crew__slab */
 };
 
+/* What the workers of one service with one id have left, all generations together. */
+struct crew__retired {
+	uint32_t service; /* index */
+	uint32_t id;      /* CREW__RETIRED_REST: of workers that have no row */
+	struct crew__slab counters;
+	struct crew__histogram measures[CREW__MEASURES];
+};
+#define CREW__RETIRED_REST UINT32_MAX
+
+struct crew__retired_table {
+	uint32_t rows;
+	struct crew__retired row[CREW__LIVES_MAX + CREW_MAX_SERVICES]; /* one rest for each */
+};
+
 struct crew__directory {
 	int fd;
 	struct crew__directory_header *header;
+	struct crew__retired_table *retired;
+	struct crew__events *events; /* the master's own: rings.h */
 	bool writable;
 	uint32_t last_life; /* the writer's: the number given out last */
 };
@@ -73,9 +95,10 @@ int crew__directory_readonly_fd(const struct crew__directory *directory);
 int crew__directory_reserve(struct crew__directory *directory, uint32_t *ret_life);
 /* Enter it, or what has changed of it. Ignored when there is no room, which reserve has told of. */
 void crew__directory_enter(struct crew__directory *directory, const struct crew__life *life);
-/* The worker with that life is dead: bury, fold into `retired`, count the exit, remove the life. */
+/* The worker with that life is dead: bury, fold into `retired`, count the exit, remove the life.
+ * `last` is what it left: counters and measures are used, and nothing else of it is believed. */
 void crew__directory_retire(struct crew__directory *directory, uint32_t life,
-	const struct crew__slab *counters, const char *service, int status, int signal);
+	const struct crew__snapshot *last, const char *service, int status, int signal);
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
 
 /* A consistent copy of the whole header (allocated by the caller, it is large). False when the
@@ -83,5 +106,12 @@ void crew__directory_generation(struct crew__directory *directory, uint32_t gene
  * text ends, and `services` and `exit_rows` are within their arrays. */
 bool crew__directory_read(const struct crew__directory *directory, unsigned patience_us,
 	struct crew__directory_header *ret_copy);
+
+/* What the dead had left when `copy` was taken, worker by worker: the rows of a service sum up to
+ * its `retired`. One allocation, the caller's; NULL when there are none. 0, -ENOMEM, or -EAGAIN: a
+ * worker has died since, so take a new copy (and look anew who lives) and ask again. */
+int crew__directory_retired(const struct crew__directory *directory,
+	const struct crew__directory_header *copy, struct crew__retired **ret_rows,
+	size_t *ret_count);
 
 #endif

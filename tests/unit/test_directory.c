@@ -67,20 +67,26 @@ static size_t count_lives(const struct crew__directory_header *copy)
 	return count;
 }
 
-static struct crew__slab some_work(uint64_t n)
+static struct crew__snapshot some_work(uint64_t n)
 {
-	return (struct crew__slab){
-		.connections = n,
-		.connections_total = 3 * n,
-		.close_peer = 2 * n,
-		.messages_offered = 10 * n,
-		.messages_sent = 7 * n,
-		.messages_queued = 2 * n,
-		.send_fail = n,
-		.fail_full = n,
-		.bytes_queued = 50 * n,
-		.timers = n,
-		.app = { n },
+	return (struct crew__snapshot){
+		.counters = {
+			.connections = n,
+			.connections_total = 3 * n,
+			.close_peer = 2 * n,
+			.messages_offered = 10 * n,
+			.messages_sent = 7 * n,
+			.messages_queued = 2 * n,
+			.send_fail = n,
+			.fail_full = n,
+			.bytes_queued = 50 * n,
+			.timers = n,
+			.slow = n,
+			.slow_total = 4 * n,
+			.bytes_held = 60 * n,
+			.app = { n },
+		},
+		.measures = { [CREW__MEASURE_CALLBACK] = { .count = { [3] = n }, .sum_us = 5 * n } },
 	};
 }
 
@@ -167,7 +173,7 @@ static void there_is_an_end_of_rows(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t life;
-	struct crew__slab none = { 0 };
+	struct crew__snapshot none = { 0 };
 	for (int i = 0; i < CREW__LIVES_MAX; i++) {
 		assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
 		struct crew__life entry = a_life(life, 0);
@@ -204,7 +210,7 @@ static void the_dead_leave_their_sums(void **state)
 {
 	struct fixture *f = *state;
 	struct crew__life first = a_life(1, 0), second = a_life(2, 0), third = a_life(3, 1);
-	struct crew__slab one = some_work(1), ten = some_work(10), hundred = some_work(100);
+	struct crew__snapshot one = some_work(1), ten = some_work(10), hundred = some_work(100);
 	const char *law;
 	crew__directory_enter(&f->directory, &first);
 	crew__directory_enter(&f->directory, &second);
@@ -226,11 +232,14 @@ static void the_dead_leave_their_sums(void **state)
 	assert_int_equal(copy->retired[0].messages_queued, 0);
 	assert_int_equal(copy->retired[0].bytes_queued, 0);
 	assert_int_equal(copy->retired[0].timers, 0);
+	assert_int_equal(copy->retired[0].slow, 0);
+	assert_int_equal(copy->retired[0].bytes_held, 0);
+	assert_int_equal(copy->retired[0].slow_total, 44);
 	assert_int_equal(copy->retired[1].connections_total, 300);
 	assert_true(crew__slab_lawful(&copy->retired[0], &law));
 	assert_true(crew__slab_lawful(&copy->retired[1], &law));
 	/* The worker's own slab is as it was. */
-	assert_int_equal(one.messages_queued, 2);
+	assert_int_equal(one.counters.messages_queued, 2);
 	assert_int_equal(copy->exit_rows, 2);
 	assert_string_equal(copy->exits[0].service, "feed");
 	assert_int_equal(copy->exits[0].signal, SIGKILL);
@@ -245,7 +254,7 @@ static void a_life_that_was_never_entered(void **state)
 {
 	struct fixture *f = *state;
 	struct crew__life other = a_life(1, 0);
-	struct crew__slab work = some_work(1);
+	struct crew__snapshot work = some_work(1);
 	crew__directory_enter(&f->directory, &other);
 	crew__directory_retire(&f->directory, 2, &work, "feed", 1, 0);
 	crew__directory_retire(&f->directory, 0, &work, "no such service", 1, 0);
@@ -259,7 +268,7 @@ static void a_life_that_was_never_entered(void **state)
 static void the_table_of_exits_ends(void **state)
 {
 	struct fixture *f = *state;
-	struct crew__slab none = { 0 };
+	struct crew__snapshot none = { 0 };
 	uint64_t all = 0;
 	for (int round = 0; round < 2; round++)
 		for (int status = 0; status < 300; status++)
@@ -281,7 +290,7 @@ static void long_names_are_one_name(void **state)
 {
 	struct fixture *f = *state;
 	char name[200];
-	struct crew__slab none = { 0 };
+	struct crew__snapshot none = { 0 };
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	crew__directory_retire(&f->directory, 1, &none, name, 0, 0);
@@ -330,7 +339,10 @@ struct master {
 static void *run_master(void *arg)
 {
 	struct master *master = arg;
-	struct crew__slab work = { .messages_offered = 1, .messages_sent = 1 };
+	struct crew__snapshot work = {
+		.counters = { .messages_offered = 1, .messages_sent = 1 },
+		.measures = { [CREW__MEASURE_TURN] = { .count = { 1 } } },
+	};
 	while (!atomic_load(&master->stop)) {
 		struct crew__life life = a_life(0, 0);
 		if (crew__directory_reserve(master->directory, &life.life))

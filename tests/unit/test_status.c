@@ -45,7 +45,7 @@ static void totals_are_the_living_and_the_retired(void **state)
 	world_work(world_add(w, world_life(2, 0, 1, me), world_app.counters), 10);
 	world_work(world_add(w, world_life(3, 0, 0, me), world_app.counters), 100);
 	world_work(world_add(w, world_life(4, 0, 2, me), world_app.counters), 1000);
-	struct crew__slab dead = *w->slabs[3];
+	struct crew__snapshot dead = { .counters = *w->slabs[3] };
 	crew__directory_retire(&w->directory, 4, &dead, "feed", 0, SIGKILL);
 	struct crew__status *status = world_take(w);
 	assert_true(status->consistent);
@@ -171,7 +171,7 @@ static void the_dead_are_shown_as_they_will_be_folded(void **state)
 	assert_int_equal(status->totals.messages_offered, 40);
 	assert_lawful(&status->totals);
 	/* And so they are: the totals do not move. */
-	struct crew__slab folded = *w->slabs[0];
+	struct crew__snapshot folded = { .counters = *w->slabs[0] };
 	crew__directory_retire(&w->directory, 1, &folded, "feed", 0, 0);
 	struct crew__status *after = world_take(w);
 	assert_int_equal(after->row_count, 1);

@@ -123,7 +123,7 @@ static void json_has_every_key(void **state)
 static void json_of_exits_and_silence(void **state)
 {
 	struct world *w = *state;
-	struct crew__slab none = { 0 };
+	struct crew__snapshot none = { 0 };
 	struct crew__life slot = world_life(3, 1, 0, 0);
 	world_add(w, world_life(1, 0, 0, getpid()), world_app.counters);
 	world_add(w, world_life(2, 0, 1, getpid()), world_app.counters);
@@ -194,7 +194,7 @@ static void assert_silent(const char *text, const char *what)
 static void text_shows_the_blocks(void **state)
 {
 	struct world *w = *state;
-	struct crew__slab none = { 0 };
+	struct crew__snapshot none = { 0 };
 	struct crew__slab *slab = world_add(w, world_life(1, 0, 0, getpid()), world_app.counters);
 	atomic_store(&slab->callback, CREW__CB_MESSAGE);
 	atomic_store(&slab->turn_began_ns, w->now_ns - 3200 * CREW__NS_PER_MS);
