@@ -172,16 +172,15 @@ static void on_acceptable(struct crew__source *source, unsigned events)
 	}
 }
 
-/* Accepted sockets inherit both from the listener. */
-static void set_options(struct crew__listener *listener)
+/* Accepted sockets inherit both from the listener. A limit of 0 is the system's own. */
+void crew__listener_set_options(struct crew__listener *listener)
 {
 	int limit = listener->net->limits.kernel_unsent_limit;
 	int one = 1;
-	if (listener->net->transport != CREW__TCP)
+	if (listener->fd < 0 || listener->net->transport != CREW__TCP)
 		return;
 	setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (limit > 0)
-		setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, sizeof(limit));
+	setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, sizeof(limit));
 }
 
 int crew__listener_init(
@@ -201,7 +200,7 @@ int crew__listener_init(
 		listener->fd = -1;
 		return error;
 	}
-	set_options(listener);
+	crew__listener_set_options(listener);
 	return 0;
 }
 

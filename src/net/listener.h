@@ -24,6 +24,8 @@ struct crew__listener {
 int crew__listener_init(
 	struct crew__listener *listener, struct crew__net *net, int take_fd, const char *name);
 int crew__listener_start(struct crew__listener *listener);
+/* The net's limits have changed: what will be accepted gets those. */
+void crew__listener_set_options(struct crew__listener *listener);
 /* Stop accepting and close. Idempotent. */
 void crew__listener_fini(struct crew__listener *listener);
 

@@ -289,6 +289,7 @@ static int make_worker(struct process *process)
 	const struct crew__worker_plan plan = {
 		.loop = process->loop,
 		.settings = process->service,
+		.buffer_budget = greeting->settings->buffer_budget,
 		.id = greeting->hello.id,
 		.generation = greeting->hello.generation,
 		.stats = greeting->stats,

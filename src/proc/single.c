@@ -216,6 +216,7 @@ static int make_member(struct crew__single *single, unsigned index)
 	struct crew__worker_plan worker = {
 		.loop = single->loop,
 		.settings = life.settings,
+		.buffer_budget = plan->settings->buffer_budget,
 		.generation = 1,
 		.counters = plan->settings->app->counters,
 		.run_dir = plan->settings->run_dir,

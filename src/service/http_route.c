@@ -122,7 +122,8 @@ __attribute__((flatten)) void crew__routes_find(struct crew__exchange *e,
 	plan = action->target;
 	side->route = plan->route;
 	e->has_after = plan->after != NULL;
-	*ret_limit = plan->limit;
+	if (plan->limit != 0)
+		*ret_limit = plan->limit;
 	*ret_stream = plan->stream;
 	if (action->name_count > 0)
 		name_params(side, action);

@@ -15,7 +15,7 @@ struct crew__route_plan {
 	const crew_sessions *sessions;
 	crew_before_fn *const *before; /* all that hold for it, in the order of their calls; ends */
 	crew_after_fn *const *after;   /* with NULL; NULL when there are none */
-	uint64_t limit;
+	uint64_t limit; /* of a body; 0: max_message, which may change */
 	bool stream;
 	bool is_plain; /* there is nothing to be done but to call route->on_request */
 };

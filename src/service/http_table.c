@@ -150,14 +150,14 @@ static int add_own(
 	return error ? error : join_after(arena, route->after, plan);
 }
 
-static void set_limit(struct crew__route_plan *plan, size_t max_message)
+static void set_limit(struct crew__route_plan *plan)
 {
 	const crew_route *route = plan->route;
 	plan->stream = route->on_body != NULL;
 	if (route->max_body == CREW_OFF)
 		plan->limit = UINT64_MAX;
 	else
-		plan->limit = route->max_body ? (uint64_t)route->max_body : max_message;
+		plan->limit = (uint64_t)route->max_body;
 }
 
 static struct crew__route_plan *new_plan(
@@ -170,7 +170,7 @@ static struct crew__route_plan *new_plan(
 	*plan = level->plan;
 	if (add_own(arena, route, plan) < 0)
 		return NULL;
-	set_limit(plan, t->worker->max_message);
+	set_limit(plan);
 	plan->is_plain = route->on_request && !route->websocket && !plan->stream && !plan->cors &&
 			 !plan->sessions && !plan->before;
 	return plan;
@@ -287,7 +287,6 @@ int crew__route_table(struct crew__routes *routes, const crew_worker *w)
 	routes->rest = (struct crew__route_plan){
 		.cors = w->service->cors,
 		.sessions = w->service->sessions,
-		.limit = w->max_message,
 	};
 	level.plan = routes->rest;
 	int error = check_service_cors(&t);

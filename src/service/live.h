@@ -1,18 +1,23 @@
-/* live.h - what an operator does to a worker that runs: end a connection, change a setting. */
+/* live.h - what an operator does to a worker that runs: end connections, change a setting.
+ *
+ * Who may ask for it, and where it comes from, is the business of the process around. Both may be
+ * called from a callback of the program (the admin service of --single does). */
 #ifndef CREW_SERVICE_LIVE_H
 #define CREW_SERVICE_LIVE_H
 
-#include "service/settings.h"
-#include "service/worker.h"
+#include "service/inner.h"
 
-/* End the connection with that id (`kicked`), if it still is one of this worker's. */
-void crew__worker_kick(crew_worker *w, uint64_t id);
+/* End those of the connections that are this worker's (`kicked`), for the user `by`: an event each,
+ * one line in the log. How many there were. */
+unsigned crew__worker_kick(crew_worker *w, const uint64_t *ids, size_t count, uid_t by);
 
-/* May that key of a service change while it runs? */
-bool crew__setting_is_live(const char *key);
+/* The settings that the worker was made with have changed in place (crew__settings_set_live): put
+ * what concerns it in force. `settings` holds them. */
+void crew__worker_set(crew_worker *w, const struct crew__settings *settings,
+	const struct crew__settings_change *change);
 
-/* Change one setting of the worker's service, as text that crew__settings_write() could have
- * written. 0, -EINVAL (unknown, not live, or not a value of it), -ENOMEM. */
-int crew__worker_set(crew_worker *w, const char *key, const char *value);
+/* For worker.c: the limits that its settings mean, and the times it keeps itself. */
+struct crew__limits crew__worker_limits(const crew_worker *w);
+void crew__worker_take_times(crew_worker *w);
 
 #endif

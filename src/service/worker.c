@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "net/address.h"
 #include "service/http.h"
+#include "service/live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,29 +11,7 @@
 
 struct crew__here crew__here;
 
-/* ---- limits and layout --------------------------------------------------------------------- */
-
-/* Hundredths, rounded up: a timer is never early. */
-static uint32_t hundredths(int64_t ms)
-{
-	return (uint32_t)((ms + 9) / 10);
-}
-
-static struct crew__limits limits_of(const struct crew__service_settings *s)
-{
-	size_t rest = CREW__READ_MOST + (size_t)s->max_head + 64;
-	return (struct crew__limits){
-		.max_connections = (size_t)s->max_connections,
-		.max_connections_per_ip = (size_t)s->max_connections_per_ip,
-		.max_send_buffer = (size_t)s->max_send_buffer,
-		.held_most = (size_t)s->max_message * 2 + rest,
-		.kernel_unsent_limit = (int)s->kernel_unsent_limit,
-		.send_timeout = hundredths(s->send_timeout_ms),
-		.idle_timeout = hundredths(s->idle_timeout_ms),
-		.linger = hundredths(s->linger_ms),
-		.closing_timeout = hundredths(s->drain_timeout_ms) + 1,
-	};
-}
+/* ---- layout ------------------------------------------------------------------------------- */
 
 static enum crew__protocol_kind kind_of(const crew_service *service, const char *scheme)
 {
@@ -100,7 +79,7 @@ static int init_net(crew_worker *w)
 		.ops = w->settings->proxy_protocol ? &crew__proxied_ops : &crew__service_ops,
 		.proxied = w->settings->proxy_protocol,
 		.owner = w,
-		.limits = limits_of(w->settings),
+		.limits = crew__worker_limits(w),
 		.ext_size = w->data_at + w->service->conn_size,
 		.stats = w->plan.stats,
 		.protocol = (uint8_t)(w->kind == CREW__WS ? CREW__HTTP : w->kind),
@@ -267,9 +246,7 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	w->settings = plan->settings;
 	w->counters = plan->counters;
 	w->plan = *plan;
-	w->handshake_timeout = hundredths(plan->settings->handshake_timeout_ms);
-	w->heartbeat = hundredths(plan->settings->heartbeat_ms);
-	w->max_message = (size_t)plan->settings->max_message;
+	crew__worker_take_times(w);
 	w->stop_timer.fn = on_stop_timer;
 	crew__buf_init(&w->scratch, (UINT32_C(1) << 31) - 1);
 	int error = init_net(w);

@@ -17,6 +17,7 @@
 struct crew__worker_plan {
 	struct crew__loop *loop;
 	const struct crew__service_settings *settings;
+	int64_t buffer_budget; /* of [crew]: bytes that its queues may hold; 0: off */
 	unsigned id, generation;
 	struct crew__stats stats;
 	const int
@@ -24,7 +25,7 @@ struct crew__worker_plan {
 	size_t listen_count;
 	const crew_counter *counters; /* crew_app.counters */
 	const char *run_dir, *name;   /* where this program keeps files, and how it is called; NULL:
-	                               * there is no such place */
+				       * there is no such place */
 	/* What crew_service_counter() asks: all living and retired of that service; may be NULL. */
 	uint64_t (*service_counter)(void *arg, const crew_service *service, const char *name);
 	/* crew_worker_recycle(): the process around asks for its own stop. May be NULL. */
@@ -35,8 +36,8 @@ struct crew__worker_plan {
 /* Make it; listeners are not yet watched. 0, -ENOMEM. Takes listen_fds over in every case. */
 int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_worker);
 
-/* Make in the run directory, while the process still may, what the worker will want to have there as
- * that user. 0 or an errno with a sentence. */
+/* Make in the run directory, while the process still may, what the worker will want to have there
+ * as that user. 0 or an errno with a sentence. */
 int crew__worker_prepare(const crew_service *service, const char *run_dir, const char *name,
 	uid_t uid, gid_t gid, char *ret_error, size_t error_size);
 
