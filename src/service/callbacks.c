@@ -142,6 +142,7 @@ static void on_gap(crew_conn *c, const crew_gap *gap)
 static void on_closed(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
+	crew__episode_closed(c);
 	if (crew__side(c)->shown && w->service->on_close) {
 		struct crew__entered before = crew__enter(w, CREW__CB_CLOSE);
 		w->service->on_close(c);

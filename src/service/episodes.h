@@ -11,5 +11,7 @@ void crew__episode(crew_conn *c, bool begins);
  * writes few of them. */
 void crew__episode_loss(crew_conn *c, const crew_loss *loss);
 void crew__episode_gap(crew_conn *c, const crew_gap *gap);
+/* It has gone: what was still to be told is told. */
+void crew__episode_closed(crew_conn *c);
 
 #endif
