@@ -6,86 +6,92 @@
 #include "cli/screen.h"
 #include "net/address.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	HUNDREDTHS = 100,
-	AHEAD = 100
+	AHEAD = 100,
+	ID_DIGITS = 16
 };
 
-/* clang-format off */
-#define FIELD(key, kind) { #key, CREW__FIELD_##kind, offsetof(struct crew__connection, key) }
-/* clang-format on */
-
 const struct crew__connection_field crew__connection_fields[] = {
-	FIELD(id, ID),
-	FIELD(pid, NUMBER),
-	FIELD(service, TEXT),
-	FIELD(transport, TEXT),
-	FIELD(protocol, TEXT),
-	FIELD(state, TEXT),
-	FIELD(local, ADDRESS),
-	FIELD(remote, ADDRESS),
-	FIELD(age_s, SECONDS),
-	FIELD(idle_in_s, SECONDS),
-	FIELD(idle_out_s, SECONDS),
-	FIELD(recv_queue, NUMBER),
-	FIELD(send_queue, NUMBER),
-	FIELD(send_queue_messages, NUMBER),
-	FIELD(oldest_queued_s, SECONDS),
-	FIELD(kernel_unsent, NUMBER),
-	FIELD(bytes_in, NUMBER),
-	FIELD(bytes_out, NUMBER),
-	FIELD(send_fail, NUMBER),
-	{ "send_fail_by_reason", CREW__FIELD_REASONS, offsetof(struct crew__connection, fail) },
-	{ "verdict", CREW__FIELD_VERDICT, 0 },
+#define X(key, kind, member) \
+	{ #key, CREW__FIELD_##kind, offsetof(struct crew__connection, member) },
+	CREW_CONNECTION_FIELD_TABLE(X)
+#undef X
 };
 _Static_assert(crew__lengthof(crew__connection_fields) == CREW__CONNECTION_FIELDS, "every field");
 
-const struct crew__connection_field *crew__connection_field_find(
-	const char *key, const char **ret_nearest)
+const struct crew__connection_field *crew__field_find(const struct crew__connection_field *fields,
+	size_t count, const char *key, const char **ret_nearest)
 {
 	size_t best = SIZE_MAX;
 	*ret_nearest = NULL;
-	for (size_t i = 0; i < CREW__CONNECTION_FIELDS; i++) {
-		const struct crew__connection_field *field = &crew__connection_fields[i];
-		if (strcmp(field->key, key) == 0)
-			return field;
-		if (crew__nearer(key, field->key, &best))
-			*ret_nearest = field->key;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(fields[i].key, key) == 0)
+			return &fields[i];
+		if (crew__nearer(key, fields[i].key, &best))
+			*ret_nearest = fields[i].key;
 	}
 	return NULL;
 }
 
+const struct crew__connection_field *crew__connection_field_find(
+	const char *key, const char **ret_nearest)
+{
+	return crew__field_find(crew__connection_fields, CREW__CONNECTION_FIELDS, key, ret_nearest);
+}
+
+/* ---- ids ----------------------------------------------------------------------------------- */
+
+bool crew__id_prefix_valid(const char *prefix)
+{
+	size_t length = strlen(prefix);
+	return length >= 1 && length <= ID_DIGITS &&
+	       strspn(prefix, "0123456789abcdefABCDEF") == length;
+}
+
+bool crew__id_has_prefix(uint64_t id, const char *prefix)
+{
+	char text[ID_DIGITS + 1];
+	snprintf(text, sizeof(text), "%016" PRIx64, id);
+	return crew__id_prefix_valid(prefix) && strncasecmp(text, prefix, strlen(prefix)) == 0;
+}
+
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-/* Since a time in hundredths that wraps after 497 days. The worker's clock may be read a little
- * later than ours. */
-static double since(uint32_t now, uint32_t then)
+double crew__hundredths_since(uint32_t now, uint32_t then)
 {
 	uint32_t passed = now - then;
 	return passed > UINT32_MAX - AHEAD ? 0 : (double)passed / HUNDREDTHS;
 }
 
-static void take_row(
-	const struct crew__conn_snapshot *from, uint32_t now, struct crew__connection *to)
+uint32_t crew__life_hundredths(const struct crew__segment *segment)
 {
-	const struct crew__record *hot = &from->hot;
-	const struct crew__record_cold *cold = &from->cold;
+	uint64_t lived_ns = crew__clock_ns() - segment->header->began_ns;
+	return (uint32_t)(lived_ns / (CREW__NS_PER_S / HUNDREDTHS));
+}
+
+void crew__connection_fill(const struct crew__record *hot, const struct crew__record_cold *cold,
+	uint32_t now, struct crew__connection *ret_row)
+{
+	struct crew__connection *to = ret_row;
 	to->id = atomic_load_explicit(&hot->id, memory_order_relaxed);
 	to->transport = crew__transport_name(hot->transport);
 	to->protocol = crew__protocol_name(hot->protocol);
 	to->state = crew__conn_state_name(hot->state);
 	crew__address_text(&cold->local, to->local, sizeof(to->local));
 	crew__address_text(&cold->remote, to->remote, sizeof(to->remote));
-	to->age_s = since(now, hot->opened);
-	to->idle_in_s = since(now, hot->last_in);
-	to->idle_out_s = since(now, hot->last_out);
+	to->age_s = crew__hundredths_since(now, hot->opened);
+	to->idle_in_s = crew__hundredths_since(now, hot->last_in);
+	to->idle_out_s = crew__hundredths_since(now, hot->last_out);
 	to->recv_queue = hot->recv_queue;
 	to->send_queue = hot->bytes_queued;
 	to->send_queue_messages = hot->messages_queued;
-	to->oldest_queued_s = hot->bytes_queued ? since(now, hot->queued_since) : 0;
+	to->oldest_queued_s = hot->bytes_queued ? crew__hundredths_since(now, hot->queued_since)
+						: 0;
 	to->kernel_unsent = cold->kernel_unsent;
 	to->bytes_in = hot->bytes_in;
 	to->bytes_out = hot->bytes_out;
@@ -98,35 +104,70 @@ static void take_row(
 		to->idle_out_s = to->age_s;
 }
 
+crew_verdict crew__connection_verdict(const struct crew__connection *row,
+	const struct crew__record_slow *slow, const struct crew__worker_look *worker)
+{
+	if (!row->send_queue)
+		return CREW_VERDICT_NONE;
+	if (worker->stands_still && !row->kernel_unsent)
+		return CREW_VERDICT_US;
+	/* A number that is none may come from a program of another version. */
+	return slow && slow->verdict < CREW_VERDICTS ? (crew_verdict)slow->verdict
+						     : CREW_VERDICT_NONE;
+}
+
+const char *crew__verdict_or_null(crew_verdict verdict)
+{
+	return verdict == CREW_VERDICT_NONE ? NULL : crew_verdict_name(verdict);
+}
+
+/* What is in one life: its rows go to the end of all. */
+struct find {
+	const struct crew__conn_snapshot *records;
+	size_t count;
+	const char *service;
+	uint32_t now; /* hundredths */
+	struct crew__worker_look worker;
+};
+
+static void take_rows(struct crew__connections *connections, const struct find *find)
+{
+	for (size_t i = 0; i < find->count; i++) {
+		const struct crew__conn_snapshot *from = &find->records[i];
+		struct crew__connection *row = &connections->rows[connections->count];
+		*row = (struct crew__connection){ .service = find->service,
+			.pid = find->worker.pid > 0 ? (uint64_t)find->worker.pid : 0,
+			.place = (uint32_t)connections->count };
+		crew__connection_fill(&from->hot, &from->cold, find->now, row);
+		row->verdict = crew__verdict_or_null(crew__connection_verdict(
+			row, from->has_slow ? &from->slow : NULL, &find->worker));
+		connections->count++;
+	}
+}
+
 static int take_segment(
 	struct crew__connections *connections, const struct crew__segment *segment, char *service)
 {
-	size_t count;
-	struct crew__conn_snapshot *found = crew__segment_connections(segment, &count);
-	if (count == 0) {
+	struct find find = { .service = service };
+	struct crew__conn_snapshot *found = crew__segment_connections(segment, &find.count);
+	if (find.count == 0) {
 		free(found);
 		return 0;
 	}
 	struct crew__connection *rows = found ? reallocarray(connections->rows,
-							connections->count + count, sizeof(*rows))
+							connections->count + find.count,
+							sizeof(*rows))
 					      : NULL;
 	if (!rows) {
 		free(found);
 		return -ENOMEM;
 	}
 	connections->rows = rows;
-	uint64_t now_ns = crew__clock_ns(), began_ns = segment->header->began_ns;
-	uint32_t now = (uint32_t)((now_ns - began_ns) / (CREW__NS_PER_S / HUNDREDTHS));
-	int32_t pid = atomic_load_explicit(&segment->header->pid, memory_order_relaxed);
-	crew__screen_clean(service, CREW__NAME_MAX, segment->header->service, CREW__NAME_MAX);
-	for (size_t i = 0; i < count; i++) {
-		struct crew__connection *row = &rows[connections->count];
-		*row = (struct crew__connection){ .service = service,
-			.pid = pid > 0 ? (uint64_t)pid : 0,
-			.place = (uint32_t)connections->count };
-		take_row(&found[i], now, row);
-		connections->count++;
-	}
+	find.records = found;
+	find.now = crew__life_hundredths(segment);
+	crew__look_worker(segment, crew__clock_ns(), &find.worker);
+	snprintf(service, CREW__NAME_MAX, "%s", find.worker.service);
+	take_rows(connections, &find);
 	free(found);
 	return 0;
 }
@@ -186,8 +227,14 @@ static int compare_values(const struct crew__connection *a, const struct crew__c
 		return strcmp(left, right);
 	case CREW__FIELD_REASONS:
 		return compare_numbers(a->send_fail, b->send_fail);
-	case CREW__FIELD_VERDICT:
-		return 0;
+	case CREW__FIELD_VERDICT: {
+		const char *x = *(const char *const *)left, *y = *(const char *const *)right;
+		return x && y ? strcmp(x, y) : (x == NULL) - (y == NULL);
+	}
+	case CREW__FIELD_TIME: {
+		int64_t x = *(const int64_t *)left, y = *(const int64_t *)right;
+		return x > y ? -1 : x < y;
+	}
 	}
 	return 0;
 }
@@ -199,12 +246,20 @@ static int compare_rows(const void *left, const void *right, void *field)
 	return order ? order : a->place < b->place ? -1 : a->place > b->place;
 }
 
+void crew__rows_sort(const struct crew__rows *rows, const struct crew__connection_field *field)
+{
+	if (rows->count > 1)
+		qsort_r(rows->rows, rows->count, rows->size, compare_rows,
+			(void *)(uintptr_t)field);
+}
+
 void crew__connections_sort(
 	struct crew__connections *connections, const struct crew__connection_field *field)
 {
-	if (connections->count > 1)
-		qsort_r(connections->rows, connections->count, sizeof(*connections->rows),
-			compare_rows, (void *)(uintptr_t)field);
+	const struct crew__rows rows = { .rows = connections->rows,
+		.count = connections->count,
+		.size = sizeof(*connections->rows) };
+	crew__rows_sort(&rows, field);
 }
 
 static int compare_slowness(const void *left, const void *right)

@@ -38,6 +38,8 @@ static void add_row(struct crew__table *table, const struct crew__connection *ro
 	add_bytes(table, row->bytes_out);
 	crew__table_cell(
 		table, row->send_fail ? CREW__RED : CREW__PLAIN, "%" PRIu64, row->send_fail);
+	crew__table_cell(table, row->verdict ? CREW__YELLOW : CREW__PLAIN, "%s",
+		row->verdict ? row->verdict : "-");
 	crew__table_text(table, row->local);
 	crew__table_text(table, row->remote);
 }
@@ -87,6 +89,7 @@ int crew__connections_text(
 		{ "bytes in", true, 0 },
 		{ "bytes out", true, 0 },
 		{ "send_fail", true, 0 },
+		{ "verdict", false, 7 },
 		{ "local", false, 15 },
 		{ "remote", false, 15 },
 	};

@@ -6,6 +6,7 @@
 #include "cli/connections.h"
 #include "cli/screen.h"
 #include "cli/status.h"
+#include "cli/view_parts.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -13,40 +14,54 @@
 #include <string.h>
 
 enum {
-	LINE_MAX_BYTES = 512,
 	OUT_BYTES = 1 << 16
 };
 
-static int complain(const struct crew__view *view, const char *text, int exit_status)
+int crew__view_complain(const struct crew__view *view, const char *text, int exit_status)
 {
 	fprintf(stderr, "%s: %s\n", view->settings->name, text);
 	return exit_status;
 }
 
-static int exit_status_of(int error)
+int crew__view_exit_status(int error)
 {
 	return error == -ESRCH ? CREW__NOT_RUNNING : CREW__FAILED;
 }
 
 /* What was printed has arrived, or say why not. */
-static int finish(const struct crew__view *view, int error)
+int crew__view_finish(const struct crew__view *view, int error)
 {
-	char text[LINE_MAX_BYTES];
+	char text[CREW__VIEW_LINE_MAX];
 	errno = 0;
 	if (fflush(stdout) || ferror(stdout)) {
 		snprintf(text, sizeof(text), "cannot write the output: %s",
 			errno ? strerror(errno) : "an earlier write failed");
-		return complain(view, text, CREW__FAILED);
+		return crew__view_complain(view, text, CREW__FAILED);
 	}
-	return error ? complain(view, "no memory for the output", CREW__FAILED) : CREW__DONE;
+	return error ? crew__view_complain(view, "no memory for the output", CREW__FAILED)
+		     : CREW__DONE;
 }
 
-static int attach(const struct crew__view *view, struct crew__attached *ret_attached)
+int crew__view_attach(const struct crew__view *view, struct crew__attached *ret_attached)
 {
-	char text[LINE_MAX_BYTES];
+	char text[CREW__VIEW_LINE_MAX];
 	int error = crew__attach(
 		view->settings->run_dir, view->settings->name, ret_attached, text, sizeof(text));
-	return error ? complain(view, text, exit_status_of(error)) : CREW__DONE;
+	return error ? crew__view_complain(view, text, crew__view_exit_status(error)) : CREW__DONE;
+}
+
+/* A screen is written at once. */
+void crew__view_buffer(void)
+{
+	setvbuf(stdout, NULL, _IOFBF, OUT_BYTES);
+}
+
+void crew__view_block(sigset_t *ret_signals, sigset_t *ret_old)
+{
+	sigemptyset(ret_signals);
+	sigaddset(ret_signals, SIGINT);
+	sigaddset(ret_signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, ret_signals, ret_old);
 }
 
 /* ---- status -------------------------------------------------------------------------------- */
@@ -55,8 +70,8 @@ static int attach(const struct crew__view *view, struct crew__attached *ret_atta
 static int take_status(const struct crew__view *view, struct crew__status **ret_status)
 {
 	struct crew__attached attached;
-	char text[LINE_MAX_BYTES];
-	int failed = attach(view, &attached);
+	char text[CREW__VIEW_LINE_MAX];
+	int failed = crew__view_attach(view, &attached);
 	if (failed)
 		return failed;
 	struct crew__status_source source = {
@@ -69,7 +84,7 @@ static int take_status(const struct crew__view *view, struct crew__status **ret_
 	};
 	int error = crew__status_take(&source, ret_status, text, sizeof(text));
 	crew__attach_fini(&attached);
-	return error ? complain(view, text, exit_status_of(error)) : CREW__DONE;
+	return error ? crew__view_complain(view, text, crew__view_exit_status(error)) : CREW__DONE;
 }
 
 static int print_status(const struct crew__view *view, const struct crew__status *status)
@@ -77,13 +92,13 @@ static int print_status(const struct crew__view *view, const struct crew__status
 	struct crew__screen screen;
 	crew__screen_init(&screen, stdout);
 	if (view->json)
-		return finish(view, crew__status_json(status, view->watch, stdout));
+		return crew__view_finish(view, crew__status_json(status, view->watch, stdout));
 	if (view->watch)
 		crew__screen_clear(&screen);
 	int error = crew__status_text(status, &screen);
 	if (view->watch && !screen.terminal)
 		fputc('\n', stdout);
-	return finish(view, error);
+	return crew__view_finish(view, error);
 }
 
 static int show_status(const struct crew__view *view)
@@ -98,7 +113,7 @@ static int show_status(const struct crew__view *view)
 }
 
 /* True when a signal came before `due_ns`. */
-static bool wait_until(uint64_t due_ns, const sigset_t *signals)
+bool crew__view_wait(uint64_t due_ns, const sigset_t *signals)
 {
 	for (;;) {
 		uint64_t now_ns = crew__clock_ns();
@@ -127,7 +142,7 @@ static int watch_status(const struct crew__view *view, const sigset_t *signals)
 		crew__status_free(before);
 		before = status;
 		due_ns += CREW__NS_PER_S;
-	} while (!failed && !wait_until(due_ns, signals));
+	} while (!failed && !crew__view_wait(due_ns, signals));
 	crew__status_free(before);
 	return failed;
 }
@@ -135,13 +150,10 @@ static int watch_status(const struct crew__view *view, const sigset_t *signals)
 int crew__view_status(const struct crew__view *view)
 {
 	sigset_t signals, old;
-	setvbuf(stdout, NULL, _IOFBF, OUT_BYTES); /* a screen is written at once */
+	crew__view_buffer();
 	if (!view->watch)
 		return show_status(view);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &old);
+	crew__view_block(&signals, &old);
 	int exit_status = watch_status(view, &signals);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return exit_status;
@@ -154,20 +166,20 @@ static int print_connections(const struct crew__view *view, const struct crew__c
 	struct crew__screen screen;
 	crew__screen_init(&screen, stdout);
 	if (view->json)
-		return finish(view, crew__connections_json(all, stdout));
-	return finish(view, crew__connections_text(all, &screen));
+		return crew__view_finish(view, crew__connections_json(all, stdout));
+	return crew__view_finish(view, crew__connections_text(all, &screen));
 }
 
-static int unknown_key(const struct crew__view *view, const char *nearest)
+int crew__view_unknown_key(const struct crew__view *view, const char *what, const char *nearest)
 {
-	char text[LINE_MAX_BYTES];
-	int used = snprintf(text, sizeof(text), "connections cannot be sorted by '%s'", view->sort);
+	char text[CREW__VIEW_LINE_MAX];
+	int used = snprintf(text, sizeof(text), "%s cannot be sorted by '%s'", what, view->sort);
 	if (nearest && used > 0 && (size_t)used < sizeof(text))
 		snprintf(text + used, sizeof(text) - (size_t)used, "; did you mean '%s'?", nearest);
 	else if (used > 0 && (size_t)used < sizeof(text))
 		snprintf(text + used, sizeof(text) - (size_t)used,
-			"; the keys are those of 'connections --json'");
-	return complain(view, text, CREW__USAGE);
+			"; the keys are those of '%s --json'", what);
+	return crew__view_complain(view, text, CREW__USAGE);
 }
 
 int crew__view_connections(const struct crew__view *view)
@@ -179,13 +191,13 @@ int crew__view_connections(const struct crew__view *view)
 									  view->sort, &nearest)
 								: NULL;
 	if (view->sort && !field)
-		return unknown_key(view, nearest);
-	int failed = attach(view, &attached);
+		return crew__view_unknown_key(view, "connections", nearest);
+	int failed = crew__view_attach(view, &attached);
 	if (failed)
 		return failed;
-	setvbuf(stdout, NULL, _IOFBF, OUT_BYTES);
+	crew__view_buffer();
 	if (crew__connections_new(&attached, &all)) {
-		failed = complain(view, "no memory for the connections", CREW__FAILED);
+		failed = crew__view_complain(view, "no memory for the connections", CREW__FAILED);
 	} else {
 		if (field)
 			crew__connections_sort(&all, field);
