@@ -120,6 +120,7 @@ struct crew__here {
 	crew_worker *workers[CREW_MAX_SERVICES];
 	unsigned count;
 	crew_worker *current; /* NULL outside callbacks */
+	uint64_t entered_ns;  /* in a turn that is timed: when the outermost callback began */
 };
 extern struct crew__here crew__here;
 
@@ -132,13 +133,18 @@ static inline void crew__count_request(crew_worker *w)
 		crew__worker_read_rate(w);
 }
 
+/* In a turn that is timed; `outer` is whose callback the call stands in (timing.c). */
+void crew__time_enter(const crew_worker *outer);
+void crew__time_leave(const crew_worker *w, const crew_worker *outer);
+
 /* Around every call into the program: who runs, and what `busy_in` shows. Calls may nest. */
 struct crew__entered {
 	crew_worker *worker;
 	uint32_t callback;
 };
 
-static inline struct crew__entered crew__enter(crew_worker *w, enum crew__callback callback)
+/* What is true of every turn; crew__enter and crew__leave time those that are timed as well. */
+static inline struct crew__entered crew__enter_untimed(crew_worker *w, enum crew__callback callback)
 {
 	struct crew__slab *s = w->net.stats.slab;
 	struct crew__entered before = {
@@ -150,15 +156,42 @@ static inline struct crew__entered crew__enter(crew_worker *w, enum crew__callba
 	return before;
 }
 
-static inline void crew__leave(crew_worker *w, struct crew__entered before)
+static inline void crew__leave_untimed(crew_worker *w, struct crew__entered before)
 {
 	atomic_store_explicit(&w->net.stats.slab->callback, before.callback, memory_order_relaxed);
 	crew__here.current = before.worker;
 }
 
+static inline struct crew__entered crew__enter(crew_worker *w, enum crew__callback callback)
+{
+	struct crew__entered before = crew__enter_untimed(w, callback);
+	if (crew__unlikely(crew__loop_timed))
+		crew__time_enter(before.worker);
+	return before;
+}
+
+static inline void crew__leave(crew_worker *w, struct crew__entered before)
+{
+	if (crew__unlikely(crew__loop_timed))
+		crew__time_leave(w, before.worker);
+	crew__leave_untimed(w, before);
+}
+
 /* A message for what the connection is piped into. */
 void crew__service_pipe(crew_conn *from, crew_msg msg);
-/* A whole message for the program, or for that. */
+/* A whole message for the program, or for that. One question about time for both ends of the call:
+ * this is the callback that is called most. */
+static inline void crew__service_deliver(crew_conn *c, crew_msg msg)
+{
+	crew_worker *w = crew__worker_of(c);
+	struct crew__entered before = crew__enter_untimed(w, CREW__CB_MESSAGE);
+	w->answering = c;
+	w->answer_kind = msg.kind;
+	w->service->on_message(c, msg);
+	w->answering = NULL;
+	crew__leave_untimed(w, before);
+}
+void crew__service_deliver_timed(crew_conn *c, crew_msg msg);
 static inline void crew__service_message(crew_conn *c, crew_msg msg)
 {
 	crew_worker *w = crew__worker_of(c);
@@ -169,12 +202,10 @@ static inline void crew__service_message(crew_conn *c, crew_msg msg)
 	}
 	if (crew__unlikely(!w->service->on_message))
 		return;
-	struct crew__entered before = crew__enter(w, CREW__CB_MESSAGE);
-	w->answering = c;
-	w->answer_kind = msg.kind;
-	w->service->on_message(c, msg);
-	w->answering = NULL;
-	crew__leave(w, before);
+	if (crew__unlikely(crew__loop_timed))
+		crew__service_deliver_timed(c, msg);
+	else
+		crew__service_deliver(c, msg);
 }
 /* The connection is ready for the program: on_open. */
 void crew__service_open(crew_conn *c);
@@ -225,6 +256,10 @@ bool crew__conn_is_member(const crew_conn *c);
 void crew__watches_end(const crew_worker *w);
 /* What is left of watches goes with the last worker of the process. */
 void crew__watches_free(struct crew__loop *loop);
+
+/* The limits that its settings mean, and the times it keeps itself (live.c). */
+struct crew__limits crew__worker_limits(const crew_worker *w);
+void crew__worker_take_times(crew_worker *w);
 
 int crew__user_timers_new(crew_worker *w, struct crew__user_timers **ret_timers);
 void crew__user_timers_end(struct crew__user_timers *timers);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "net/address.h"
+#include "service/inner.h"
 #include "stats/rings.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 #ifndef CREW_SERVICE_LIVE_H
 #define CREW_SERVICE_LIVE_H
 
-#include "service/inner.h"
+#include "service/worker.h"
 
 /* End those of the connections that are this worker's (`kicked`), for the user `by`: an event each,
  * one line in the log. How many there were. */
@@ -15,9 +15,5 @@ unsigned crew__worker_kick(crew_worker *w, const uint64_t *ids, size_t count, ui
  * what concerns it in force. `settings` holds them. */
 void crew__worker_set(crew_worker *w, const struct crew__settings *settings,
 	const struct crew__settings_change *change);
-
-/* For worker.c: the limits that its settings mean, and the times it keeps itself. */
-struct crew__limits crew__worker_limits(const crew_worker *w);
-void crew__worker_take_times(crew_worker *w);
 
 #endif

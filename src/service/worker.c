@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "net/address.h"
 #include "service/http.h"
-#include "service/live.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -263,7 +262,8 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	if (!error && (w->kind == CREW__HTTP || w->kind == CREW__WS))
 		error = crew__http_new(w);
 	if (!error)
-		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns);
+		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns,
+			&plan->stats.measures[CREW__MEASURE_TURN]);
 	enter_process(w);
 	atomic_store_explicit(
 		&plan->stats.slab->qps_since_ns, crew__loop_ns(plan->loop), memory_order_relaxed);
