@@ -1,9 +1,9 @@
 /* loop.c - the turn: wait, call what is ready, timers, posts, hooks.
  *
  * Not here: how the kernel is asked (engine_*.c), what is due (timers.c), who else calls (posts.c,
- * signals.c). A turn reads the clock once, right after the wait; whatever happens in the turn
- * happens at that time, and the next wait is computed from it, so a timer is late by what the turn
- * took. */
+ * signals.c). A turn reads the clock once, right after the wait (one that is timed, once more at
+ * its end); whatever happens in the turn happens at that time, and the next wait is computed from
+ * it, so a timer is late by what the turn took. */
 #include "loop/loop.h"
 
 #include "loop/parts.h"
@@ -14,12 +14,48 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Twice a turn, and there is nearly always one place. */
+bool crew__loop_timed;
+
+/* ---- what most turns are spared ------------------------------------------------------------ */
+
+/* Nearly always there is one place to note a turn's beginning in, and 15 turns of 16 are not timed.
+ * Such a turn is told from others by a count at its beginning and a flag at its end, and that is
+ * all it pays. With several places every turn is one of the others. */
+
+static void note_others(struct crew__loop *loop, uint64_t began_ns)
+{
+	for (uint32_t i = 1; i < loop->note_count; i++)
+		atomic_store_explicit(loop->notes[i], began_ns, memory_order_relaxed);
+}
+
+static __attribute__((noinline, cold)) void begin_with_attention(struct crew__loop *loop)
+{
+	uint32_t since = loop->clock.turn % CREW__TIMED_EACH;
+	bool several = loop->note_count > 1;
+	note_others(loop, loop->clock.ns);
+	crew__loop_timed = since == 0;
+	loop->attention = several || crew__loop_timed;
+	loop->plain_turns = several ? 1 : CREW__TIMED_EACH - since;
+}
+
+static __attribute__((noinline, cold)) void end_with_attention(struct crew__loop *loop)
+{
+	note_others(loop, 0);
+	loop->attention = false;
+	if (!crew__loop_timed)
+		return;
+	crew__loop_timed = false;
+	uint64_t took_ns = crew__clock_ns() - loop->clock.ns;
+	for (uint32_t i = 0; i < loop->note_count; i++)
+		if (loop->turns[i])
+			crew__histogram_add_ns(loop->turns[i], took_ns);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------ */
+
 static inline void note(struct crew__loop *loop, uint64_t began_ns)
 {
 	atomic_store_explicit(loop->notes[0], began_ns, memory_order_relaxed);
-	for (uint32_t i = 1; crew__unlikely(i < loop->note_count); i++)
-		atomic_store_explicit(loop->notes[i], began_ns, memory_order_relaxed);
 }
 
 static void run_hooks(struct crew__loop *loop)
@@ -52,12 +88,16 @@ static inline __attribute__((always_inline)) int turn(struct crew__loop *loop, u
 	loop->again = false;
 	loop->turning = true;
 	loop->clock.turn++;
+	if (crew__unlikely(--loop->plain_turns == 0))
+		begin_with_attention(loop);
 	ops->dispatch(loop->engine);
 	if (loop->timers.next_ns <= loop->clock.ns)
 		crew__timers_run(&loop->timers, loop->clock.ns);
 	if (crew__unlikely(loop->posts.arrived))
 		crew__posts_run(&loop->posts);
 	run_hooks(loop);
+	if (crew__unlikely(loop->attention))
+		end_with_attention(loop);
 	loop->turning = false;
 	return 0;
 }
@@ -114,7 +154,7 @@ int crew__loop_new(enum crew__engine_kind kind, struct crew__loop **ret_loop)
 		goto close_engine;
 	crew__signals_init(&loop->signals);
 	crew__timers_init(&loop->timers);
-	crew__loop_note_turns(loop, NULL);
+	crew__loop_note_turns(loop, NULL, NULL);
 	loop->clock.ns = crew__clock_ns();
 	*ret_loop = loop;
 	return 0;
@@ -153,8 +193,10 @@ const struct crew__turn_clock *crew__loop_clock(const struct crew__loop *loop)
 	return &loop->clock;
 }
 
-int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns)
+int crew__loop_note_turns(
+	struct crew__loop *loop, _Atomic uint64_t *turn_began_ns, struct crew__histogram *turns)
 {
+	loop->plain_turns = 1; /* the next turn finds out how it is from now on */
 	if (!turn_began_ns) {
 		loop->note_count = 0;
 		loop->notes[0] = &loop->nowhere;
@@ -162,6 +204,7 @@ int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_
 	}
 	if (loop->note_count == crew__lengthof(loop->notes))
 		return -ENOBUFS;
+	loop->turns[loop->note_count] = turns;
 	loop->notes[loop->note_count++] = turn_began_ns;
 	return 0;
 }

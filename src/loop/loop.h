@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "base/list.h"
+#include "stats/histogram.h"
 
 #include <sys/types.h>
 
@@ -79,10 +80,18 @@ struct crew__turn_clock {
 	uint32_t turn;
 };
 const struct crew__turn_clock *crew__loop_clock(const struct crew__loop *loop);
-/* Where the loop notes when the present turn began (ns), 0 while it waits; e.g. in shared memory.
- * NULL: nowhere. Several may be added (--single has one for each worker); -ENOBUFS beyond
- * CREW_MAX_SERVICES. */
-int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns);
+/* Where the loop notes when the present turn began (ns), 0 while it waits, and how long turns took
+ * (one in CREW__TIMED_EACH); e.g. in shared memory. `turns` may be NULL. NULL for the first: nowhere.
+ * Several may be added (--single has one for each worker); -ENOBUFS beyond CREW_MAX_SERVICES. */
+enum {
+	CREW__TIMED_EACH = 16
+};
+int crew__loop_note_turns(struct crew__loop *loop, _Atomic uint64_t *turn_began_ns,
+	struct crew__histogram *turns);
+
+/* True within a turn that is timed, for those who time what they do in it. One for the process: all
+ * that it tells of happens in the one loop that turns in it. */
+extern bool crew__loop_timed;
 
 /* Watch source->fd for `events`. 0 or a negative errno; -EPERM for plain files. */
 int crew__loop_add(struct crew__loop *loop, struct crew__source *source, unsigned events);

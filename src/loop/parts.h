@@ -73,7 +73,10 @@ struct crew__loop {
 	struct crew__turn_hook *next_hook; /* while hooks run: the one after the present */
 	struct crew__posts posts;
 	_Atomic uint64_t *notes[CREW_MAX_SERVICES]; /* the first is never NULL */
+	struct crew__histogram *turns[CREW_MAX_SERVICES]; /* may be NULL */
 	uint32_t note_count;
+	uint32_t plain_turns; /* how many turns from now on one has more to do than others */
+	bool attention;       /* the present turn has */
 	_Atomic uint64_t nowhere;
 	struct crew__signals signals;
 };

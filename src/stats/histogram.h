@@ -43,6 +43,11 @@ static inline void crew__histogram_add(struct crew__histogram *h, uint64_t us)
 	h->sum_us += us;
 }
 
+static inline void crew__histogram_add_ns(struct crew__histogram *h, uint64_t ns)
+{
+	crew__histogram_add(h, ns / 1000);
+}
+
 /* dst += src; sums stop at the largest number instead of wrapping. */
 void crew__histogram_sum(struct crew__histogram *dst, const struct crew__histogram *src);
 
