@@ -82,6 +82,29 @@ static int send_next_life(struct crew__child *child)
 	return 0;
 }
 
+/* One setting of those that `*owed` has bits for; the values are those in force now. */
+static int send_setting(struct crew__child *child, int service, uint64_t *owed)
+{
+	char text[256];
+	unsigned key = (unsigned)__builtin_ctzll(*owed);
+	int status = 0;
+	if (crew__settings_show_live(child->generation->settings, service, key, text, sizeof(text)))
+		status = crew__wire_send_text(child->wire.fd, CREW__MSG_SETTING, text);
+	if (status == 0)
+		*owed &= *owed - 1;
+	return status;
+}
+
+static int send_settings(struct crew__child *child)
+{
+	int status = 0;
+	while (status == 0 && child->owes_service)
+		status = send_setting(child, (int)child->service, &child->owes_service);
+	while (status == 0 && child->owes_crew)
+		status = send_setting(child, -1, &child->owes_crew);
+	return status;
+}
+
 /* Send all that is owed, until the socket is full. Orders go before lives. */
 static int send_owed(struct crew__child *child)
 {
@@ -106,7 +129,8 @@ static int send_owed(struct crew__child *child)
 			return status;
 		child->owes_log = false;
 	}
-	return send_next_life(child);
+	status = send_settings(child);
+	return status < 0 ? status : send_next_life(child);
 }
 
 static void settle(struct crew__child *child)
@@ -139,6 +163,24 @@ void crew__child_reopen_log(struct crew__child *child)
 {
 	child->owes_log = true;
 	settle(child);
+}
+
+bool crew__child_set(struct crew__child *child, const struct crew__settings_change *change)
+{
+	uint64_t *owed = change->service < 0 ? &child->owes_crew : &child->owes_service;
+	uint64_t bit = UINT64_C(1) << change->key;
+	*owed |= bit;
+	settle(child);
+	return !(*owed & bit);
+}
+
+int crew__child_kick(struct crew__child *child, const struct crew__kick_order *order)
+{
+	size_t length = offsetof(struct crew__kick_order, ids) +
+			order->count * sizeof(order->ids[0]);
+	if (child->wire.fd < 0 || child->dead)
+		return -ENOTCONN;
+	return crew__wire_send(child->wire.fd, CREW__MSG_KICK_THESE, order, length, NULL, 0);
 }
 
 void crew__child_sync(struct crew__child *child)

@@ -66,7 +66,8 @@ struct crew__child {
 	/* What it has yet to be told; a packet that does not fit now is sent when there is room, so
 	 * a child that does not read costs no memory. */
 	bool owes_stop, owes_reloading, owes_log;
-	bool wants_room; /* the last packet did not fit */
+	uint64_t owes_service, owes_crew; /* settings that have changed: a bit for each key */
+	bool wants_room;                  /* the last packet did not fit */
 	struct crew__stop_order stop;
 	uint32_t
 		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
@@ -101,6 +102,11 @@ void crew__child_kill(struct crew__child *child);
 /* Tell it that a reload replaces it, or that the log is another file now. */
 void crew__child_reloading(struct crew__child *child);
 void crew__child_reopen_log(struct crew__child *child);
+/* A setting of its generation has changed, of its service or of [crew]: it is told, or as soon as
+ * it listens again; then false. */
+bool crew__child_set(struct crew__child *child, const struct crew__settings_change *change);
+/* Tell it to end connections. A negative errno: not said. */
+int crew__child_kick(struct crew__child *child, const struct crew__kick_order *order);
 /* Lives have come or gone: bring it up to date. */
 void crew__child_sync(struct crew__child *child);
 /* Give it the listener of a sibling that is away, and take it back. A negative errno: not said. */

@@ -24,6 +24,7 @@ struct conversation {
 	struct crew__control *control;
 	struct crew__source source;
 	uid_t uid;
+	bool may_act;
 	bool awaits_reload;
 };
 
@@ -34,6 +35,8 @@ struct crew__control {
 	struct crew__node ended;         /* freed at the turn's end */
 	struct crew__turn_hook hook;
 	unsigned count;
+	bool has_act_group;
+	gid_t act_group; /* whose members may act too */
 };
 
 static bool free_ended(struct crew__turn_hook *hook)
@@ -128,16 +131,50 @@ static void show(struct conversation *talk)
 
 static bool may_act(struct conversation *talk)
 {
-	if (talk->uid == 0 || talk->uid == geteuid())
+	if (talk->may_act)
 		return true;
-	char text[160];
-	snprintf(text, sizeof(text), "user %u may look but not act here: be root or user %u",
-		(unsigned)talk->uid, (unsigned)geteuid());
+	const char *group = talk->control->plan.settings->control_act_group;
+	char text[256];
+	snprintf(text, sizeof(text), "user %u may look but not act here: be root, user %u, or %s%s",
+		(unsigned)talk->uid, (unsigned)geteuid(),
+		group ? "a member of group " : "of the group that crew.control_act_group names",
+		group ? group : "");
 	refuse(talk, text);
 	return false;
 }
 
-static void act(struct conversation *talk, const struct crew__message *message)
+static void kick(struct conversation *talk, const struct crew__message *message)
+{
+	const struct crew__control_plan *plan = &talk->control->plan;
+	uint64_t ids[CREW__KICK_MOST];
+	size_t count = message->length / sizeof(ids[0]);
+	if (count == 0 || count > CREW__KICK_MOST || message->length % sizeof(ids[0]) != 0) {
+		end(talk);
+		return;
+	}
+	struct crew__handed_on handed_on = { 0 };
+	memcpy(ids, message->payload, message->length);
+	plan->kick(plan->arg, ids, count, talk->uid, &handed_on);
+	if (talk->source.fd >= 0)
+		answer(talk, CREW__MSG_HANDED_ON, &handed_on, sizeof(handed_on));
+}
+
+static void set(struct conversation *talk, const struct crew__message *message)
+{
+	const struct crew__control_plan *plan = &talk->control->plan;
+	struct crew__handed_on handed_on = { 0 };
+	char error[1536] = "it cannot be done";
+	int status = plan->set(
+		plan->arg, message->payload, talk->uid, &handed_on, error, sizeof(error));
+	if (talk->source.fd < 0)
+		return;
+	if (status < 0)
+		refuse(talk, error);
+	else
+		answer(talk, CREW__MSG_HANDED_ON, &handed_on, sizeof(handed_on));
+}
+
+static void stop_or_reload(struct conversation *talk, const struct crew__message *message)
 {
 	const struct crew__control_plan *plan = &talk->control->plan;
 	struct crew__command command;
@@ -145,8 +182,6 @@ static void act(struct conversation *talk, const struct crew__message *message)
 		end(talk);
 		return;
 	}
-	if (!may_act(talk))
-		return;
 	memcpy(&command, message->payload, sizeof(command));
 	struct crew__accepted accepted;
 	char error[1024] = "it cannot be done";
@@ -169,6 +204,24 @@ static void act(struct conversation *talk, const struct crew__message *message)
 	}
 }
 
+static void act(struct conversation *talk, const struct crew__message *message)
+{
+	if (!may_act(talk))
+		return;
+	if (message->type == CREW__MSG_KICK)
+		kick(talk, message);
+	else if (message->type == CREW__MSG_SET)
+		set(talk, message);
+	else
+		stop_or_reload(talk, message);
+}
+
+static bool is_order(unsigned type)
+{
+	return type == CREW__MSG_STOP_ALL || type == CREW__MSG_RELOAD || type == CREW__MSG_KICK ||
+	       type == CREW__MSG_SET;
+}
+
 static void on_talk(struct crew__source *source, unsigned events)
 {
 	static struct crew__message message; /* large; one loop, one thread */
@@ -184,7 +237,7 @@ static void on_talk(struct crew__source *source, unsigned events)
 	crew__message_release(&message);
 	if (message.type == CREW__MSG_ATTACH)
 		show(talk);
-	else if (message.type == CREW__MSG_STOP_ALL || message.type == CREW__MSG_RELOAD)
+	else if (is_order(message.type))
 		act(talk, &message);
 	else
 		refuse(talk,
@@ -226,6 +279,9 @@ static int begin(struct crew__control *control, int fd)
 		return -ENOMEM;
 	int status = crew__endpoint_peer(fd, &talk->uid);
 	talk->control = control;
+	talk->may_act = talk->uid == 0 || talk->uid == geteuid() ||
+			(control->has_act_group &&
+				crew__endpoint_peer_is_member(fd, control->act_group));
 	talk->source = (struct crew__source){ .fn = on_talk, .fd = fd };
 	if (status == 0)
 		status = crew__loop_add(control->plan.loop, &talk->source, CREW__READ);
@@ -257,6 +313,10 @@ static void on_door(struct crew__source *source, unsigned events)
 int crew__control_new(const struct crew__control_plan *plan, struct crew__control **ret_control,
 	char *ret_error, size_t error_size)
 {
+	gid_t act_group;
+	int found = crew__endpoint_act_group(plan->settings, &act_group, ret_error, error_size);
+	if (found < 0)
+		return found;
 	int fd = crew__endpoint_listen(plan->settings, ret_error, error_size);
 	if (fd < 0)
 		return fd;
@@ -264,6 +324,8 @@ int crew__control_new(const struct crew__control_plan *plan, struct crew__contro
 	int status = control ? 0 : -ENOMEM;
 	if (control) {
 		control->plan = *plan;
+		control->has_act_group = found > 0;
+		control->act_group = found > 0 ? act_group : 0;
 		control->door = (struct crew__source){ .fn = on_door, .fd = fd };
 		control->hook = (struct crew__turn_hook){ .fn = free_ended };
 		crew__list_init(&control->conversations);

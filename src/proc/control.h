@@ -1,11 +1,13 @@
 /* control.h - the control socket, answered by the master (or the single process) in its loop.
  *
- * Whoever may connect (control_mode, control_group) may look: they get read-only descriptors. To
- * act, stop and reload, a command must run as root or as the user of this process. */
+ * Looking and acting are two rights. Whoever may connect (control_mode, control_group) may look:
+ * they get read-only descriptors. To act (stop, reload, kick, set) a command must run as root, as
+ * the user of this process, or as a member of control_act_group. */
 #ifndef CREW_PROC_CONTROL_H
 #define CREW_PROC_CONTROL_H
 
 #include "proc/registry.h"
+#include "proc/wire.h"
 
 struct crew__control;
 
@@ -18,6 +20,12 @@ struct crew__control_plan {
 	int (*stop)(void *arg, bool graceful, uint64_t *ret_bound_ms);
 	int (*reload)(void *arg, bool graceful, uint64_t *ret_bound_ms, char *ret_error,
 		size_t error_size);
+	/* End connections for the user `by`; ids that are nobody's are passed over. */
+	void (*kick)(void *arg, const uint64_t *ids, size_t count, uid_t by,
+		struct crew__handed_on *ret_handed_on);
+	/* Change a setting, SECTION.KEY=VALUE. 0, or a negative errno with a sentence. */
+	int (*set)(void *arg, const char *text, uid_t by, struct crew__handed_on *ret_handed_on,
+		char *ret_error, size_t error_size);
 	void *arg;
 };
 

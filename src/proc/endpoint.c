@@ -138,3 +138,41 @@ int crew__endpoint_peer(int fd, uid_t *ret_uid)
 	*ret_uid = peer.uid;
 	return 0;
 }
+
+bool crew__endpoint_peer_is_member(int fd, gid_t group)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return false;
+	if (peer.gid == group)
+		return true;
+	gid_t few[64], *groups = few;
+	bool found = false;
+	size = sizeof(few);
+	int status = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size);
+	/* Then it says how much room they need. */
+	if (status < 0 && errno == ERANGE) {
+		groups = malloc(size);
+		status = groups ? getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) : -1;
+	}
+	for (size_t i = 0; status == 0 && i < size / sizeof(gid_t); i++)
+		found = found || groups[i] == group;
+	if (groups != few)
+		free(groups);
+	return found;
+}
+
+int crew__endpoint_act_group(
+	const struct crew__settings *settings, gid_t *ret_group, char *ret_error, size_t error_size)
+{
+	if (!settings->control_act_group)
+		return 0;
+	int status = find_group(settings->control_act_group, ret_group);
+	if (status == 0)
+		return 1;
+	snprintf(ret_error, error_size, "crew.control_act_group = %s: %s",
+		settings->control_act_group,
+		status == -ENOENT ? "there is no such group on this machine" : strerror(-status));
+	return status;
+}

@@ -109,6 +109,8 @@ const char *crew__settings_need_restart(
 		key = "control_mode";
 	else if (!same_text(old->control_group, new->control_group))
 		key = "control_group";
+	else if (!same_text(old->control_act_group, new->control_act_group))
+		key = "control_act_group";
 	if (key) {
 		snprintf(text, size, "crew.%s has changed, which a reload cannot do: use restart",
 			key);
@@ -167,6 +169,16 @@ int crew__generation_next(const struct crew__launch *launch, const struct crew__
 			crew__settings_free(settings);
 	}
 	return status;
+}
+
+int crew__generation_renew(struct crew__generation *generation)
+{
+	int fd = settings_memfd(generation->settings);
+	if (fd < 0)
+		return fd;
+	close(generation->settings_fd);
+	generation->settings_fd = fd;
+	return 0;
 }
 
 struct crew__generation *crew__generation_ref(struct crew__generation *generation)

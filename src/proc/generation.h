@@ -26,6 +26,10 @@ int crew__generation_first(struct crew__settings *settings,
 int crew__generation_next(const struct crew__launch *launch, const struct crew__generation *present,
 	struct crew__generation **ret_generation, char *ret_error, size_t error_size);
 
+/* Its settings have changed in place: workers that start from now on get them so. 0 or an errno;
+ * then they get what they would have got before. */
+int crew__generation_renew(struct crew__generation *generation);
+
 struct crew__generation *crew__generation_ref(struct crew__generation *generation);
 void crew__generation_unref(struct crew__generation *generation); /* NULL is allowed */
 

@@ -290,6 +290,18 @@ static int reload_for_command(
 	return crew__master_reload(arg, graceful, ret_bound_ms, ret_error, error_size);
 }
 
+static void kick_for_command(void *arg, const uint64_t *ids, size_t count, uid_t by,
+	struct crew__handed_on *ret_handed_on)
+{
+	crew__master_kick(arg, ids, count, by, ret_handed_on);
+}
+
+static int set_for_command(void *arg, const char *text, uid_t by,
+	struct crew__handed_on *ret_handed_on, char *ret_error, size_t error_size)
+{
+	return crew__master_set(arg, text, by, ret_handed_on, ret_error, error_size);
+}
+
 /* ---- from start to end --------------------------------------------------------------------- */
 
 /* Each life costs descriptors, and commands get copies. */
@@ -340,6 +352,8 @@ static int init_control(struct crew__master *master, const struct crew__settings
 		.registry = master->registry,
 		.stop = stop_for_command,
 		.reload = reload_for_command,
+		.kick = kick_for_command,
+		.set = set_for_command,
 		.arg = master,
 	};
 	return crew__control_new(&plan, &master->control, ret_error, error_size);

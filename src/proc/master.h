@@ -83,6 +83,12 @@ int crew__master_run(struct crew__master *master);
 void crew__master_fini(struct crew__master *master);
 
 void crew__master_stop(struct crew__master *master, enum crew__stop_level level);
+/* What operators do to workers that run (operate.c); see struct crew__control_plan. */
+void crew__master_kick(struct crew__master *master, const uint64_t *ids, size_t count, uid_t by,
+	struct crew__handed_on *ret_handed_on);
+int crew__master_set(struct crew__master *master, const char *text, uid_t by,
+	struct crew__handed_on *ret_handed_on, char *ret_error, size_t error_size);
+
 /* How long a stop of that kind can take, in milliseconds. */
 uint64_t crew__stop_bound_ms(const struct crew__settings *settings, bool graceful);
 

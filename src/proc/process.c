@@ -14,7 +14,7 @@
 #include "proc/log_file.h"
 #include "proc/title.h"
 #include "proc/user.h"
-#include "service/worker.h"
+#include "service/live.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -192,6 +192,35 @@ static void take_absence(struct process *process, struct crew__message *message)
 			strerror(-status));
 }
 
+static void take_kick(struct process *process, const struct crew__message *message)
+{
+	static struct crew__kick_order order; /* large; one loop, one thread */
+	const size_t head = offsetof(struct crew__kick_order, ids);
+	if (message->length < head || message->length > sizeof(order))
+		return;
+	memcpy(&order, message->payload, message->length);
+	if (order.count <= CREW__KICK_MOST &&
+		message->length == head + order.count * sizeof(order.ids[0]))
+		crew__worker_kick(process->worker, order.ids, order.count, order.by);
+}
+
+/* What the worker had already, from the settings it began with, is no change. */
+static void take_setting(struct process *process, const struct crew__message *message)
+{
+	struct crew__settings *settings = process->greeting.settings;
+	struct crew__settings_change change;
+	char error[1536];
+	if (crew__settings_set_live(settings, message->payload, &change, error, sizeof(error)) <
+		0) {
+		crew__log(CREW_WARN, "a setting that the master sent is left out: %s", error);
+		return;
+	}
+	if (change.before == change.now)
+		return;
+	crew__greeting_use_log(&process->greeting);
+	crew__worker_set(process->worker, settings, &change);
+}
+
 static void take_message(struct process *process, struct crew__message *message)
 {
 	switch (message->type) {
@@ -207,6 +236,12 @@ static void take_message(struct process *process, struct crew__message *message)
 	case CREW__MSG_ADOPT:
 	case CREW__MSG_DISOWN:
 		take_absence(process, message);
+		break;
+	case CREW__MSG_KICK_THESE:
+		take_kick(process, message);
+		break;
+	case CREW__MSG_SETTING:
+		take_setting(process, message);
 		break;
 	case CREW__MSG_LIFE:
 	case CREW__MSG_LIFE_GONE:

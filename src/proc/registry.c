@@ -131,6 +131,7 @@ int crew__registry_begin(struct crew__registry *registry, const struct crew__lif
 		return status;
 	}
 	entry->serial = ++registry->serials;
+	entry->slots = slots_for(plan->settings);
 	entry->life = (struct crew__life){
 		.life = entry->life.life,
 		.service = plan->service,
@@ -167,8 +168,8 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 		crew__log(CREW_WARN,
 			"%s#%u left counters that do not add up: %s; they are kept as they are",
 			service->name, entry->life.id, law);
-	crew__directory_retire(&registry->directory, entry->life.life, ret_last, service->name,
-		status, signal);
+	crew__directory_retire(
+		&registry->directory, entry->life.life, ret_last, service->name, status, signal);
 	free_entry(registry, entry);
 }
 

@@ -13,6 +13,7 @@ struct crew__entry {
 	struct crew__life life; /* life.life 0: free */
 	uint32_t serial;        /* changes with every life in this place; 0: no segment */
 	bool is_vacancy;        /* in the directory without a process */
+	uint32_t slots;         /* records of connections that its segment has */
 	struct crew__segment segment;
 };
 

@@ -3,8 +3,9 @@
 #include "proc/single.h"
 
 #include "proc/census.h"
+#include "proc/change.h"
 #include "proc/control.h"
-#include "service/worker.h"
+#include "service/live.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -149,6 +150,38 @@ static int reload_for_command(
 	return -ENOTSUP;
 }
 
+static void kick_for_command(void *arg, const uint64_t *ids, size_t count, uid_t by,
+	struct crew__handed_on *ret_handed_on)
+{
+	struct crew__single *single = arg;
+	*ret_handed_on = (struct crew__handed_on){ 0 };
+	for (unsigned i = 0; i < single->count; i++)
+		ret_handed_on->told += crew__worker_kick(single->members[i].worker, ids, count, by);
+}
+
+static int set_for_command(void *arg, const char *text, uid_t by,
+	struct crew__handed_on *ret_handed_on, char *ret_error, size_t error_size)
+{
+	struct crew__single *single = arg;
+	struct crew__settings *settings = single->plan.settings;
+	struct crew__settings_change change;
+	int status = crew__change_settings(
+		settings, single->registry, text, &change, ret_error, error_size);
+	if (status < 0)
+		return status;
+	*ret_handed_on = (struct crew__handed_on){ 0 };
+	crew__change_log(settings, &change, by);
+	crew__log_open(single->plan.log->fd, settings->log_level, "single");
+	for (unsigned i = 0; i < single->count; i++) {
+		if (change.service >= 0 && change.service != (int)i)
+			continue;
+		if (change.before != change.now)
+			crew__worker_set(single->members[i].worker, settings, &change);
+		ret_handed_on->told++;
+	}
+	return 0;
+}
+
 static int watch_signals(struct crew__single *single)
 {
 	static const struct {
@@ -264,6 +297,8 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 		.registry = single->registry,
 		.stop = stop_for_command,
 		.reload = reload_for_command,
+		.kick = kick_for_command,
+		.set = set_for_command,
 		.arg = single,
 	};
 	return crew__control_new(&control, &single->control, ret_error, error_size);

@@ -28,6 +28,8 @@ enum crew__message_type {
 	CREW__MSG_LIFE_GONE,  /* struct crew__life_note */
 	CREW__MSG_ADOPT,      /* struct crew__absence; the listener of a sibling that is away */
 	CREW__MSG_DISOWN,     /* struct crew__absence: that sibling is back */
+	CREW__MSG_KICK_THESE, /* struct crew__kick_order */
+	CREW__MSG_SETTING,    /* "SECTION.KEY=VALUE" is in force now */
 	/* worker to master */
 	CREW__MSG_READY = 32,
 	CREW__MSG_FAILED,  /* a sentence */
@@ -37,12 +39,15 @@ enum crew__message_type {
 	CREW__MSG_ATTACH = 64,
 	CREW__MSG_STOP_ALL, /* struct crew__command */
 	CREW__MSG_RELOAD,   /* struct crew__command */
+	CREW__MSG_KICK,     /* uint64_t ids of connections, 1 to CREW__KICK_MOST of them */
+	CREW__MSG_SET,      /* "SECTION.KEY=VALUE" */
 	/* master to command */
 	CREW__MSG_ATTACHED = 96, /* uint32_t: how many lives follow; the directory */
 	CREW__MSG_LIVES,         /* uint32_t life for each descriptor */
 	CREW__MSG_ACCEPTED,      /* struct crew__accepted */
 	CREW__MSG_REFUSED,       /* a sentence */
 	CREW__MSG_DONE,          /* int32_t exit status, then a sentence */
+	CREW__MSG_HANDED_ON,     /* struct crew__handed_on */
 };
 
 struct crew__hello {
@@ -74,6 +79,24 @@ struct crew__command {
 
 struct crew__accepted {
 	uint64_t bound_ms; /* it will be over by then */
+};
+
+enum {
+	CREW__KICK_MOST = 500 /* ids in one packet */
+};
+
+struct crew__kick_order {
+	uint32_t by; /* the user who asked */
+	uint32_t count;
+	uint64_t ids[CREW__KICK_MOST]; /* `count` of them are sent */
+};
+_Static_assert(sizeof(struct crew__kick_order) <= CREW__WIRE_MAX, "an order is one packet");
+
+/* What became of a kick or a set: it was told to so many. */
+struct crew__handed_on {
+	uint32_t told; /* set: workers; kick: connections whose worker was told */
+	uint32_t
+		late; /* ... that do not listen now: told as soon as they do (set), or not (kick) */
 };
 
 struct crew__message {
