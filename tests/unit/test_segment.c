@@ -1,6 +1,8 @@
 /* A worker's segment: made, described, opened, and read after damage. */
 #include "segment_world.h"
 
+#include "stats/rings.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,39 @@ static void a_new_segment_describes_itself(void **state)
 	assert_int_equal(f->stats.life, 7);
 	assert_int_equal(f->stats.began_ns, s.began_ns);
 	assert_int_equal((uintptr_t)f->stats.records % 64, 0);
+	assert_non_null(f->stats.measures);
+	assert_ptr_equal(f->stats.events, crew__segment_events(&f->segment));
+	assert_ptr_equal(f->stats.closed, crew__segment_closed(&f->segment));
+}
+
+/* Each part is written to its last byte, and each still holds its own. */
+static void parts_do_not_overlap(void **state)
+{
+	struct fixture *f = *state;
+	const struct crew__stats *s = &f->stats;
+	struct part {
+		void *at;
+		size_t size;
+	} parts[] = {
+		{ s->slab, sizeof(*s->slab) },
+		{ s->measures, CREW__MEASURES * sizeof(*s->measures) },
+		{ s->events, sizeof(*s->events) },
+		{ s->closed, sizeof(*s->closed) },
+		{ s->records, s->slots * sizeof(*s->records) },
+		{ s->cold, s->slots * sizeof(*s->cold) },
+		{ s->slow, s->slots * sizeof(*s->slow) },
+	};
+	const char *begin = (const char *)f->segment.header, *end = begin + f->segment.size;
+	for (size_t i = 0; i < crew__lengthof(parts); i++) {
+		assert_true((char *)parts[i].at >= begin);
+		assert_true((char *)parts[i].at + parts[i].size <= end);
+		memset(parts[i].at, (int)i + 1, parts[i].size);
+	}
+	for (size_t i = 0; i < crew__lengthof(parts); i++)
+		for (size_t n = 0; n < parts[i].size; n++)
+			if (((const char *)parts[i].at)[n] != (char)(i + 1))
+				fail_msg("part %zu was overwritten at %zu", i, n);
+	assert_string_equal(f->segment.header->service, "feed");
 }
 
 static void its_file_is_closed_to_others(void **state)
@@ -66,6 +101,7 @@ static void unused_records_cost_nothing(void **state)
 	/* The first and the last record are there. */
 	atomic_store(&stats.records[(1 << 20) - 1].id, 1);
 	memset(&stats.cold[(1 << 20) - 1], 1, sizeof(stats.cold[0]));
+	memset(&stats.slow[(1 << 20) - 1], 1, sizeof(stats.slow[0]));
 	crew__segment_fini(&segment);
 	crew__segment_fini(&segment);
 }
@@ -208,6 +244,19 @@ static void a_zeroed_segment_closes_nothing(void **state)
 /* ---- damage ------------------------------------------------------------------------------------
  */
 
+static void use_rings(const struct crew__segment *segment)
+{
+	struct crew__closed entry;
+	struct crew__event event;
+	uint64_t after = 0, missed = 0;
+	const struct crew__events *events = crew__segment_events(segment);
+	const struct crew__closed_ring *closed = crew__segment_closed(segment);
+	if (events)
+		crew__events_next(events, &after, &event, &missed);
+	if (closed)
+		crew__closed_read(closed, &entry, 1);
+}
+
 static void use_all(const struct crew__segment *segment)
 {
 	size_t count;
@@ -216,6 +265,7 @@ static void use_all(const struct crew__segment *segment)
 	s.listen[0] = s.listen[strlen(s.listen) / 2];
 	struct crew__conn_snapshot *rows = crew__segment_connections(segment, &count);
 	free(rows);
+	use_rings(segment);
 }
 
 struct field {
@@ -230,8 +280,10 @@ struct field {
 
 static const struct field layout_fields[] = { FIELD(magic), FIELD(version), FIELD(header_size),
 	FIELD(size), FIELD(counters), FIELD(counters_offset), FIELD(slab_offset), FIELD(slab_size),
-	FIELD(slots), FIELD(record_size), FIELD(cold_size), FIELD(records_offset),
-	FIELD(cold_offset) };
+	FIELD(slots), FIELD(record_size), FIELD(cold_size), FIELD(slow_size), FIELD(records_offset),
+	FIELD(cold_offset), FIELD(slow_offset), FIELD(measures), FIELD(measure_size),
+	FIELD(measures_offset), FIELD(events_size), FIELD(closed_size), FIELD(events_offset),
+	FIELD(closed_offset) };
 
 static void each_lie_of_the_header_is_found(void **state)
 {
@@ -271,6 +323,15 @@ static void sums_that_wrap_are_found(void **state)
 	header->slab_offset = UINT32_MAX - 7;
 	assert_false(segment_read_now(&f->segment, 0).consistent);
 	header->slab_offset = (uint32_t)kept;
+	kept = header->slow_offset;
+	header->slow_offset = UINT64_MAX - 63;
+	assert_false(segment_read_now(&f->segment, 0).consistent);
+	header->slow_offset = kept;
+	kept = header->events_offset;
+	header->events_offset = UINT64_MAX - 7;
+	assert_false(segment_read_now(&f->segment, 0).consistent);
+	assert_null(crew__segment_events(&f->segment));
+	header->events_offset = kept;
 	assert_true(segment_read_now(&f->segment, 0).consistent);
 }
 
@@ -298,8 +359,11 @@ static void random_damage_harms_no_reader(void **state)
 		if (!crew__segment_open(dup(f->segment.fd), true, &again)) {
 			opened++;
 			use_all(&again);
-			if (!crew__segment_stats(&again, &stats))
+			if (!crew__segment_stats(&again, &stats)) {
 				stats.slab->app[CREW_MAX_COUNTERS - 1]++;
+				stats.measures[CREW__MEASURES - 1].sum_us++;
+				atomic_store(&stats.slow[99].id, 1);
+			}
 			crew__segment_fini(&again);
 		}
 		memcpy(bytes, kept, damaged);
@@ -314,6 +378,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, segment_set_up, segment_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_segment_describes_itself),
+		TEST(parts_do_not_overlap),
 		TEST(its_file_is_closed_to_others),
 		TEST(unused_records_cost_nothing),
 		TEST(plans_that_cannot_be),

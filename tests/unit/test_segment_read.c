@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -332,6 +333,127 @@ static void records_are_not_mixed(void **state)
 	pthread_join(thread, NULL);
 }
 
+/* ---- slow records ------------------------------------------------------------------------------
+ */
+
+static void begin_slow(struct fixture *f, uint32_t slot, uint64_t id)
+{
+	struct crew__record_slow *slow = &f->stats.slow[slot];
+	slow->verdict = CREW_VERDICT_NETWORK;
+	slow->episodes = slot;
+	slow->figures.delivery_rate = id * 5;
+	atomic_store(&slow->id, id);
+}
+
+/* The bytes that the segment's file has. */
+static size_t held_by(const struct crew__segment *segment)
+{
+	struct stat status;
+	assert_int_equal(fstat(segment->fd, &status), 0);
+	return (size_t)status.st_blocks * 512;
+}
+
+static void slow_records_are_of_who_they_say(void **state)
+{
+	struct fixture *f = *state;
+	size_t count;
+	for (uint32_t slot = 0; slot < 100; slot++)
+		segment_open_record(f, slot, slot + 1000);
+	begin_slow(f, 0, 1000);
+	begin_slow(f, 40, 1040);
+	begin_slow(f, 41, 941); /* of the connection before */
+	begin_slow(f, 99, 1099);
+	struct crew__conn_snapshot *rows = crew__segment_connections(&f->segment, &count);
+	const struct crew__record_slow zeros = { 0 };
+	assert_int_equal(count, 100);
+	for (uint32_t slot = 0; slot < 100; slot++) {
+		const struct crew__conn_snapshot *row = &rows[slot];
+		assert_int_equal(row->has_slow, slot == 0 || slot == 40 || slot == 99);
+		if (!row->has_slow) {
+			assert_memory_equal(&row->slow, &zeros, sizeof(zeros));
+			continue;
+		}
+		assert_int_equal(atomic_load(&row->slow.id), slot + 1000);
+		assert_int_equal(row->slow.verdict, CREW_VERDICT_NETWORK);
+		assert_int_equal(row->slow.episodes, slot);
+		assert_int_equal(row->slow.figures.delivery_rate, (slot + 1000) * 5);
+	}
+	free(rows);
+}
+
+/* Reading must not give memory to what nobody wrote, and must find what stands between holes. */
+static void idle_connections_have_no_slow_memory(void **state)
+{
+	(void)state;
+	enum {
+		MANY = 20000,
+		PAGE = 4096
+	};
+	struct fixture f;
+	struct crew__segment_plan plan = segment_plan;
+	size_t count, slow = 0;
+	plan.slots = MANY;
+	assert_int_equal(crew__segment_new(&plan, &f.segment), 0);
+	assert_int_equal(crew__segment_stats(&f.segment, &f.stats), 0);
+	for (uint32_t slot = 0; slot < MANY; slot++)
+		segment_open_record(&f, slot, slot + 1);
+	size_t before = held_by(&f.segment);
+	free(crew__segment_connections(&f.segment, &count));
+	assert_int_equal(count, MANY);
+	assert_int_equal(held_by(&f.segment), before);
+	const uint32_t slots[] = { 3, 7777, 7778, 15000 };
+	for (size_t i = 0; i < crew__lengthof(slots); i++)
+		begin_slow(&f, slots[i], slots[i] + 1);
+	size_t with_slow = held_by(&f.segment);
+	assert_true(with_slow > before);
+	assert_true(with_slow <= before + 2 * crew__lengthof(slots) * PAGE);
+	struct crew__conn_snapshot *rows = crew__segment_connections(&f.segment, &count);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].has_slow)
+			assert_int_equal(rows[i].slow.episodes, slots[slow++]);
+	free(rows);
+	assert_int_equal(slow, crew__lengthof(slots));
+	/* A record may lie across the end of a written page. */
+	assert_true(held_by(&f.segment) <= with_slow + crew__lengthof(slots) * PAGE);
+	crew__segment_fini(&f.segment);
+}
+
+/* ---- histograms --------------------------------------------------------------------------------
+ */
+
+static void measures_are_copied(void **state)
+{
+	struct fixture *f = *state;
+	for (uint64_t i = 0; i < CREW__MEASURES; i++) {
+		crew__histogram_add(&f->stats.measures[i], i);
+		crew__histogram_add(&f->stats.measures[i], 1000 + i);
+	}
+	struct crew__snapshot s = segment_read_now(&f->segment, 0);
+	for (uint64_t i = 0; i < CREW__MEASURES; i++) {
+		assert_int_equal(s.measures[i].sum_us, 1000 + 2 * i);
+		assert_int_equal(s.measures[i].count[crew__histogram_bucket(i)], 1);
+		assert_int_equal(s.measures[i].count[10], 1);
+	}
+}
+
+static void measures_of_another_version(void **state)
+{
+	struct fixture *f = *state;
+	crew__histogram_add(&f->stats.measures[0], 1);
+	crew__histogram_add(&f->stats.measures[1], 1);
+	f->segment.header->measures = 1; /* it has fewer */
+	struct crew__snapshot s = segment_read_now(&f->segment, 0);
+	assert_true(s.consistent);
+	assert_int_equal(s.measures[0].sum_us, 1);
+	assert_int_equal(s.measures[1].sum_us, 0);
+	f->segment.header->measures = 2;
+	f->segment.header->measure_size -= 8; /* or other ones */
+	s = segment_read_now(&f->segment, 0);
+	assert_true(s.consistent);
+	assert_int_equal(s.measures[0].sum_us, 0);
+	assert_int_equal(s.measures[0].count[1], 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, segment_set_up, segment_tear_down)
@@ -347,6 +469,10 @@ int main(void)
 		TEST(slots_above_the_highest_are_not_looked_at),
 		TEST(records_of_a_writer_stuck_inside_an_update),
 		TEST(records_are_not_mixed),
+		TEST(slow_records_are_of_who_they_say),
+		TEST(idle_connections_have_no_slow_memory),
+		TEST(measures_are_copied),
+		TEST(measures_of_another_version),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
