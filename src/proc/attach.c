@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "proc/endpoint.h"
+#include "proc/inside.h"
 #include "proc/pidfile.h"
 #include "proc/wire.h"
 
@@ -195,6 +196,60 @@ int crew__attach(const char *run_dir, const char *name, struct crew__attached *r
 	}
 	*ret_attached = attached;
 	return 0;
+}
+
+/* ---- from inside --------------------------------------------------------------------------- */
+
+static int map_own(struct crew__attached *attached, const struct crew__registry *registry)
+{
+	attached->master = getpid();
+	attached->master_answers = true;
+	attached->copy = calloc(1, sizeof(*attached->copy));
+	attached->segments = calloc(CREW__LIVES_MAX, sizeof(*attached->segments));
+	if (!attached->copy || !attached->segments)
+		return -ENOMEM;
+	int fd = crew__directory_readonly_fd(&registry->directory);
+	int status = fd < 0 ? fd : crew__directory_open(fd, &attached->directory);
+	for (unsigned i = 0; status == 0 && i < registry->used; i++) {
+		if (registry->entries[i].serial == 0)
+			continue;
+		fd = crew__segment_readonly_fd(&registry->entries[i].segment);
+		status = fd < 0 ? fd
+				: crew__segment_open(
+					  fd, false, &attached->segments[attached->segment_count]);
+		attached->segment_count += status == 0;
+	}
+	return status;
+}
+
+int crew__attach_local(struct crew__attached *ret_attached)
+{
+	struct crew__attached attached;
+	const struct crew__control_plan *inside = crew__inside();
+	if (!inside)
+		return -ENOTCONN;
+	init_empty(&attached);
+	int status = map_own(&attached, inside->registry);
+	if (status < 0) {
+		crew__attach_fini(&attached);
+		return status;
+	}
+	attached.copy_consistent = crew__directory_read(
+		&attached.directory, PATIENCE_US, attached.copy);
+	*ret_attached = attached;
+	return 0;
+}
+
+int crew__attach_here(const char *run_dir, const char *name, struct crew__attached *ret_attached,
+	char *ret_error, size_t error_size)
+{
+	if (!crew__inside())
+		return crew__attach(run_dir, name, ret_attached, ret_error, error_size);
+	int status = crew__attach_local(ret_attached);
+	if (status < 0)
+		snprintf(ret_error, error_size, "cannot map the numbers of this process: %s",
+			strerror(-status));
+	return status;
 }
 
 int crew__attach_refresh(struct crew__attached *attached, const char *run_dir, const char *name,

@@ -44,19 +44,37 @@ static int open_service(struct crew__listener *listener,
 	return 0;
 }
 
+static void close_service(struct crew__listener *listener)
+{
+	for (unsigned n = 0; n < listener->count; n++) {
+		crew__address_unlink(&listener->address, listener->fds[n]);
+		close(listener->fds[n]);
+	}
+	free(listener->fds);
+	memset(listener, 0, sizeof(*listener));
+}
+
+static int open_or_explain(struct crew__listener *listener,
+	const struct crew__service_settings *settings, const char *run_dir, bool single,
+	char *ret_error, size_t error_size)
+{
+	char why[512] = "no memory";
+	int status = open_service(listener, settings, run_dir, single, why, sizeof(why));
+	if (status < 0)
+		snprintf(ret_error, error_size, "service %s cannot listen on %s: %s",
+			settings->service->name, settings->listen, why);
+	return status;
+}
+
 int crew__listeners_open(struct crew__listeners *listeners, const struct crew__settings *settings,
 	bool single, char *ret_error, size_t error_size)
 {
 	memset(listeners, 0, sizeof(*listeners));
 	listeners->services = settings->services;
 	for (unsigned i = 0; i < settings->services; i++) {
-		char why[512] = "no memory";
-		int status = open_service(&listeners->service[i], &settings->service[i],
-			settings->run_dir, single, why, sizeof(why));
+		int status = open_or_explain(&listeners->service[i], &settings->service[i],
+			settings->run_dir, single, ret_error, error_size);
 		if (status < 0) {
-			snprintf(ret_error, error_size, "service %s cannot listen on %s: %s",
-				settings->service[i].service->name, settings->service[i].listen,
-				why);
 			crew__listeners_close(listeners);
 			return status;
 		}
@@ -66,15 +84,29 @@ int crew__listeners_open(struct crew__listeners *listeners, const struct crew__s
 
 void crew__listeners_close(struct crew__listeners *listeners)
 {
-	for (unsigned i = 0; i < listeners->services; i++) {
-		struct crew__listener *listener = &listeners->service[i];
-		for (unsigned n = 0; n < listener->count; n++) {
-			crew__address_unlink(&listener->address, listener->fds[n]);
-			close(listener->fds[n]);
-		}
-		free(listener->fds);
-	}
+	for (unsigned i = 0; i < listeners->services; i++)
+		close_service(&listeners->service[i]);
 	memset(listeners, 0, sizeof(*listeners));
+}
+
+int crew__listeners_add(struct crew__listeners *listeners, const struct crew__settings *settings,
+	unsigned service, char *ret_error, size_t error_size)
+{
+	struct crew__listener *listener = &listeners->service[service];
+	int status = open_or_explain(listener, &settings->service[service], settings->run_dir,
+		false, ret_error, error_size);
+	if (status < 0)
+		close_service(listener);
+	else
+		listeners->services = service + 1;
+	return status;
+}
+
+void crew__listeners_drop(struct crew__listeners *listeners, unsigned service)
+{
+	close_service(&listeners->service[service]);
+	if (listeners->services == service + 1)
+		listeners->services = service;
 }
 
 int crew__listeners_fd(const struct crew__listeners *listeners, unsigned service, unsigned id)

@@ -26,6 +26,11 @@ int crew__listeners_open(struct crew__listeners *listeners, const struct crew__s
 /* Close all and remove the files of Unix sockets. Idempotent. */
 void crew__listeners_close(struct crew__listeners *listeners);
 
+/* One service more, behind the others; and without it again. */
+int crew__listeners_add(struct crew__listeners *listeners, const struct crew__settings *settings,
+	unsigned service, char *ret_error, size_t error_size);
+void crew__listeners_drop(struct crew__listeners *listeners, unsigned service);
+
 /* The socket of worker `id`, -1 when the service has none. It stays the listeners'. */
 int crew__listeners_fd(const struct crew__listeners *listeners, unsigned service, unsigned id);
 

@@ -1,6 +1,7 @@
 /* master.c - the supervisor: signals, deaths, the way from start to stop. */
 #include "proc/master.h"
 
+#include "proc/chronicle.h"
 #include "proc/obituary.h"
 
 #include <signal.h>
@@ -63,6 +64,7 @@ void crew__master_stop(struct crew__master *master, enum crew__stop_level level)
 	if (master->state == CREW__MASTER_STOPPING && level <= master->stop_level)
 		return;
 	crew__log(CREW_INFO, "%s", how[level]);
+	crew__chronicle_stop(master->registry, how[level]);
 	crew__reload_cancel(master, "the program was stopped before the reload was done");
 	master->state = CREW__MASTER_STOPPING;
 	master->stop_level = level;
@@ -104,6 +106,7 @@ static void on_ready(void *arg, struct crew__child *child)
 	crew__log(CREW_INFO, "%s#%u (pid %d, generation %u) is ready",
 		crew__child_settings(child)->service->name, child->id, (int)child->pid,
 		child->generation->number);
+	crew__chronicle_start(master->registry, &child->entry->life);
 	if (master->state != CREW__MASTER_STOPPING)
 		crew__slots_lend(master);
 	if (child == slot->next)
@@ -159,6 +162,7 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 	else if (was_current)
 		crew__slot_vacate(slot, child, death.lived_ms, next, sizeof(next));
 	crew__obituary(child, &death, next);
+	crew__chronicle_death(child, &death);
 
 	if (first_failed)
 		fail_start(master, child, why);

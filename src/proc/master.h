@@ -48,6 +48,7 @@ struct crew__slot {
 /* A reload under way: first `next` is set and new workers are awaited, then the old ones. */
 struct crew__reload {
 	struct crew__generation *next;
+	unsigned number; /* of the new generation */
 	unsigned awaited;
 	bool graceful;
 };
@@ -106,6 +107,9 @@ void crew__reload_cancel(struct crew__master *master, const char *why);
 struct crew__slot *crew__slot_of(struct crew__master *master, const struct crew__child *child);
 int crew__slots_init(struct crew__master *master);
 void crew__slots_fini(struct crew__master *master);
+/* The admin service is the last one and has one worker; a reload may bring it or take it away. */
+void crew__slots_add_last(struct crew__master *master, unsigned service);
+void crew__slots_drop_last(struct crew__master *master);
 /* Put a worker of the generation in force into an empty slot, now or later when that fails. */
 void crew__slot_fill(struct crew__slot *slot);
 /* Its worker died: fill it again, and say when in `text`. */

@@ -17,8 +17,11 @@ int crew__registry_new(const struct crew__settings *settings, const char *mode, 
 	if (!registry)
 		return -ENOMEM;
 	const crew_app *app = settings->app;
+	const crew_service *services[CREW_MAX_SERVICES + 1] = { NULL };
+	for (unsigned i = 0; i < settings->services; i++)
+		services[i] = settings->service[i].service;
 	int status = crew__directory_new(settings->name, app->version ? app->version : "0", mode,
-		engine, app->services, &registry->directory);
+		engine, services, &registry->directory);
 	if (status < 0) {
 		free(registry);
 		return status;
@@ -159,7 +162,7 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 {
 	/* The writer is dead: what is odd now stays odd, so there is nothing to wait for. */
 	crew__segment_read(&entry->segment, crew__clock_ns(), 0, ret_last);
-	const crew_service *service = registry->app->services[entry->life.service];
+	const char *service = registry->directory.header->service[entry->life.service];
 	/* Once buried the laws must hold, whatever update its death cut in two. */
 	struct crew__slab buried = ret_last->counters;
 	const char *law;
@@ -167,9 +170,9 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
 	if (!crew__slab_lawful(&buried, &law))
 		crew__log(CREW_WARN,
 			"%s#%u left counters that do not add up: %s; they are kept as they are",
-			service->name, entry->life.id, law);
+			service, entry->life.id, law);
 	crew__directory_retire(
-		&registry->directory, entry->life.life, ret_last, service->name, status, signal);
+		&registry->directory, entry->life.life, ret_last, service, status, signal);
 	free_entry(registry, entry);
 }
 
@@ -183,6 +186,12 @@ void crew__registry_cancel(struct crew__registry *registry, struct crew__entry *
 	entry->serial = 0;
 	entry->life.fd = -1;
 	entry->life.state = CREW__EXITED;
+}
+
+void crew__registry_close(struct crew__registry *registry, struct crew__entry *vacancy)
+{
+	crew__directory_leave(&registry->directory, vacancy->life.life);
+	free_entry(registry, vacancy);
 }
 
 unsigned crew__entry_index(const struct crew__registry *registry, const struct crew__entry *entry)

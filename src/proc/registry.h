@@ -56,6 +56,9 @@ void crew__registry_end(struct crew__registry *registry, struct crew__entry *ent
  */
 void crew__registry_cancel(struct crew__registry *registry, struct crew__entry *entry);
 
+/* Nobody will fill that vacancy: its row goes. */
+void crew__registry_close(struct crew__registry *registry, struct crew__entry *vacancy);
+
 unsigned crew__entry_index(const struct crew__registry *registry, const struct crew__entry *entry);
 
 #endif

@@ -12,6 +12,7 @@
 #include "proc/master.h"
 
 #include "base/clock.h"
+#include "proc/chronicle.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,10 +25,46 @@ enum {
 static void finish(struct crew__master *master, int exit_status, const char *sentence)
 {
 	crew__log(exit_status == 0 ? CREW_INFO : CREW_ERROR, "%s", sentence);
+	crew__chronicle_reload(master->registry, master->reload.number,
+		exit_status == 0 ? CREW__RELOAD_DONE : CREW__RELOAD_FAILED, sentence);
 	if (master->state == CREW__MASTER_RELOADING)
 		master->state = CREW__MASTER_RUNNING;
 	crew__control_reloaded(master->control, exit_status, sentence);
 }
+
+/* ---- the admin service comes and goes ------------------------------------------------------ */
+
+static bool brings_admin(const struct crew__master *master, const struct crew__generation *next)
+{
+	return next->settings->services > master->generation->settings->services;
+}
+
+/* Before its first worker: where it listens, its name, its place. */
+static int make_place(struct crew__master *master, const struct crew__generation *next,
+	char *ret_error, size_t error_size)
+{
+	unsigned service = master->generation->settings->services;
+	const char *name = next->settings->service[service].service->name;
+	int status = crew__directory_service(&master->registry->directory, service, name);
+	if (status < 0) {
+		snprintf(ret_error, error_size, "there is no place for the service %s: %s", name,
+			strerror(-status));
+		return status;
+	}
+	status = crew__listeners_add(
+		&master->listeners, next->settings, service, ret_error, error_size);
+	if (status == 0)
+		crew__slots_add_last(master, service);
+	return status;
+}
+
+static void take_place_away(struct crew__master *master, unsigned service)
+{
+	crew__slots_drop_last(master);
+	crew__listeners_drop(&master->listeners, service);
+}
+
+/* ---- one reload ---------------------------------------------------------------------------- */
 
 static void give_up(struct crew__master *master, const char *why)
 {
@@ -44,8 +81,10 @@ static void give_up(struct crew__master *master, const char *why)
 		};
 		crew__child_stop(child, &order, CREW__KILL_GRACE_MS);
 	}
+	if (brings_admin(master, reload->next))
+		take_place_away(master, master->generation->settings->services);
 	crew__generation_unref(reload->next);
-	*reload = (struct crew__reload){ .next = NULL };
+	*reload = (struct crew__reload){ .number = reload->number };
 	char text[1024];
 	snprintf(text, sizeof(text), "reload failed, the old workers go on: %s", why);
 	finish(master, 1, text);
@@ -82,6 +121,8 @@ static void switch_over(struct crew__master *master)
 		if (leaving)
 			drain(leaving, master->reload.graceful);
 	}
+	if (old->settings->services > master->generation->settings->services)
+		take_place_away(master, master->generation->settings->services);
 	crew__log(CREW_INFO, "generation %u is ready, generation %u drains",
 		master->generation->number, old->number);
 	crew__generation_unref(old);
@@ -90,14 +131,17 @@ static void switch_over(struct crew__master *master)
 
 static int start_all(struct crew__master *master, char *ret_error, size_t error_size)
 {
+	struct crew__generation *next = master->reload.next;
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
-		int status = crew__child_start(&master->family, master->reload.next, slot->service,
-			slot->id, &slot->vacancy, &slot->next);
+		if (slot->service >= next->settings->services)
+			continue;
+		int status = crew__child_start(&master->family, next, slot->service, slot->id,
+			&slot->vacancy, &slot->next);
 		if (status < 0) {
 			snprintf(ret_error, error_size, "%s#%u cannot be started: %s",
-				master->generation->settings->service[slot->service].service->name,
-				slot->id, strerror(-status));
+				next->settings->service[slot->service].service->name, slot->id,
+				strerror(-status));
 			return status;
 		}
 		master->reload.awaited++;
@@ -128,16 +172,25 @@ int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *re
 	struct crew__generation *next;
 	status = crew__generation_next(
 		&master->launch, master->generation, &next, ret_error, error_size);
+	if (status == 0 && brings_admin(master, next)) {
+		status = make_place(master, next, ret_error, error_size);
+		if (status < 0)
+			crew__generation_unref(next);
+	}
 	if (status < 0) {
 		crew__log(CREW_ERROR, "reload refused, nothing has changed: %s", ret_error);
+		crew__chronicle_reload(master->registry, master->generation->number + 1,
+			CREW__RELOAD_FAILED, ret_error);
 		return status;
 	}
 	crew__log(
 		CREW_INFO, "reload begins: generation %u of %s", next->number, master->launch.path);
+	crew__chronicle_reload(master->registry, next->number, CREW__RELOAD_BEGAN, "");
 	*ret_bound_ms = CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
 			crew__stop_bound_ms(master->generation->settings, graceful);
 	master->state = CREW__MASTER_RELOADING;
-	master->reload = (struct crew__reload){ .next = next, .graceful = graceful };
+	master->reload =
+		(struct crew__reload){ .next = next, .number = next->number, .graceful = graceful };
 	char why[256];
 	if (start_all(master, why, sizeof(why)) < 0)
 		give_up(master, why);

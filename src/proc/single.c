@@ -4,7 +4,8 @@
 
 #include "proc/census.h"
 #include "proc/change.h"
-#include "proc/control.h"
+#include "proc/chronicle.h"
+#include "proc/inside.h"
 #include "service/live.h"
 
 #include <fcntl.h>
@@ -78,6 +79,7 @@ static void stop_all(struct crew__single *single, bool graceful)
 {
 	single->stopping = true;
 	crew__log(CREW_INFO, "stopping");
+	crew__chronicle_stop(single->registry, "stopping");
 	crew__listeners_close(single->plan.listeners);
 	for (unsigned i = 0; i < single->count; i++) {
 		struct member *member = &single->members[i];
@@ -301,7 +303,10 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 		.set = set_for_command,
 		.arg = single,
 	};
-	return crew__control_new(&control, &single->control, ret_error, error_size);
+	status = crew__control_new(&control, &single->control, ret_error, error_size);
+	if (status == 0)
+		crew__inside_use(&control);
+	return status;
 }
 
 int crew__single_new(const struct crew__single_plan *plan, struct crew__single **ret_single,
@@ -346,6 +351,7 @@ static int start_members(struct crew__single *single, char *ret_error, size_t er
 		}
 		single->running++;
 		crew__registry_note(single->registry, member->entry, getpid(), CREW__READY);
+		crew__chronicle_start(single->registry, &member->entry->life);
 	}
 	return 0;
 }
@@ -365,6 +371,7 @@ void crew__single_free(struct crew__single *single)
 {
 	if (!single)
 		return;
+	crew__inside_use(NULL);
 	crew__control_free(single->control);
 	for (unsigned i = 0; i < single->count; i++)
 		crew__worker_free(single->members[i].worker);

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	ADMIN_SLOTS = 1
+};
+
 static const char *slot_name(const struct crew__slot *slot)
 {
 	return slot->master->generation->settings->service[slot->service].service->name;
@@ -27,6 +31,16 @@ static void on_respawn(struct crew__timer *timer)
 	crew__master_sync(slot->master);
 }
 
+static void add_slot(struct crew__master *master, unsigned service, unsigned id)
+{
+	master->slots[master->slot_count++] = (struct crew__slot){
+		.master = master,
+		.service = service,
+		.id = id,
+		.respawn = { .fn = on_respawn },
+	};
+}
+
 int crew__slots_init(struct crew__master *master)
 {
 	const struct crew__settings *settings = master->generation->settings;
@@ -37,21 +51,32 @@ int crew__slots_init(struct crew__master *master)
 		if (count > CREW__LIVES_MAX / 2)
 			return -ENOSPC;
 	}
-	master->slots = calloc(count + 1, sizeof(master->slots[0]));
+	/* They never move, as timers know where they are. */
+	master->slots = calloc(count + ADMIN_SLOTS, sizeof(master->slots[0]));
 	if (!master->slots)
 		return -ENOMEM;
-	for (unsigned service = 0; service < settings->services; service++) {
-		for (unsigned id = 0; id < settings->service[service].workers; id++) {
-			struct crew__slot *slot = &master->slots[master->slot_count++];
-			*slot = (struct crew__slot){
-				.master = master,
-				.service = service,
-				.id = id,
-				.respawn = { .fn = on_respawn },
-			};
-		}
-	}
+	for (unsigned service = 0; service < settings->services; service++)
+		for (unsigned id = 0; id < settings->service[service].workers; id++)
+			add_slot(master, service, id);
 	return 0;
+}
+
+void crew__slots_add_last(struct crew__master *master, unsigned service)
+{
+	master->first_slot[service] = master->slot_count;
+	add_slot(master, service, 0);
+}
+
+/* Its worker, if there is one, is on its way out and not this slot's any more. */
+void crew__slots_drop_last(struct crew__master *master)
+{
+	struct crew__slot *slot = &master->slots[--master->slot_count];
+	crew__slot_stop_waiting(slot);
+	if (slot->vacancy)
+		crew__registry_close(master->registry, slot->vacancy);
+	slot->vacancy = NULL;
+	slot->child = NULL;
+	slot->next = NULL;
 }
 
 void crew__slot_stop_waiting(struct crew__slot *slot)

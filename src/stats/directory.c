@@ -241,6 +241,29 @@ void crew__directory_retire(struct crew__directory *directory, uint32_t life,
 	end(header);
 }
 
+void crew__directory_leave(struct crew__directory *directory, uint32_t life)
+{
+	struct crew__life *row = life ? find_life(directory->header, life) : NULL;
+	if (!row)
+		return;
+	begin(directory->header);
+	*row = (struct crew__life){ 0 };
+	end(directory->header);
+}
+
+int crew__directory_service(struct crew__directory *directory, unsigned index, const char *name)
+{
+	struct crew__directory_header *header = directory->header;
+	if (index >= CREW_MAX_SERVICES || index > header->services)
+		return -ENOSPC;
+	begin(header);
+	snprintf(header->service[index], CREW__NAME_MAX, "%s", name);
+	if (index == header->services)
+		header->services++;
+	end(header);
+	return 0;
+}
+
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation)
 {
 	begin(directory->header);

@@ -99,6 +99,11 @@ void crew__directory_enter(struct crew__directory *directory, const struct crew_
  * `last` is what it left: counters and measures are used, and nothing else of it is believed. */
 void crew__directory_retire(struct crew__directory *directory, uint32_t life,
 	const struct crew__snapshot *last, const char *service, int status, int signal);
+/* Nobody fills that place any more: a life without a process goes, and nothing is counted. */
+void crew__directory_leave(struct crew__directory *directory, uint32_t life);
+/* A service that a reload has brought; the next place, or one that has that name already. What it
+ * leaves stays in `retired` when it goes again. -ENOSPC. */
+int crew__directory_service(struct crew__directory *directory, unsigned index, const char *name);
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
 
 /* A consistent copy of the whole header (allocated by the caller, it is large). False when the

@@ -47,7 +47,8 @@ struct crew__event {
 	uint8_t reason;  /* crew_reason, or crew_end_reason of SLOW_END (CREW_END_REASONS: it
 			    recovered) */
 	uint8_t protocol;
-	uint32_t service; /* of the master: index in the directory; workers are of the segment's */
+	uint32_t service; /* of the master: index in the directory, UINT32_MAX for the whole;
+			     workers are of the segment's */
 	struct crew__record_address remote;
 	char text[104]; /* cut to fit; always ends */
 };

@@ -1,0 +1,50 @@
+#include "proc/chronicle.h"
+
+#include "stats/rings.h"
+
+#include <stdio.h>
+
+/* What is of no service. */
+#define NO_SERVICE UINT32_MAX
+
+void crew__chronicle_start(struct crew__registry *registry, const struct crew__life *life)
+{
+	const struct crew__event event = {
+		.kind = CREW__EVENT_START,
+		.service = life->service,
+		.values = { life->id, life->generation, (uint64_t)life->pid },
+	};
+	crew__events_add(registry->directory.events, &event);
+}
+
+void crew__chronicle_death(const struct crew__child *child, const struct crew__death *death)
+{
+	struct crew__event event = {
+		.kind = CREW__EVENT_DEATH,
+		.service = child->service,
+		.values = { child->id, child->generation->number, (uint64_t)child->pid,
+			(uint64_t)death->signal, (uint64_t)death->status },
+	};
+	const char *words = death->last_words[0] ? death->last_words : child->failure;
+	snprintf(event.text, sizeof(event.text), "%s", words);
+	crew__events_add(child->family->registry->directory.events, &event);
+}
+
+void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,
+	enum crew__reload_step step, const char *text)
+{
+	struct crew__event event = {
+		.kind = CREW__EVENT_RELOAD,
+		.service = NO_SERVICE,
+		.values = { generation, (uint64_t)step },
+	};
+	snprintf(event.text, sizeof(event.text), "%s", text);
+	crew__events_add(registry->directory.events, &event);
+}
+
+void crew__chronicle_stop(struct crew__registry *registry, const char *text)
+{
+	struct crew__event event = { .kind = CREW__EVENT_STOP, .service = NO_SERVICE };
+	snprintf(event.text, sizeof(event.text), "%s", text);
+	crew__events_add(registry->directory.events, &event);
+}

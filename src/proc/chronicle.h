@@ -1,0 +1,21 @@
+/* chronicle.h - what happens to workers, as events in the directory's ring. Written by the master
+ * (or the single process); `events` and the dashboard read them (stats/rings.h). */
+#ifndef CREW_PROC_CHRONICLE_H
+#define CREW_PROC_CHRONICLE_H
+
+#include "proc/child.h"
+
+/* A worker is ready. */
+void crew__chronicle_start(struct crew__registry *registry, const struct crew__life *life);
+void crew__chronicle_death(const struct crew__child *child, const struct crew__death *death);
+
+enum crew__reload_step {
+	CREW__RELOAD_BEGAN,
+	CREW__RELOAD_DONE,
+	CREW__RELOAD_FAILED,
+};
+void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,
+	enum crew__reload_step step, const char *text);
+void crew__chronicle_stop(struct crew__registry *registry, const char *text);
+
+#endif
