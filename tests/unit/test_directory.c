@@ -1,63 +1,13 @@
 /* The master's segment: lives come and go, the dead leave their sums, and readers see it whole. */
-#include "stats/directory.h"
-
-#include "stats/layout.h"
+#include "directory_world.h"
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-static const crew_service feed = { .name = "feed" }, web = { .name = "web" };
-static const crew_service *const services[] = { &feed, &web, NULL };
-
-struct fixture {
-	struct crew__directory directory;
-	struct crew__directory_header *copy;
-};
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	assert_non_null(f);
-	f->copy = malloc(sizeof(*f->copy));
-	assert_non_null(f->copy);
-	assert_int_equal(
-		crew__directory_new("shop", "1.2", "daemon", "epoll", services, &f->directory), 0);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	crew__directory_fini(&f->directory);
-	crew__directory_fini(&f->directory);
-	free(f->copy);
-	free(f);
-	return 0;
-}
-
-static const struct crew__directory_header *look(struct fixture *f)
-{
-	assert_true(crew__directory_read(&f->directory, 100000, f->copy));
-	return f->copy;
-}
-
-static struct crew__life a_life(uint32_t life, uint32_t service)
-{
-	return (struct crew__life){
-		.life = life, .service = service, .id = life + 1, .pid = 1234, .fd = 9
-	};
-}
 
 static size_t count_lives(const struct crew__directory_header *copy)
 {
@@ -67,35 +17,12 @@ static size_t count_lives(const struct crew__directory_header *copy)
 	return count;
 }
 
-static struct crew__snapshot some_work(uint64_t n)
-{
-	return (struct crew__snapshot){
-		.counters = {
-			.connections = n,
-			.connections_total = 3 * n,
-			.close_peer = 2 * n,
-			.messages_offered = 10 * n,
-			.messages_sent = 7 * n,
-			.messages_queued = 2 * n,
-			.send_fail = n,
-			.fail_full = n,
-			.bytes_queued = 50 * n,
-			.timers = n,
-			.slow = n,
-			.slow_total = 4 * n,
-			.bytes_held = 60 * n,
-			.app = { n },
-		},
-		.measures = { [CREW__MEASURE_CALLBACK] = { .count = { [3] = n }, .sum_us = 5 * n } },
-	};
-}
-
 /* ---- making and opening --------------------------------------------------------------------- */
 
 static void a_new_directory(void **state)
 {
-	struct fixture *f = *state;
-	const struct crew__directory_header *copy = look(f);
+	struct directory_fixture *f = *state;
+	const struct crew__directory_header *copy = directory_look(f);
 	assert_string_equal(copy->app, "shop");
 	assert_string_equal(copy->app_version, "1.2");
 	assert_string_equal(copy->mode, "daemon");
@@ -112,7 +39,7 @@ static void a_new_directory(void **state)
 
 static void a_reader_cannot_write(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	struct crew__directory reader;
 	int fd = crew__directory_readonly_fd(&f->directory);
 	assert_true(fd >= 0);
@@ -129,7 +56,7 @@ static void a_reader_cannot_write(void **state)
 
 static void each_lie_is_found(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	struct crew__directory reader;
 	struct crew__directory_header *header = f->directory.header;
 	uint32_t *words[] = { &header->version, &header->header_size, &header->retired_size,
@@ -153,12 +80,12 @@ static void each_lie_is_found(void **state)
 
 static void numbers_go_round_and_skip_the_living(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	uint32_t life;
 	for (uint32_t i = 1; i <= 4095; i++) {
 		assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
 		assert_int_equal(life, i);
-		struct crew__life entry = a_life(life, 0);
+		struct crew__life entry = directory_life(life, 0);
 		if (life <= 3 || life == 5)
 			crew__directory_enter(&f->directory, &entry);
 	}
@@ -166,23 +93,23 @@ static void numbers_go_round_and_skip_the_living(void **state)
 	assert_int_equal(life, 4);
 	assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
 	assert_int_equal(life, 6);
-	assert_int_equal(count_lives(look(f)), 4);
+	assert_int_equal(count_lives(directory_look(f)), 4);
 }
 
 static void there_is_an_end_of_rows(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	uint32_t life;
 	struct crew__snapshot none = { 0 };
 	for (int i = 0; i < CREW__LIVES_MAX; i++) {
 		assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
-		struct crew__life entry = a_life(life, 0);
+		struct crew__life entry = directory_life(life, 0);
 		crew__directory_enter(&f->directory, &entry);
 	}
 	assert_int_equal(crew__directory_reserve(&f->directory, &life), -ENOSPC);
-	struct crew__life one_more = a_life(4000, 0);
+	struct crew__life one_more = directory_life(4000, 0);
 	crew__directory_enter(&f->directory, &one_more);
-	assert_int_equal(count_lives(look(f)), CREW__LIVES_MAX);
+	assert_int_equal(count_lives(directory_look(f)), CREW__LIVES_MAX);
 	crew__directory_retire(&f->directory, 17, &none, "feed", 0, 0);
 	assert_int_equal(crew__directory_reserve(&f->directory, &life), 0);
 	assert_int_equal(life, CREW__LIVES_MAX + 1);
@@ -190,14 +117,14 @@ static void there_is_an_end_of_rows(void **state)
 
 static void a_life_is_entered_and_changed(void **state)
 {
-	struct fixture *f = *state;
-	struct crew__life life = a_life(7, 1), other = a_life(8, 0);
+	struct directory_fixture *f = *state;
+	struct crew__life life = directory_life(7, 1), other = directory_life(8, 0);
 	crew__directory_enter(&f->directory, &life);
 	crew__directory_enter(&f->directory, &other);
 	life.state = CREW__DRAINING;
 	life.pid = 77;
 	crew__directory_enter(&f->directory, &life);
-	const struct crew__directory_header *copy = look(f);
+	const struct crew__directory_header *copy = directory_look(f);
 	assert_int_equal(count_lives(copy), 2);
 	assert_memory_equal(&copy->lives[0], &life, sizeof(life));
 	assert_memory_equal(&copy->lives[1], &other, sizeof(other));
@@ -208,9 +135,11 @@ static void a_life_is_entered_and_changed(void **state)
 
 static void the_dead_leave_their_sums(void **state)
 {
-	struct fixture *f = *state;
-	struct crew__life first = a_life(1, 0), second = a_life(2, 0), third = a_life(3, 1);
-	struct crew__snapshot one = some_work(1), ten = some_work(10), hundred = some_work(100);
+	struct directory_fixture *f = *state;
+	struct crew__life first = directory_life(1, 0), second = directory_life(2, 0),
+			  third = directory_life(3, 1);
+	struct crew__snapshot one = directory_work(1), ten = directory_work(10),
+			      hundred = directory_work(100);
 	const char *law;
 	crew__directory_enter(&f->directory, &first);
 	crew__directory_enter(&f->directory, &second);
@@ -221,7 +150,7 @@ static void the_dead_leave_their_sums(void **state)
 	assert_int_equal(atomic_load(&f->directory.header->sequence), before + 2);
 	crew__directory_retire(&f->directory, 2, &ten, "feed", 0, SIGKILL);
 	crew__directory_retire(&f->directory, 3, &hundred, "web", 3, 0);
-	const struct crew__directory_header *copy = look(f);
+	const struct crew__directory_header *copy = directory_look(f);
 	assert_int_equal(count_lives(copy), 0);
 	assert_int_equal(copy->retired[0].messages_offered, 110);
 	assert_int_equal(copy->retired[0].send_fail, 33);
@@ -252,13 +181,13 @@ static void the_dead_leave_their_sums(void **state)
 
 static void a_life_that_was_never_entered(void **state)
 {
-	struct fixture *f = *state;
-	struct crew__life other = a_life(1, 0);
-	struct crew__snapshot work = some_work(1);
+	struct directory_fixture *f = *state;
+	struct crew__life other = directory_life(1, 0);
+	struct crew__snapshot work = directory_work(1);
 	crew__directory_enter(&f->directory, &other);
 	crew__directory_retire(&f->directory, 2, &work, "feed", 1, 0);
 	crew__directory_retire(&f->directory, 0, &work, "no such service", 1, 0);
-	const struct crew__directory_header *copy = look(f);
+	const struct crew__directory_header *copy = directory_look(f);
 	assert_int_equal(count_lives(copy), 1);
 	assert_int_equal(copy->retired[0].messages_offered, 10);
 	assert_int_equal(copy->retired[1].messages_offered, 0);
@@ -267,14 +196,14 @@ static void a_life_that_was_never_entered(void **state)
 
 static void the_table_of_exits_ends(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	struct crew__snapshot none = { 0 };
 	uint64_t all = 0;
 	for (int round = 0; round < 2; round++)
 		for (int status = 0; status < 300; status++)
 			crew__directory_retire(&f->directory, 1, &none, "feed", status, 0);
 	crew__directory_retire(&f->directory, 1, &none, "web", 0, SIGSEGV);
-	const struct crew__directory_header *copy = look(f);
+	const struct crew__directory_header *copy = directory_look(f);
 	assert_int_equal(copy->exit_rows, CREW__EXITS_MAX);
 	for (int i = 0; i < CREW__EXITS_MAX - 1; i++) {
 		assert_int_equal(copy->exits[i].status, i);
@@ -288,14 +217,14 @@ static void the_table_of_exits_ends(void **state)
 
 static void long_names_are_one_name(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	char name[200];
 	struct crew__snapshot none = { 0 };
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	crew__directory_retire(&f->directory, 1, &none, name, 0, 0);
 	crew__directory_retire(&f->directory, 1, &none, name, 0, 0);
-	assert_int_equal(look(f)->exit_rows, 1);
+	assert_int_equal(directory_look(f)->exit_rows, 1);
 	assert_int_equal(strlen(f->copy->exits[0].service), CREW__NAME_MAX - 1);
 }
 
@@ -304,7 +233,7 @@ static void long_names_are_one_name(void **state)
 
 static void an_update_that_lasts_is_told_of(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	atomic_fetch_add(&f->directory.header->sequence, 1);
 	f->directory.header->generation = 4;
 	assert_false(crew__directory_read(&f->directory, 5000, f->copy));
@@ -316,7 +245,7 @@ static void an_update_that_lasts_is_told_of(void **state)
 
 static void a_damaged_directory_is_tamed(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	struct crew__directory_header *header = f->directory.header;
 	memset(header->app, 'x', sizeof(*header) - offsetof(struct crew__directory_header, app));
 	assert_true(crew__directory_read(&f->directory, 0, f->copy));
@@ -344,7 +273,7 @@ static void *run_master(void *arg)
 		.measures = { [CREW__MEASURE_TURN] = { .count = { 1 } } },
 	};
 	while (!atomic_load(&master->stop)) {
-		struct crew__life life = a_life(0, 0);
+		struct crew__life life = directory_life(0, 0);
 		if (crew__directory_reserve(master->directory, &life.life))
 			break;
 		crew__directory_enter(master->directory, &life);
@@ -355,16 +284,34 @@ static void *run_master(void *arg)
 	return NULL;
 }
 
+/* 1 when no worker died between the copy and the rows. */
+static unsigned take_rows_beside(struct directory_fixture *f)
+{
+	struct directory_rows rows;
+	uint64_t turns = 0;
+	int error = crew__directory_retired(&f->directory, f->copy, &rows.row, &rows.count);
+	if (error == -EAGAIN)
+		return 0;
+	assert_int_equal(error, 0);
+	directory_assert_sums(f, &rows);
+	for (size_t i = 0; i < rows.count; i++)
+		turns += rows.row[i].measures[CREW__MEASURE_TURN].count[0];
+	assert_int_equal(turns, f->copy->retired[0].messages_offered);
+	free(rows.row);
+	return 1;
+}
+
 static void every_copy_beside_a_master_is_whole(void **state)
 {
-	struct fixture *f = *state;
+	struct directory_fixture *f = *state;
 	struct master master = { .directory = &f->directory };
 	pthread_t thread;
 	uint64_t before = 0;
+	unsigned rows_taken = 0;
 	assert_int_equal(pthread_create(&thread, NULL, run_master, &master), 0);
 	for (int i = 0; i < 2000 || before == 0; i++) {
 		uint64_t exits = 0;
-		const struct crew__directory_header *copy = look(f);
+		const struct crew__directory_header *copy = directory_look(f);
 		for (uint32_t row = 0; row < copy->exit_rows; row++)
 			exits += copy->exits[row].count;
 		assert_int_equal(exits, copy->retired[0].messages_offered);
@@ -372,14 +319,16 @@ static void every_copy_beside_a_master_is_whole(void **state)
 		assert_true(exits >= before);
 		assert_true(count_lives(copy) <= 1);
 		before = exits;
+		rows_taken += take_rows_beside(f);
 	}
+	assert_true(rows_taken > 100);
 	atomic_store(&master.stop, true);
 	pthread_join(thread, NULL);
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, directory_set_up, directory_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_new_directory),
 		TEST(a_reader_cannot_write),
