@@ -7,6 +7,11 @@
 /* What is of no service. */
 #define NO_SERVICE UINT32_MAX
 
+static void cut_text(struct crew__event *event, const char *text)
+{
+	snprintf(event->text, sizeof(event->text), "%.*s", (int)sizeof(event->text) - 1, text);
+}
+
 void crew__chronicle_start(struct crew__registry *registry, const struct crew__life *life)
 {
 	const struct crew__event event = {
@@ -25,8 +30,7 @@ void crew__chronicle_death(const struct crew__child *child, const struct crew__d
 		.values = { child->id, child->generation->number, (uint64_t)child->pid,
 			(uint64_t)death->signal, (uint64_t)death->status },
 	};
-	const char *words = death->last_words[0] ? death->last_words : child->failure;
-	snprintf(event.text, sizeof(event.text), "%s", words);
+	cut_text(&event, death->last_words[0] ? death->last_words : child->failure);
 	crew__events_add(child->family->registry->directory.events, &event);
 }
 
@@ -38,13 +42,13 @@ void crew__chronicle_reload(struct crew__registry *registry, unsigned generation
 		.service = NO_SERVICE,
 		.values = { generation, (uint64_t)step },
 	};
-	snprintf(event.text, sizeof(event.text), "%s", text);
+	cut_text(&event, text);
 	crew__events_add(registry->directory.events, &event);
 }
 
 void crew__chronicle_stop(struct crew__registry *registry, const char *text)
 {
 	struct crew__event event = { .kind = CREW__EVENT_STOP, .service = NO_SERVICE };
-	snprintf(event.text, sizeof(event.text), "%s", text);
+	cut_text(&event, text);
 	crew__events_add(registry->directory.events, &event);
 }
