@@ -1,0 +1,204 @@
+"""The demo's page: each of its buttons does what it says, and the program's own commands show it.
+
+A tab is frozen by the debugger, which is what its button does without a loop's cost.
+"""
+
+import shutil
+
+import pytest
+
+from browser import Browser, Tab
+from processes import wait_until
+
+SYMBOLS = 12
+LIMIT = 131072
+SIZE = 4096
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
+    pytest.mark.one_engine,
+]
+
+
+@pytest.fixture
+def feed(launch):
+    return launch("feed", sets={
+        "app.rate": 200,
+        "app.size": SIZE,
+        "feed.max_send_buffer": LIMIT,
+        "feed.kernel_unsent_limit": "16k",
+    })
+
+
+@pytest.fixture
+def tab(tmp_path, feed):
+    browser = Browser(tmp_path)
+    one = Tab(browser, feed.url("feed").replace("ws:", "http:"))
+    one.wait_value("you !== null && tab.received > 20")
+    yield one
+    browser.close()
+
+
+def row(feed, tab):
+    """What `connections` says of the tab's own connection."""
+    found = [c for c in feed.connections() if c["id"] == tab.name]
+    assert found, "the tab's connection has gone"
+    return found[0]
+
+
+def know(tab):
+    tab.name = tab.value("you.id")
+    return tab
+
+
+def choose(tab, select, value):
+    """As a hand would; then the server says what holds."""
+    tab.value(f"find('{select}').value = '{value}';"
+              f"find('{select}').dispatchEvent(new Event('change'))")
+
+
+def wait_row(feed, tab, what, condition, seconds=60):
+    def look():
+        one = row(feed, tab)
+        return one if condition(one) else None
+
+    return wait_until(look, what, seconds)
+
+
+def wait_verdict(feed, tab, verdict):
+    return wait_row(feed, tab, f"the verdict is {verdict}", lambda r: r["verdict"] == verdict)
+
+
+def freeze_until(feed, tab, what, condition):
+    tab.pause()
+    frozen = wait_row(feed, tab, what, condition)
+    tab.resume()
+    return frozen
+
+
+def caught_up(tab):
+    tab.wait_value("tab.time > 0 && Date.now() - tab.time < 1000", 60)
+
+
+def test_prices_and_figures(feed, tab):
+    know(tab)
+    tab.wait_value(f"document.querySelectorAll('#prices li').length == {SYMBOLS}")
+    assert row(feed, tab)["service"] == "feed"
+    assert tab.value("[...prices.values()].every(one => one.price > 0)")
+    assert tab.value("tab.missed") == tab.value("tab.told") == 0
+    tab.wait_value("find('behind').textContent.startsWith('0.')")
+    # Nobody has said where a dashboard is: no link that leads nowhere.
+    assert tab.value("find('dashboard').hidden && !find('no-dashboard').hidden")
+    assert tab.value("you.policy") == "" and tab.value("find('policy').value") == ""
+
+
+def test_gap_is_told(feed, tab):
+    """Refused messages are told when the tab reads again: how many, and which."""
+    know(tab)
+    freeze_until(feed, tab, "losses", lambda r: r["send_fail_by_reason"]["full"] > 400)
+    tab.wait_value("tab.told > 0", 60)
+    caught_up(tab)
+    lost = row(feed, tab)["send_fail_by_reason"]["full"]
+    assert tab.value("tab.told") == tab.value("tab.missed") == lost
+    line = tab.value("find('told').lastChild.textContent")
+    assert "you missed" in line and " to " in line
+    assert tab.value("find('told-none').hidden")
+
+
+def test_replace_keeps_the_latest(feed, tab):
+    know(tab)
+    choose(tab, "policy", "replace")
+    tab.wait_value("you.policy == 'replace'")
+    replaced = feed.totals()["messages_replaced"]
+    tab.pause()
+    wait_until(lambda: feed.totals()["messages_replaced"] > replaced + 400, "prices replaced", 60)
+    waits = row(feed, tab)
+    # One of each symbol, and one that had begun to leave.
+    assert 0 < waits["send_queue_messages"] <= SYMBOLS + 1
+    assert waits["send_queue"] < LIMIT
+    tab.resume()
+    caught_up(tab)
+    assert tab.value("tab.missed") == feed.totals()["messages_replaced"] - replaced
+    assert row(feed, tab)["send_fail"] == tab.value("tab.told") == 0
+
+
+def test_drop_oldest(feed, tab):
+    know(tab)
+    choose(tab, "policy", "drop-oldest")
+    tab.wait_value("you.policy == 'drop-oldest'")
+    freeze_until(feed, tab, "evictions", lambda r: r["send_fail_by_reason"]["evicted"] > 400)
+    tab.wait_value("tab.told > 0", 60)
+    caught_up(tab)
+    reasons = row(feed, tab)["send_fail_by_reason"]
+    assert reasons["full"] == 0
+    assert tab.value("tab.told") == tab.value("tab.missed") == reasons["evicted"]
+
+
+def test_time_to_live(feed, tab):
+    know(tab)
+    choose(tab, "ttl", "500")
+    tab.wait_value("you.ttl_ms == 500")
+    freeze_until(feed, tab, "expiries", lambda r: r["send_fail_by_reason"]["expired"] > 100)
+    tab.wait_value("tab.told > 0", 60)
+    assert tab.value("find('ttl').value") == "500"
+    choose(tab, "ttl", "0")
+    tab.wait_value("you.ttl_ms == 0")
+
+
+def test_disconnect(feed, tab):
+    """The frozen tab is cut off; awake again it comes back as somebody else, under the default."""
+    know(tab)
+    choose(tab, "policy", "disconnect")
+    tab.wait_value("you.policy == 'disconnect'")
+    tab.pause()
+    feed.wait_totals("it is cut off", lambda t: t["closes_by_reason"]["full"] == 1, 60)
+    tab.resume()
+    tab.wait_value(f"you !== null && you.id != '{tab.name}'", 60)
+    assert tab.value("you.policy") == "" and tab.value("find('policy').value") == ""
+
+
+def test_slow_network(feed, tab):
+    know(tab)
+    tab.value("find('slow').click()")
+    tab.wait_value("you !== null && you.pace == 65536", 60)
+    wait_verdict(feed, tab, "network")
+    tab.wait_value("parseFloat(behind()) > 1", 60)
+    assert "64 KiB/s" in tab.value("find('you').textContent")
+    tab.value("find('fast').click()")
+    tab.wait_value("you.pace == 0", 60)
+    caught_up(tab)
+    wait_row(feed, tab, "nothing waits", lambda r: r["verdict"] is None)
+
+
+def test_rate_cap(feed, tab):
+    know(tab)
+    tab.value("find('cap').click()")
+    wait_verdict(feed, tab, "rate")
+    tab.wait_value("you.rate == 65536", 60)
+    tab.value("find('uncap').click()")
+    tab.wait_value("you.rate == 0", 60)
+    caught_up(tab)
+    wait_row(feed, tab, "nothing waits", lambda r: r["verdict"] is None)
+
+
+def test_blocked_worker(feed, tab):
+    know(tab)
+    tab.value("find('block-long').click()")
+    busy = wait_until(lambda: [w for w in feed.workers("feed") if w["busy_ms"] >= 300],
+                      "the worker is stuck", 10)
+    assert busy[0]["state"] == "busy" and busy[0]["busy_in"] == "on_message"
+    assert row(feed, tab)["verdict"] == "us"
+    wait_until(lambda: feed.workers("feed")[0]["state"] == "ready", "the worker turns again", 20)
+    caught_up(tab)
+    assert row(feed, tab)["send_fail"] == 0
+
+
+def test_nonsense_changes_nothing(feed, tab):
+    know(tab)
+    before = tab.value("JSON.stringify(you)")
+    for text in ("policy", "policy 99", "policy -1", "ttl 3", "ttl 99999999999999999999", "rate x",
+                 "block", "pace 99999999999999999999", "nothing", "x" * 1000, "", " ", "hello\\0"):
+        tab.value(f"command({text!r})")
+    tab.value("you = null; command('hello')")
+    tab.wait_value("you !== null")
+    assert tab.value("JSON.stringify(you)") == before
