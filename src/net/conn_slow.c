@@ -15,6 +15,7 @@ enum {
 	/* Hundredths of a second. */
 	SECOND = 100,
 	SECOND_LOOK = 30,    /* after the first, which only remembers */
+	THIRD_LOOK = 45,     /* after the second: a verdict by the time an episode begins */
 	LONGEST_PAUSE = 400, /* between looks at a connection of which nothing changes */
 	WHEEL_LATE = 20,     /* the wheel itself may be so late */
 	STALE = 600,         /* what was remembered longer ago is no window's beginning */
@@ -322,6 +323,8 @@ static uint32_t next_pause(struct crew__slow_past *past, bool changed)
 {
 	if (past->looks == 1)
 		return SECOND_LOOK;
+	if (past->looks == 2)
+		return THIRD_LOOK;
 	past->idle = changed ? 0 : (uint8_t)(past->idle + (past->idle <= STEADY));
 	if (past->idle < STEADY)
 		return SECOND;
@@ -343,7 +346,7 @@ static void begin_looking(crew_conn *c, const struct sample *sample, uint32_t no
 static bool is_first(const crew_conn *c, uint32_t now)
 {
 	const struct crew__slow_past *past = &crew__conn_rare(c)->past;
-	return past->id != c->record->id || past->looks == 0 || now - past->due > STALE;
+	return past->id != c->record->id || past->looks == 0 || (int32_t)(now - past->due) > STALE;
 }
 
 /* What this look says, into the record. True when something has changed since the last. */

@@ -11,11 +11,17 @@ static bool loop_was_late(const struct crew__slow_figures *f)
 	return half(f->late_ms, f->window_ms);
 }
 
-/* A window that never was large is not the reader's doing, but the way's: it is full all the same.
- */
+/* How much of the peer's window was in use on average: what is acknowledged each round trip. */
+static uint64_t window_in_use(const struct crew__slow_figures *f)
+{
+	return (uint64_t)f->acked * f->rtt_us / ((uint64_t)f->window_ms * 1000);
+}
+
+/* Closed, or far smaller than it once was. One that is as large as ever and full all the time is
+ * not the reader's doing: the way is long. */
 static bool window_has_shrunk(const struct crew__slow_figures *f)
 {
-	return f->peer_window < f->segment_size || f->peer_window < f->peer_window_most / 2;
+	return f->peer_window < f->segment_size || window_in_use(f) < f->peer_window_most / 2;
 }
 
 static bool nobody_answers(const struct crew__slow_figures *f)
