@@ -1,14 +1,26 @@
-/* feed.c - pushes one stream of messages to everybody who listens, and shows what becomes of it.
+/* feed.c - a market: one stream of prices, pushed to everybody who listens, and a page that shows
+ * what becomes of it when one of them cannot keep up.
  *
  *   build/examples/feed start
  *   open http://127.0.0.1:7010/
  *
  * WebSocket clients of the port get every message; a plain GET / gets a page that is such a client,
  * and GET /stats the numbers of all workers. A message is made once for all its receivers: it is
- * shared, not copied, also while it waits for those who are slow. Settings of its own:
+ * shared, not copied, also while it waits for those who are slow. It carries its symbol as a key
+ * and its number as a sequence, so that a policy may keep the latest price of each symbol, and a
+ * gap can be told to the number.
  *
- *   [app] rate   messages a second
- *         size   bytes of each message: its number in the worker's sequence, a space, padding */
+ *   message  NUMBER SYMBOL PRICE TIME, padded with dots; NUMBER counts in its worker, TIME is
+ *            milliseconds since 1970
+ *   from us  {"you":...} what holds for this connection, {"gap":...} what it has missed
+ *   to us    hello | policy NAME | ttl MS | rate BYTES | pace BYTES | block MS: see commands[].
+ * They are here to be played with; no server for strangers would let them say `block`.
+ *
+ * Settings of its own:
+ *
+ *   [app] rate       messages a second
+ *         size       bytes of each message
+ *         dashboard  where the page finds the dashboard, see `[crew] admin` */
 #include <crew/crew.h>
 
 #include <errno.h>
@@ -16,12 +28,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "feed_page.h" /* made from feed_page.html */
 
 #define RATE_MOST  10000
-#define SIZE_LEAST 16 /* a number of 15 digits and a space */
+#define SIZE_LEAST 64 /* number, symbol, price and time, at their longest */
 #define SIZE_MOST  (16 << 20)
+#define BLOCK_MOST 5000
+#define PRICE_MOST 100000000
+
+#define lengthof(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- the market ---- */
+
+static const char *const symbols[] = { "AMBER", "BASIL", "CEDAR", "DELTA", "EMBER", "FJORD",
+	"GROVE", "HAZEL", "INDIGO", "JUNIPER", "KELP", "LARCH" };
+
+/* Times to live that a visitor may choose, ms. */
+static const int64_t ttls[] = { 0, 500, 2000, 10000 };
 
 /* What this worker pushes. */
 static struct {
@@ -31,21 +58,108 @@ static struct {
 	uint64_t sequence; /* of the last message */
 	uint64_t then_ms;  /* when `owed` was last worked out */
 	uint64_t owed;     /* thousandths of a message that should have left and did not */
+	uint64_t random;   /* xorshift: never 0 */
+	uint64_t price[lengthof(symbols)]; /* hundredths */
+	size_t choosers[lengthof(
+		ttls)]; /* connections with each time to live; [0] is not counted */
 } feed;
+
+/* What holds for one visitor; zero is how it begins. */
+struct visitor {
+	size_t ttl; /* index in ttls */
+	crew_policy policy;
+	uint32_t rate, pace; /* bytes a second; 0: not held back */
+};
+
+static uint64_t dice(uint64_t sides)
+{
+	feed.random ^= feed.random << 13;
+	feed.random ^= feed.random >> 7;
+	feed.random ^= feed.random << 17;
+	return feed.random % sides;
+}
+
+/* A step of at most 0.2 %, up or down. */
+static uint64_t next_price(uint64_t price)
+{
+	uint64_t step = price * dice(21) / 10000 + dice(2);
+
+	if (dice(2))
+		return price + step < PRICE_MOST ? price + step : price;
+	return price > step + 100 ? price - step : price;
+}
+
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The next message; which symbol it is about. */
+static size_t write_message(void)
+{
+	size_t which = dice(lengthof(symbols));
+	uint64_t price = next_price(feed.price[which]);
+	int len = snprintf(feed.text, SIZE_LEAST, "%" PRIu64 " %s %" PRIu64 ".%02u %" PRIu64 " ",
+		++feed.sequence, symbols[which], price / 100, (unsigned)(price % 100), wall_ms());
+
+	feed.price[which] = price;
+	memset(feed.text + len, '.',
+		SIZE_LEAST - (size_t)len); /* over the NUL, and a longer last one */
+	return which;
+}
+
+/* The message in hand, once for each time to live that somebody has chosen. */
+struct shares {
+	crew_send_options options;
+	crew_shared *of[lengthof(ttls)];
+};
+
+static crew_shared *share(struct shares *shares, size_t ttl)
+{
+	if (!shares->of[ttl]) {
+		shares->options.ttl_ms = ttls[ttl];
+		shares->of[ttl] = crew_shared_new_with(
+			(crew_bytes){ feed.text, feed.size }, &shares->options);
+	}
+	return shares->of[ttl];
+}
+
+static void push_to(crew_conn *c, void *arg)
+{
+	struct visitor *visitor = crew_data(c);
+	crew_shared *message = share(arg, visitor->ttl);
+
+	if (message)
+		crew_send_shared(c, message);
+}
+
+static bool somebody_chose(void)
+{
+	for (size_t i = 1; i < lengthof(ttls); i++)
+		if (feed.choosers[i])
+			return true;
+	return false;
+}
 
 static void push(const crew_service *service)
 {
-	int len = snprintf(feed.text, SIZE_LEAST, "%" PRIu64 " ", ++feed.sequence);
-	crew_shared *message;
+	size_t which = write_message();
+	struct shares shares = { .options = {
+					 .key = crew_str(symbols[which]),
+					 .sequence = feed.sequence,
+				 } };
 
-	feed.text[len] = '.'; /* where snprintf put its NUL */
-	message = crew_shared_new((crew_bytes){ feed.text, feed.size });
-	if (!message) {
+	if (!share(&shares, 0))
 		crew_log(CREW_WARN, "no memory for message %" PRIu64, feed.sequence);
-		return;
-	}
-	crew_broadcast(service, message);
-	crew_shared_unref(message);
+	else if (somebody_chose())
+		crew_each(service, push_to, &shares);
+	else
+		crew_broadcast(service, shares.of[0]);
+	for (size_t i = 0; i < lengthof(ttls); i++)
+		crew_shared_unref(shares.of[i]);
 }
 
 /* Milliseconds do not divide every rate, and a timer may be late: what is owed is worked out from
@@ -73,6 +187,9 @@ static int on_worker_start(crew_worker *w)
 	if (!feed.text)
 		return -ENOMEM;
 	memset(feed.text, '.', feed.size + 1);
+	feed.random = wall_ms() | 1;
+	for (size_t i = 0; i < lengthof(symbols); i++)
+		feed.price[i] = 1000 + dice(20000);
 	feed.then_ms = crew_now_ms();
 	feed.owed = 500; /* half a message ahead, so that a tick one millisecond early skips none */
 	timer = crew_timer_every(w, feed.rate < 1000 ? 1000 / feed.rate : 1, on_tick, NULL);
@@ -84,6 +201,156 @@ static void on_worker_stop(crew_worker *w)
 	(void)w;
 	free(feed.text);
 	feed.text = NULL;
+}
+
+/* ---- what a visitor may change of its own connection ---- */
+
+/* What we say of a connection goes before the prices; a newer word takes the place of an older. */
+static void tell(crew_conn *c, const char *key, const char *json, int len)
+{
+	crew_send_options first = { .kind = CREW_TEXT, .priority = CREW_HIGH };
+
+	if (key) {
+		first.policy = CREW_REPLACE;
+		first.key = crew_str(key);
+	}
+	crew_send_with(c, (crew_bytes){ json, (size_t)len }, &first);
+}
+
+static void tell_state(crew_conn *c, uint64_t unused)
+{
+	struct visitor *visitor = crew_data(c);
+	char json[256];
+
+	(void)unused;
+	tell(c, "you", json,
+		snprintf(json, sizeof(json),
+			"{\"you\":{\"id\":\"%016" PRIx64
+			"\",\"worker\":%u,\"pid\":%d,\"policy\":\"%s\","
+			"\"ttl_ms\":%" PRId64 ",\"rate\":%" PRIu32 ",\"pace\":%" PRIu32 "}}",
+			crew_id(c), crew_worker_id(crew_worker_of(c)), (int)getpid(),
+			visitor->policy ? crew_policy_name(visitor->policy) : "",
+			ttls[visitor->ttl], visitor->rate, visitor->pace));
+}
+
+static void set_policy(crew_conn *c, uint64_t policy)
+{
+	struct visitor *visitor = crew_data(c);
+
+	if (crew_set_policy(c, (crew_policy)policy) == 0)
+		visitor->policy = (crew_policy)policy;
+	tell_state(c, 0);
+}
+
+static void leave_ttl(const struct visitor *visitor)
+{
+	if (visitor->ttl)
+		feed.choosers[visitor->ttl]--;
+}
+
+static void set_ttl(crew_conn *c, uint64_t ms)
+{
+	struct visitor *visitor = crew_data(c);
+
+	for (size_t i = 0; i < lengthof(ttls); i++) {
+		if ((uint64_t)ttls[i] != ms)
+			continue;
+		leave_ttl(visitor);
+		visitor->ttl = i;
+		feed.choosers[i] += i > 0;
+	}
+	tell_state(c, 0);
+}
+
+static void set_rate(crew_conn *c, uint64_t bytes)
+{
+	struct visitor *visitor = crew_data(c);
+
+	if (crew_set_rate(c, bytes ? (int64_t)bytes : CREW_OFF, CREW_OFF) == 0)
+		visitor->rate = (uint32_t)bytes;
+	tell_state(c, 0);
+}
+
+/* The kernel itself sends slower: a slow way to this client, as real as one can have it on one
+ * machine (socket(7), SO_MAX_PACING_RATE). */
+static void set_pace(crew_conn *c, uint64_t bytes)
+{
+	struct visitor *visitor = crew_data(c);
+	uint32_t most = bytes ? (uint32_t)bytes : UINT32_MAX;
+
+	if (setsockopt(crew_fd(c), SOL_SOCKET, SO_MAX_PACING_RATE, &most, sizeof(most)) == 0)
+		visitor->pace = (uint32_t)bytes;
+	tell_state(c, 0);
+}
+
+/* What no callback should do: nobody on this worker is served meanwhile. */
+static void block(crew_conn *c, uint64_t ms)
+{
+	uint64_t most = ms < BLOCK_MOST ? ms : BLOCK_MOST;
+	struct timespec left = { (time_t)(most / 1000), (long)(most % 1000) * 1000000 };
+
+	tell_state(c, 0); /* it waits with us */
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
+static const struct {
+	const char *name;
+	void (*run)(crew_conn *c, uint64_t number);
+} commands[] = {
+	{ "hello", tell_state },
+	{ "policy", set_policy }, /* by its number, from its name */
+	{ "ttl", set_ttl },
+	{ "rate", set_rate },
+	{ "pace", set_pace },
+	{ "block", block },
+};
+
+static uint64_t number_of(const char *text)
+{
+	char *end;
+	uint64_t number;
+
+	for (int policy = 1; policy < CREW_POLICIES; policy++)
+		if (strcmp(text, crew_policy_name((crew_policy)policy)) == 0)
+			return (uint64_t)policy;
+	number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+	return number < UINT32_MAX ? number : 0;
+}
+
+static void on_message(crew_conn *c, crew_msg msg)
+{
+	char text[32] = "";
+	char *word;
+
+	if (msg.body.len >= sizeof(text))
+		return;
+	memcpy(text, msg.body.data, msg.body.len);
+	word = strchr(text, ' ');
+	if (word)
+		*word++ = '\0';
+	for (size_t i = 0; i < lengthof(commands); i++)
+		if (strcmp(text, commands[i].name) == 0)
+			commands[i].run(c, word ? number_of(word) : 0);
+}
+
+/* The policy has lost something of a connection that lives: it is told how much, and which. */
+static void on_gap(crew_conn *c, const crew_gap *gap)
+{
+	char json[320];
+
+	tell(c, NULL, json,
+		snprintf(json, sizeof(json),
+			"{\"gap\":{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64
+			",\"first\":%" PRIu64 ",\"last\":%" PRIu64
+			",\"first_key\":\"%.*s\",\"last_key\":\"%.*s\"}}",
+			gap->messages, gap->bytes, gap->first, gap->last, (int)gap->first_key.len,
+			gap->first_key.data, (int)gap->last_key.len, gap->last_key.data));
+}
+
+static void on_close(crew_conn *c)
+{
+	leave_ttl(crew_data(c));
 }
 
 /* ---- the page and its numbers ---- */
@@ -125,7 +392,10 @@ static void write_stats(FILE *out, const crew_service *service)
 	static const char *const names[] = { "connections", "messages_offered", "messages_sent",
 		"messages_queued", "messages_replaced", "bytes_queued", "send_fail" };
 
-	fprintf(out, "{\"service\":\"%s\"", service->name);
+	fprintf(out,
+		"{\"service\":\"%s\",\"now_ms\":%" PRIu64 ",\"rate\":%" PRIu64
+		",\"dashboard\":\"%s\"",
+		service->name, wall_ms(), feed.rate, crew_setting("dashboard", ""));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		fprintf(out, ",\"%s\":%" PRIu64, names[i], crew_service_counter(service, names[i]));
 	fprintf(out, ",\"send_fail_by_reason\":{");
@@ -171,6 +441,17 @@ static void on_request(crew_conn *c, const crew_request *request)
 
 /* ---- the program ---- */
 
+/* It goes into JSON, and into a link. */
+static bool is_url(const char *text)
+{
+	if (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0)
+		return !*text;
+	for (; *text; text++)
+		if (*text <= ' ' || *text > '~' || *text == '"' || *text == '\\')
+			return false;
+	return true;
+}
+
 static const char *on_config(void)
 {
 	int64_t rate = crew_setting_int("rate", 20);
@@ -179,7 +460,9 @@ static const char *on_config(void)
 	if (rate < 1 || rate > RATE_MOST)
 		return "app.rate: messages a second, 1 to 10000";
 	if (size < SIZE_LEAST || size > SIZE_MOST)
-		return "app.size: bytes of a message, 16 to 16m";
+		return "app.size: bytes of a message, 64 to 16m";
+	if (!is_url(crew_setting("dashboard", "")))
+		return "app.dashboard: an address such as http://127.0.0.1:9100/";
 	return NULL;
 }
 
@@ -188,8 +471,12 @@ int main(int argc, char **argv)
 	static const crew_service service = {
 		.name = "feed",
 		.listen = "ws://127.0.0.1:7010",
+		.conn_size = sizeof(struct visitor),
 		.on_worker_start = on_worker_start,
 		.on_worker_stop = on_worker_stop,
+		.on_message = on_message,
+		.on_close = on_close,
+		.on_gap = on_gap,
 		.on_request = on_request,
 	};
 	static const crew_app app = {
