@@ -106,7 +106,9 @@ class Program:
         return ["--run-dir", str(self.run_dir), *pairs]
 
     def expected_workers(self):
-        return sum(int(self.sets.get(f"{name}.workers", 1)) for name in self.listens)
+        """Of the program's services, and one that the admin service has when it is on."""
+        own = sum(int(self.sets.get(f"{name}.workers", 1)) for name in self.listens)
+        return own + (self.sets.get("crew.admin", "off") != "off")
 
     def spawn(self, *options, nofile=None, env=None, cwd=None):
         """The command as a process; does not wait for anything."""
