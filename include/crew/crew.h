@@ -277,7 +277,7 @@ CREW_API int crew_set_policy(crew_conn *c, crew_policy policy);
 
 /* Send this connection no more than so many bytes and messages a second; what is more waits, under
  * its policy. 0: the service's rate_bytes or rate_messages; CREW_OFF: no cap. A second's worth may
- * leave at once. -EINVAL, -ENOTCONN. */
+ * leave at once. At most 2^30 of each. -EINVAL, -ENOTCONN. */
 CREW_API int crew_set_rate(crew_conn *c, int64_t bytes_per_s, int64_t messages_per_s);
 
 /* The peer has proved who it is: its queue may grow to max_send_buffer, its messages to max_message,

@@ -53,7 +53,8 @@ static int keep(crew_conn *c, size_t at, uint32_t message)
 	int error = 0;
 	for (; message < burst->messages && !error; message++) {
 		size_t end = burst->ends[message];
-		error = crew__queue_copy(&c->queue, burst->data + at, end - at, true);
+		error = crew__queue_copy(
+			&c->queue, &c->net->pieces, burst->data + at, end - at, true);
 		at = end;
 	}
 	return error;

@@ -1,16 +1,14 @@
 /* conn.c - a connection's life: how it begins, is asked to end, ends, and is told of. */
-#include "net/conn.h"
+#include "net/conn_out.h"
 
 #include "base/check.h"
+#include "net/conn_slow.h"
 #include "net/ip_table.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <linux/sockios.h>
 
 /* ---- the agenda ---------------------------------------------------------------------------- */
 
@@ -73,6 +71,10 @@ void crew__conn_tell(crew_conn *c)
 {
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, false);
+	if (c->flags & CREW__C_TELL_GAP) {
+		crew__conn_clear(c, CREW__C_TELL_GAP);
+		crew__policy_tell_gap(c);
+	}
 	if (c->flags & CREW__C_TELL_FULL) {
 		crew__conn_clear(c, CREW__C_TELL_FULL);
 		if (c->record->state <= CREW__CONN_OPEN)
@@ -171,7 +173,8 @@ static void close_socket(crew_conn *c)
 	close(c->fd);
 	c->fd = -1;
 	set_state(c, CREW__CONN_CLOSED);
-	crew__conn_clear(c, CREW__C_WRITING | CREW__C_DIRTY | CREW__C_FEED | CREW__C_DETACHED);
+	crew__conn_clear(c, CREW__C_WRITING | CREW__C_DIRTY | CREW__C_FEED | CREW__C_DETACHED |
+				    CREW__C_HELD_BACK | CREW__C_TELL_GAP);
 	crew__wheel_remove(c->net->wheel, &c->wheel);
 	crew__conn_agenda(c, CREW__C_DOOMED);
 	unpipe(c);
@@ -302,7 +305,7 @@ void crew__conn_free(crew_conn *c)
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, true);
 	net->ops->on_closed(c);
-	if (c->record->send_fail > 0 || (c->flags & CREW__C_PIPED))
+	if (net->rare[c->slot].used)
 		net->rare[c->slot] = (struct crew__rare){ 0 };
 	if (net->ips && !(c->flags & CREW__C_NO_CLIENT))
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
@@ -347,14 +350,7 @@ static uint32_t progress(const crew_conn *c)
 	return later(c, c->record->last_out, c->record->queued_since);
 }
 
-static void sample_kernel(crew_conn *c)
-{
-	int unsent = 0;
-	if (c->record->transport == CREW__TCP && ioctl(c->fd, SIOCOUTQNSD, &unsent) == 0)
-		c->net->stats.cold[c->slot].kernel_unsent = (uint32_t)unsent;
-}
-
-/* Something waits: sample what the kernel holds, and end a peer that takes nothing. */
+/* Something waits: look at why, and end a peer that takes nothing. */
 static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 {
 	const struct crew__limits *limits = &c->net->limits;
@@ -362,8 +358,9 @@ static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 		c->net->stats.cold[c->slot].kernel_unsent = 0;
 		return CREW__WHEEL_OUT;
 	}
-	sample_kernel(c);
-	uint32_t next = now + 100;
+	uint32_t next = crew__slow_look(c, now);
+	if (c->record->state == CREW__CONN_CLOSED)
+		return CREW__WHEEL_OUT;
 	if (limits->send_timeout > 0) {
 		uint32_t due = progress(c) + limits->send_timeout;
 		if (come(due, now)) {
@@ -418,7 +415,11 @@ uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_
 	(void)arg;
 	crew_conn *c = crew__container_of(entry, crew_conn, wheel);
 	crew__must(c->magic == CREW__CONN_MAGIC);
+	if (c->flags & CREW__C_HELD_BACK)
+		crew__conn_agenda(c, CREW__C_DIRTY);
 	uint32_t next = look_at_backlog(c, now);
+	if (c->record->state <= CREW__CONN_OPEN)
+		next = sooner_of(next, crew__policy_deadline(c, now));
 	if (c->record->state <= CREW__CONN_OPEN)
 		next = sooner_of(next, c->net->ops->on_deadline(c, now));
 	if (c->record->state == CREW__CONN_OPEN)
@@ -443,10 +444,10 @@ int crew__conn_pipe(crew_conn *from, crew_conn *to)
 	if (before)
 		crew__conn_rare(before)->pipe_from = NULL;
 	from->flags |= CREW__C_PIPED;
-	crew__conn_rare(from)->pipe_to = to;
+	crew__conn_touch(from)->pipe_to = to;
 	if (to) {
 		to->flags |= CREW__C_PIPED;
-		crew__conn_rare(to)->pipe_from = from;
+		crew__conn_touch(to)->pipe_from = from;
 	}
 	crew__conn_go_on_reading(from, CREW__C_PIPE_FULL);
 	return 0;
@@ -477,6 +478,8 @@ void crew__conn_check(const crew_conn *c)
 	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
 	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));
 	crew__must(crew__queue_empty(&c->queue) || listed || corked ||
-		   (c->flags & (CREW__C_WRITING | CREW__C_DETACHED)));
+		   (c->flags & (CREW__C_WRITING | CREW__C_DETACHED | CREW__C_HELD_BACK)));
+	crew__must(
+		!(c->flags & (CREW__C_CAPPED | CREW__C_TIGHT)) || !(c->flags & CREW__C_IN_BURST));
 	crew__must(c->in.len <= c->in.max);
 }

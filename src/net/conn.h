@@ -18,8 +18,10 @@
  *
  * Invariants, between turns, of a connection that is not CLOSED:
  *  - record->bytes_queued and messages_queued are the sums over its queue;
+ *  - nothing of a connection that is CAPPED or TIGHT is in the cork or the burst;
  *  - IN_BURST implies that its queue is empty and the kernel took all before (burst.h);
- *  - the queue is empty, or we are watching for writability (WRITING), or it is on the agenda;
+ *  - the queue is empty, or we are watching for writability (WRITING), or it is on the agenda, or
+ * the rate cap holds it back (HELD_BACK);
  *  - its source watches READ exactly when it may read, WRITE exactly when WRITING. */
 #ifndef CREW_NET_CONN_H
 #define CREW_NET_CONN_H
@@ -35,7 +37,9 @@ enum {
 	CREW__C_HELD = 1u << 1,      /* its own queue is over half full */
 	CREW__C_WAITING = 1u << 2,   /* the protocol waits for the program (an HTTP answer) */
 	CREW__C_PIPE_FULL = 1u << 3, /* what it flows into cannot keep up */
-	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL,
+	CREW__C_OVER_BUDGET = 1u << 31, /* the buffer budget is nearly spent (budget.h) */
+	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL |
+			  CREW__C_OVER_BUDGET,
 	CREW__C_PEER_ENDED = 1u << 4, /* its end of stream has been read */
 	CREW__C_NOT_READING = CREW__C_STOPPED | CREW__C_PEER_ENDED,
 	/* Writing. */
@@ -74,7 +78,6 @@ enum {
 		1u << 27,         /* ... which holds its queue back: the wheel goes on with it */
 	CREW__C_TIGHT = 1u << 28, /* its limit is rare->limit, not the service's */
 	CREW__C_SLOW = 1u << 29,  /* an episode is under way (conn_slow.h) */
-	CREW__C_OVER_BUDGET = (int)(1u << 31), /* not read from while the budget is nearly spent */
 };
 
 /* What a write needs comes first, in one cache line: a broadcast visits every connection. */
@@ -104,6 +107,21 @@ struct crew_conn {
 static inline struct crew__rare *crew__conn_rare(const crew_conn *c)
 {
 	return &c->net->rare[c->slot];
+}
+
+/* Its rare record, to write to. */
+static inline struct crew__rare *crew__conn_touch(crew_conn *c)
+{
+	struct crew__rare *rare = &c->net->rare[c->slot];
+	rare->used = true;
+	return rare;
+}
+
+/* Below it a message is taken, at it the policy decides. */
+static inline size_t crew__conn_limit(const crew_conn *c)
+{
+	return crew__unlikely(c->flags & CREW__C_TIGHT) ? c->net->rare[c->slot].limit
+							: c->net->limits.max_send_buffer;
 }
 
 /* Where its input flows, or NULL; and whose input flows into it. */
@@ -145,6 +163,8 @@ struct crew__out {
 	enum crew__hold hold;
 	crew__release_fn *release;
 	void *arg;
+	const struct crew__about *about; /* NULL: nothing is said of it */
+	bool owned;    /* the body was handed over: its memory is the queue's while it waits */
 	bool referred; /* set when the queue refers to the body, and so releases it */
 	bool open_end; /* a part: the message goes on behind it */
 };
@@ -155,7 +175,8 @@ struct crew__out {
 static inline char *crew__conn_cork_room(crew_conn *c, size_t total)
 {
 	struct crew__net *net = c->net;
-	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING | CREW__C_IN_BURST;
+	const uint32_t not_now = CREW__C_WRITING | CREW__C_FINISHING | CREW__C_IN_BURST |
+				 CREW__C_CAPPED | CREW__C_TIGHT;
 	bool may = net->current == c && !c->queue.head && !(c->flags & not_now) &&
 		   c->record->state <= CREW__CONN_OPEN && total < CREW__DIRECT_LEAST &&
 		   total <= CREW__CORK_MOST - net->cork.len &&
@@ -224,7 +245,7 @@ int64_t crew__conn_part_file(crew_conn *c, const struct crew__file_part *part, b
  * keeps the kernel busy: a thousand readers that stall are to cost little. */
 static inline bool crew__conn_has_room(const crew_conn *c)
 {
-	size_t half = c->net->limits.max_send_buffer / 2;
+	size_t half = crew__conn_limit(c) / 2;
 	return c->record->bytes_queued <= crew__min(half, CREW__ROOM_MOST);
 }
 
@@ -235,9 +256,19 @@ void crew__conn_want_room(crew_conn *c);
 /* The message in parts cannot be completed: it is lost. For the end of the connection. */
 void crew__conn_break_parts(crew_conn *c, crew_end_reason end);
 
-/* Queue bytes that belong to no message (pong, close frame, refusal): never refused for fullness.
- * 0, -ENOTCONN when CLOSED or shut down, -ENOMEM. */
+/* Queue bytes that belong to no message: never refused for fullness, never dropped while the
+ * connection lives. crew__conn_control keeps their order (a handshake's answer, a close frame, a
+ * refusal); crew__conn_urgent lets them pass all messages that have not begun (ping, pong). 0,
+ * -ENOTCONN when CLOSED or shut down, -ENOMEM. */
 int crew__conn_control(crew_conn *c, crew_bytes bytes);
+int crew__conn_urgent(crew_conn *c, crew_bytes bytes);
+
+/* As the functions of crew.h say; the arguments are good. */
+void crew__conn_set_policy(crew_conn *c, crew_policy policy);
+void crew__conn_set_rate(crew_conn *c, uint64_t bytes_per_s, uint64_t messages_per_s);
+void crew__conn_authenticated(crew_conn *c);
+/* The most that one of its messages may have by what it has proved of itself. */
+size_t crew__conn_most_of(const crew_conn *c, size_t max_message);
 
 /* A message was offered to nobody (NULL connection, stale id) or to one that is closing. */
 void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes);
@@ -271,9 +302,11 @@ void crew__conn_deadline(crew_conn *c, uint32_t due);
 bool crew__conn_ready_slow(crew_conn *c);
 static inline __attribute__((always_inline)) bool crew__conn_ready(crew_conn *c)
 {
-	if (crew__unlikely(c->record->bytes_queued * 2 > c->net->limits.max_send_buffer))
+	const uint32_t troubles = CREW__C_STOPPED | CREW__C_TIGHT;
+	if (crew__unlikely(c->record->bytes_queued * 2 > c->net->limits.max_send_buffer ||
+			   (c->flags & troubles)))
 		return crew__conn_ready_slow(c);
-	return crew__likely(c->record->state <= CREW__CONN_OPEN && !(c->flags & CREW__C_STOPPED));
+	return crew__likely(c->record->state <= CREW__CONN_OPEN);
 }
 
 /* Bytes of the peer's stream that its kernel has not acknowledged yet; negative errno (or -ENOTSUP

@@ -86,10 +86,12 @@ bool crew__conn_ready_slow(crew_conn *c)
 {
 	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_STOPPED))
 		return false;
+	if (c->record->bytes_queued * 2 <= crew__conn_limit(c))
+		return true;
 	crew__conn_flush(c);
 	if (c->record->state > CREW__CONN_OPEN)
 		return false;
-	if (c->record->bytes_queued * 2 <= c->net->limits.max_send_buffer)
+	if (c->record->bytes_queued * 2 <= crew__conn_limit(c))
 		return true;
 	crew__conn_stop_reading(c, CREW__C_HELD);
 	return false;
@@ -281,14 +283,14 @@ static void on_event(struct crew__source *source, unsigned events)
 /* What may be left to do once the program has been called; nothing of it when all is calm. */
 static __attribute__((noinline)) void finish_troubled(crew_conn *c)
 {
-	struct crew__net *net = c->net;
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
 	note_held_input(c);
-	if (c->record->bytes_queued * 2 > net->limits.max_send_buffer &&
+	if (c->record->bytes_queued * 2 > crew__conn_limit(c) &&
 		c->record->state <= CREW__CONN_OPEN)
 		c->flags |= CREW__C_HELD;
-	if (c->flags & (CREW__C_TELL_FULL | CREW__C_TELL_DRAIN | CREW__C_TELL_LOSS))
+	if (c->flags &
+		(CREW__C_TELL_FULL | CREW__C_TELL_DRAIN | CREW__C_TELL_LOSS | CREW__C_TELL_GAP))
 		crew__conn_tell(c);
 	if (c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING))
 		crew__conn_advance(c);

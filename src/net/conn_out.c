@@ -9,6 +9,8 @@
 #include "net/conn_out.h"
 
 #include "base/check.h"
+#include "net/budget.h"
+#include "net/conn_slow.h"
 
 #include <string.h>
 
@@ -33,7 +35,7 @@ void crew__out_count_bytes(crew_conn *c, size_t bytes)
 
 void crew__out_note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
 {
-	struct crew__rare *rare = crew__conn_rare(c);
+	struct crew__rare *rare = crew__conn_touch(c);
 	rare->untold_messages[reason] += (uint32_t)messages;
 	rare->untold_bytes[reason] += bytes;
 	/* on_error that sends into a full queue again must not keep the loop turning: what it loses
@@ -112,6 +114,8 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 		net->cork.len = 0;
 		net->cork.messages = 0;
 	}
+	if (c->flags & CREW__C_SLOW)
+		crew__slow_over(c);
 	crew__queue_drop(&c->queue, &net->pieces);
 	crew__burst_drop(c);
 	crew__conn_clear(c, CREW__C_PARTS | CREW__C_WANTS_ROOM);
@@ -134,14 +138,6 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 
 /* ---- the three ways ------------------------------------------------------------------------ */
 
-static void cork_bytes(struct crew__net *net, crew_bytes bytes)
-{
-	if (bytes.len == 0)
-		return;
-	memcpy(net->cork.data + net->cork.len, bytes.data, bytes.len);
-	net->cork.len += (uint32_t)bytes.len;
-}
-
 /* Append the part of `bytes` behind the first `*skip` of them. */
 static int queue_part(crew_conn *c, crew_bytes bytes, size_t *skip, bool last)
 {
@@ -149,7 +145,8 @@ static int queue_part(crew_conn *c, crew_bytes bytes, size_t *skip, bool last)
 	*skip -= left_out;
 	if (left_out == bytes.len)
 		return 0;
-	return crew__queue_copy(&c->queue, bytes.data + left_out, bytes.len - left_out, last);
+	return crew__queue_copy(
+		&c->queue, &c->net->pieces, bytes.data + left_out, bytes.len - left_out, last);
 }
 
 static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
@@ -158,7 +155,7 @@ static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
 	if (out->hold == CREW__HOLD_COPY || *skip >= out->body.len)
 		return queue_part(c, out->body, skip, last);
 	int error = crew__queue_refer(&c->queue, &c->net->pieces, out->body.data, out->body.len,
-		*skip, last, out->release, out->arg);
+		*skip, last, out->owned, out->release, out->arg);
 	*skip = 0;
 	out->referred = !error;
 	return error;
@@ -168,6 +165,7 @@ static int queue_body(crew_conn *c, struct crew__out *out, size_t *skip)
  */
 int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
 {
+	bool begun = skip > 0;
 	struct crew__queue_mark mark = crew__queue_mark(&c->queue);
 	bool ends = !out->open_end;
 	int error = queue_part(
@@ -179,8 +177,30 @@ int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
 	if (error) {
 		crew__queue_rollback(&c->queue, &c->net->pieces, &mark);
 		out->referred = false;
+	} else if (begun) {
+		crew__queue_begun(&c->queue);
 	}
 	return error;
+}
+
+/* All of a message of which something is said: in its lane, with its unit. */
+static int queue_with(crew_conn *c, struct crew__out *out)
+{
+	const struct crew__framed framed = { out->head, out->body, out->tail,
+		out->hold == CREW__HOLD_REFER, out->owned, out->release, out->arg };
+	int error = crew__queue_insert(
+		&c->queue, &c->net->pieces, &framed, out->about, crew__net_now(c->net), NULL);
+	out->referred = !error && framed.refer && framed.body.len > 0;
+	if (!error && out->about->ttl > 0)
+		crew__policy_watch_expiry(c->net);
+	return error;
+}
+
+/* What is said of it would be lost if it went into the cork. */
+static bool says_much(const struct crew__out *out)
+{
+	const struct crew__about *about = out->about;
+	return about && (about->lane != CREW__LANE_NORMAL || crew__about_needs_unit(about));
 }
 
 static size_t add_vector(struct iovec *vectors, size_t count, crew_bytes bytes)
@@ -217,16 +237,29 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 	return (int64_t)c->record->bytes_queued;
 }
 
+void crew__out_wants_flush(crew_conn *c)
+{
+	if (!(c->flags & (CREW__C_WRITING | CREW__C_HELD_BACK)))
+		crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
 static int64_t enqueue(crew_conn *c, struct crew__out *out, size_t total)
 {
-	int error = crew__out_queue_rest(c, out, 0);
+	int error = crew__budget_spent(c->net) ? -ENOMEM : 0;
+	if (c->record->state == CREW__CONN_CLOSED) { /* it was the worst */
+		crew__out_lose_offered(c, CREW_LOST_CLOSED, total);
+		return -ENOTCONN;
+	}
+	if (!error)
+		error = says_much(out) ? queue_with(c, out) : crew__out_queue_rest(c, out, 0);
 	if (error) {
 		crew__out_lose_offered(c, CREW_LOST_MEMORY, total);
+		crew__policy_note_gap(c, total, out->about);
 		return error;
 	}
 	crew__conn_count_accepted(c, total, crew__net_now(c->net));
-	if (!(c->flags & CREW__C_WRITING))
-		crew__conn_agenda(c, CREW__C_DIRTY);
+	crew__policy_grown(c);
+	crew__out_wants_flush(c);
 	return (int64_t)c->record->bytes_queued;
 }
 
@@ -246,12 +279,13 @@ static bool cork(crew_conn *c, const struct crew__out *out, size_t total)
 static int64_t accept_message(crew_conn *c, struct crew__out *out, size_t total)
 {
 	bool own = c->net->current == c;
+	bool much = says_much(out);
 	if (crew__unlikely(!crew__conn_own_queue(c))) {
 		crew__out_lose_offered(c, CREW_LOST_MEMORY, total);
 		return -ENOMEM;
 	}
 	if (own && crew__out_empty_handed(c)) {
-		if (crew__likely(cork(c, out, total)))
+		if (crew__likely(!much && cork(c, out, total)))
 			return (int64_t)c->record->bytes_queued;
 		crew__net_flush_cork(c->net);
 		if (c->record->state == CREW__CONN_CLOSED) {
@@ -289,11 +323,15 @@ static bool closed_to_sends(const crew_conn *c)
 
 static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 {
-	size_t limit = c->net->limits.max_send_buffer;
+	size_t limit = crew__conn_limit(c);
+	if (crew__unlikely(out->about != NULL) && !closed_to_sends(c) && total > 0 &&
+		crew__policy_replace(c, out, total))
+		return (int64_t)c->record->bytes_queued;
 	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) &&
 		crew__out_still_full(c)) {
-		crew__out_lose_offered(c, CREW_LOST_FULL, total);
-		return -ENOBUFS;
+		int error = crew__policy_full(c, out->about, total);
+		if (error == -ENOBUFS)
+			return error;
 	}
 	if (crew__unlikely(closed_to_sends(c))) {
 		crew__out_lose_offered(c, CREW_LOST_CLOSED, total);
@@ -316,28 +354,33 @@ int64_t crew__conn_send(crew_conn *c, struct crew__out *out)
 	return queued;
 }
 
-int crew__conn_control(crew_conn *c, crew_bytes bytes)
+/* Bytes of no message are not corked: what the kernel does not take of the cork is kept as
+ * messages. */
+static int send_control(crew_conn *c, crew_bytes bytes, bool at_once)
 {
 	struct crew__net *net = c->net;
 	if (c->record->state == CREW__CONN_CLOSED || (c->flags & CREW__C_FINISHED))
 		return -ENOTCONN;
 	if (!crew__conn_own_queue(c))
 		return -ENOMEM;
-	if (net->current == c && crew__out_empty_handed(c) &&
-		CREW__CORK_MOST - net->cork.len >= bytes.len) {
-		crew__out_count_bytes(c, bytes.len);
-		cork_bytes(net, bytes);
-		return 0;
-	}
 	if (net->current == c)
 		crew__net_flush_cork(net);
 	if (c->record->state == CREW__CONN_CLOSED)
 		return -ENOTCONN;
-	int error = crew__queue_copy(&c->queue, bytes.data, bytes.len, false);
+	int error = crew__queue_control(&c->queue, &net->pieces, bytes.data, bytes.len, at_once);
 	if (error)
 		return error;
 	crew__out_count_bytes(c, bytes.len);
-	if (!(c->flags & CREW__C_WRITING))
-		crew__conn_agenda(c, CREW__C_DIRTY);
+	crew__out_wants_flush(c);
 	return 0;
+}
+
+int crew__conn_control(crew_conn *c, crew_bytes bytes)
+{
+	return send_control(c, bytes, false);
+}
+
+int crew__conn_urgent(crew_conn *c, crew_bytes bytes)
+{
+	return send_control(c, bytes, !(c->flags & CREW__C_PARTS));
 }

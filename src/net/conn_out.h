@@ -9,8 +9,14 @@
 
 static inline bool crew__out_empty_handed(const crew_conn *c)
 {
-	return crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING);
+	return crew__queue_empty(&c->queue) && !(c->flags & (CREW__C_WRITING | CREW__C_CAPPED));
 }
+
+enum {
+	CREW__LOOK_FIRST =
+		25, /* hundredths: a backlog is looked at for the first time after so long */
+	CREW__US_PER_HUNDREDTH = 10000,
+};
 
 size_t crew__out_size(const struct crew__out *out);
 
@@ -37,6 +43,37 @@ void crew__out_kernel_is_full(crew_conn *c);
 bool crew__out_still_full(crew_conn *c);
 /* It has reached its limit: on_full is to be told. */
 void crew__out_reached_limit(crew_conn *c);
+
+/* ---- conn_policy.c ---- */
+
+/* The queue is at its limit, and the kernel takes no more: the policy makes room for a message of
+ * `total` bytes, or does not: -ENOBUFS, counted and noted. It may be CLOSED after it. */
+int crew__policy_full(crew_conn *c, const struct crew__about *about, size_t total);
+/* A message that waits with the key of `out` gives up its place to it. False: there is none, or it
+ * cannot be. */
+bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total);
+/* Messages whose time to live has passed are lost, of all connections. */
+void crew__policy_expire(struct crew__net *net);
+void crew__policy_on_expiry(struct crew__timer *timer);
+/* A message with a time to live waits. -ENOMEM. */
+int crew__policy_watch_expiry(struct crew__net *net);
+/* The queue of `c` has grown: the soft limit's clock, and when to look. */
+void crew__policy_grown(crew_conn *c);
+/* It is shorter than the soft limit again; look at that only where it was not. */
+void crew__policy_shrunk(crew_conn *c);
+/* A loss that on_gap is to tell of. */
+void crew__policy_note_gap(crew_conn *c, uint64_t bytes, const struct crew__about *about);
+/* The kernel took bytes: on_gap is due if there is something to tell and room to answer. */
+void crew__policy_moved(crew_conn *c);
+void crew__policy_tell_gap(crew_conn *c);
+/* The soft limit's and the authentication's deadlines: act on those that have come. The next, or
+ * CREW__WHEEL_OUT. */
+uint32_t crew__policy_deadline(crew_conn *c, uint32_t now);
+
+/* What has become true because the queue got shorter. */
+void crew__out_shorter(crew_conn *c);
+/* Something waits that the kernel is to be asked for at the turn's end. */
+void crew__out_wants_flush(crew_conn *c);
 
 /* Queue what is left of `out` of which `skip` bytes are in the kernel already: all or nothing. */
 int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip);

@@ -71,7 +71,7 @@ static int check(crew_conn *c, bool last)
 		return -ENOTCONN;
 	if (!(c->flags & CREW__C_PARTS))
 		return -EINVAL;
-	bool full = c->record->bytes_queued >= c->net->limits.max_send_buffer;
+	bool full = c->record->bytes_queued >= crew__conn_limit(c);
 	if (full && !last && crew__out_still_full(c))
 		return -ENOBUFS;
 	return c->record->state > CREW__CONN_OPEN ? -ENOTCONN : 0;
@@ -83,7 +83,7 @@ static int64_t taken(crew_conn *c, bool last)
 		return -ENOTCONN;
 	if (last)
 		crew__conn_clear(c, CREW__C_PARTS);
-	if (c->record->bytes_queued >= c->net->limits.max_send_buffer)
+	if (c->record->bytes_queued >= crew__conn_limit(c))
 		crew__out_reached_limit(c);
 	return (int64_t)c->record->bytes_queued;
 }
@@ -184,8 +184,8 @@ static int64_t take(crew_conn *c, struct crew__out *out, bool last)
 	if (crew__out_queue_rest(c, out, 0) < 0)
 		return no_memory(c);
 	crew__out_count_bytes(c, total);
-	if (!(c->flags & CREW__C_WRITING))
-		crew__conn_agenda(c, CREW__C_DIRTY);
+	crew__policy_grown(c);
+	crew__out_wants_flush(c);
 	return taken(c, last);
 }
 
@@ -236,8 +236,7 @@ static int64_t take_file(
 		if (error)
 			return no_memory(c);
 		*ret_queued = true;
-		if (!(c->flags & CREW__C_WRITING))
-			crew__conn_agenda(c, CREW__C_DIRTY);
+		crew__out_wants_flush(c);
 	}
 	return taken(c, last);
 }

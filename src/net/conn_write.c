@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "net/conn_slow.h"
+#include "stats/histogram.h"
 
 #include <string.h>
 #include <sys/sendfile.h>
@@ -67,7 +69,8 @@ void crew__out_kernel_is_full(crew_conn *c)
 	c->flags |= CREW__C_WRITING | CREW__C_BACKLOG;
 	c->asked_turn = c->net->clock->turn;
 	crew__conn_watch(c);
-	crew__conn_deadline(c, crew__net_now(c->net) + 100);
+	crew__conn_deadline(c, crew__net_now(c->net) + CREW__LOOK_FIRST);
+	crew__policy_grown(c);
 }
 
 /* Keep what the kernel did not take of the cork: `taken` bytes of it have left. */
@@ -75,14 +78,20 @@ static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
 {
 	struct crew__net *net = c->net;
 	size_t at = taken;
+	bool begun = taken > (first_message > 0 ? net->cork.ends[first_message - 1] : 0);
 	for (uint32_t i = first_message; i < net->cork.messages; i++) {
 		size_t end = net->cork.ends[i];
-		int error = crew__queue_copy(&c->queue, net->cork.data + at, end - at, true);
+		int error = crew__queue_copy(
+			&c->queue, &net->pieces, net->cork.data + at, end - at, true);
 		if (error)
 			return error;
 		at = end;
 	}
-	return crew__queue_copy(&c->queue, net->cork.data + at, net->cork.len - at, false);
+	int error = crew__queue_copy(
+		&c->queue, &net->pieces, net->cork.data + at, net->cork.len - at, false);
+	if (!error && begun)
+		crew__queue_begun(&c->queue);
+	return error;
 }
 
 /* The kernel took `n` bytes of the cork, not all. */
@@ -147,12 +156,13 @@ static size_t join(struct crew__net *net, struct iovec *vectors, size_t count, s
 }
 
 /* What has become true because the queue got shorter. */
-static void after_flush(crew_conn *c)
+void crew__out_shorter(crew_conn *c)
 {
 	uint64_t queued = c->record->bytes_queued;
-	size_t limit = c->net->limits.max_send_buffer;
+	size_t limit = crew__conn_limit(c);
 	if (queued < limit)
 		crew__conn_clear(c, CREW__C_FULL);
+	crew__policy_shrunk(c);
 	if (queued * 2 <= limit) {
 		if (c->flags & CREW__C_HELD)
 			crew__conn_go_on_reading(c, CREW__C_HELD);
@@ -164,6 +174,8 @@ static void after_flush(crew_conn *c)
 		crew__conn_agenda(c, CREW__C_TELL_ROOM);
 	if (!crew__queue_empty(&c->queue))
 		return;
+	if (c->flags & CREW__C_SLOW)
+		crew__slow_over(c);
 	if (c->flags & CREW__C_WRITING) {
 		crew__conn_clear(c, CREW__C_WRITING);
 		crew__conn_watch(c);
@@ -219,49 +231,139 @@ ssize_t crew__out_send_file(crew_conn *c, int fd, uint64_t offset, size_t len)
 	return -1;
 }
 
-/* What is first in the queue, as far as one call takes it; `ret_bytes` is what was given to it. */
-static ssize_t write_first(crew_conn *c, size_t *ret_bytes)
+/* No more than `most` bytes of them. */
+static size_t cut_vectors(struct iovec *vectors, size_t count, size_t most, size_t *bytes)
+{
+	if (crew__likely(*bytes <= most))
+		return count;
+	*bytes = most;
+	for (size_t i = 0; i < count; i++) {
+		if (vectors[i].iov_len >= most) {
+			vectors[i].iov_len = most;
+			return i + 1;
+		}
+		most -= vectors[i].iov_len;
+	}
+	return count;
+}
+
+/* What is first in the queue, `most` bytes of it, as far as one call takes it; `ret_bytes` is what
+ * was given to it. */
+static ssize_t write_first(crew_conn *c, size_t most, size_t *ret_bytes)
 {
 	struct iovec vectors[VECTORS];
 	int fd;
 	uint64_t offset;
-	if (crew__queue_file_first(&c->queue, &fd, &offset, ret_bytes))
+	if (crew__queue_file_first(&c->queue, &fd, &offset, ret_bytes)) {
+		*ret_bytes = crew__min(*ret_bytes, most);
 		return crew__out_send_file(c, fd, offset, *ret_bytes);
+	}
 	size_t count = crew__queue_gather(&c->queue, vectors, VECTORS, ret_bytes);
+	count = cut_vectors(vectors, count, most, ret_bytes);
 	count = join(c->net, vectors, count, *ret_bytes);
 	return crew__out_write(c, vectors, count, false);
+}
+
+/* What the cap lets leave now, SIZE_MAX without one; 0: the wheel goes on with it. */
+static size_t room_by_cap(crew_conn *c)
+{
+	size_t bytes;
+	uint32_t messages;
+	if (crew__likely(!(c->flags & CREW__C_CAPPED)))
+		return SIZE_MAX;
+	struct crew__rare *rare = crew__conn_rare(c);
+	uint32_t now = crew__net_now(c->net);
+	crew__rate_room(&rare->rate, now, &bytes, &messages);
+	if (messages < UINT32_MAX) {
+		uint64_t extent = crew__queue_extent(&c->queue, messages);
+		if (extent == 0) /* no new message; one that has begun may go on */
+			extent = crew__queue_begun_extent(&c->queue);
+		bytes = crew__min(bytes, extent);
+	}
+	if (bytes > 0)
+		return bytes;
+	if (!(c->flags & CREW__C_HELD_BACK)) {
+		rare->capped_since = now;
+		c->flags |= CREW__C_HELD_BACK | CREW__C_BACKLOG;
+	}
+	crew__conn_deadline(c, now + crew__rate_wait(&rare->rate, c->record->bytes_queued));
+	return 0;
+}
+
+static void held_back_no_more(crew_conn *c)
+{
+	struct crew__rare *rare = crew__conn_rare(c);
+	if (!(c->flags & CREW__C_HELD_BACK))
+		return;
+	crew__conn_clear(c, CREW__C_HELD_BACK);
+	rare->capped_hundredths += crew__net_now(c->net) - rare->capped_since;
+}
+
+/* For how long the oldest message had waited, in a queue that has waited at all. */
+static void note_age(const crew_conn *c)
+{
+	uint32_t hundredths = crew__net_now(c->net) - c->record->queued_since;
+	struct crew__histogram *measures = c->net->stats.measures;
+	crew__histogram_add(
+		&measures[CREW__MEASURE_QUEUE_AGE], (uint64_t)hundredths * CREW__US_PER_HUNDREDTH);
+}
+
+/* One write of what is first. False: it goes no further for now. */
+static bool write_round(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	size_t bytes, most = room_by_cap(c);
+	if (most == 0) {
+		if (c->flags & CREW__C_WRITING) {
+			crew__conn_clear(c, CREW__C_WRITING);
+			crew__conn_watch(c);
+		}
+		return false;
+	}
+	held_back_no_more(c);
+	ssize_t n = write_first(c, most, &bytes);
+	if (n < 0)
+		return false;
+	if (c->flags & CREW__C_BACKLOG && n > 0)
+		note_age(c);
+	uint32_t messages = crew__queue_consume(&c->queue, &net->pieces, (size_t)n);
+	crew__out_settle(c, (size_t)n, messages);
+	if (c->flags & CREW__C_CAPPED)
+		crew__rate_spend(&crew__conn_rare(c)->rate, (size_t)n, messages);
+	if ((size_t)n == bytes)
+		return true;
+	crew__out_kernel_is_full(c);
+	return false;
 }
 
 void crew__conn_flush(crew_conn *c)
 {
 	struct crew__net *net = c->net;
+	if (crew__unlikely(net->pieces.units.timed > 0))
+		crew__policy_expire(net);
 	if (net->current == c)
 		crew__net_flush_cork(net);
 	if (c->flags & CREW__C_IN_BURST) {
 		flush_burst(c);
-		/* One that is held may have been so for its part alone: after_flush() lets it go.
+		/* One that is held may have been so for its part alone: crew__out_shorter() lets it
+		 * go.
 		 */
 		bool over = c->record->bytes_queued == 0 && !(c->flags & CREW__C_HELD);
 		if (crew__likely(over) || (c->flags & CREW__C_WRITING))
 			return;
 	}
-	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++) {
-		size_t bytes;
-		ssize_t n = write_first(c, &bytes);
-		if (n < 0)
-			return;
-		crew__out_settle(
-			c, (size_t)n, crew__queue_consume(&c->queue, &net->pieces, (size_t)n));
-		if ((size_t)n < bytes) {
-			crew__out_kernel_is_full(c);
+	uint64_t before = c->record->bytes_out;
+	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++)
+		if (!write_round(c))
 			break;
-		}
-	}
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
-	after_flush(c);
-	if (!crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING))
-		crew__conn_agenda(c, CREW__C_DIRTY);
+	bool waited = c->flags & CREW__C_BACKLOG;
+	crew__out_shorter(c);
+	if (waited && c->record->bytes_out != before)
+		crew__policy_moved(c);
+	if (!crew__queue_empty(&c->queue))
+		crew__out_wants_flush(c);
 }
 
 /* Before refusing, the kernel is asked once more; a full one once a turn. */
@@ -271,5 +373,5 @@ bool crew__out_still_full(crew_conn *c)
 		c->asked_turn = c->net->clock->turn;
 		crew__conn_flush(c);
 	}
-	return c->record->bytes_queued >= c->net->limits.max_send_buffer;
+	return c->record->bytes_queued >= crew__conn_limit(c);
 }

@@ -1,6 +1,8 @@
 #include "net/net.h"
 
 #include "base/check.h"
+#include "net/budget.h"
+#include "net/conn_out.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
 
@@ -22,6 +24,8 @@ static void do_agenda_of(crew_conn *c)
 		crew__conn_clear(c, CREW__C_DIRTY);
 		if (!(c->flags & CREW__C_WRITING))
 			crew__conn_flush(c);
+		else
+			crew__out_shorter(c); /* some of it may have expired */
 		if (crew__likely(is_calm(c)))
 			return;
 	}
@@ -63,6 +67,9 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 	bool again = crew__unlikely(net->agenda) && do_agenda(net);
 	if (crew__unlikely(net->looked_at))
 		crew__slow_turn(net);
+	crew__budget_turn(net);
+	if (crew__unlikely(net->stats.slab->bytes_held != crew__net_held(net)))
+		net->stats.slab->bytes_held = crew__net_held(net);
 	return again;
 }
 
@@ -87,6 +94,7 @@ static int allocate(struct crew__net *net)
 
 static void release(struct crew__net *net)
 {
+	crew__timer_stop(net->loop, &net->expiry);
 	crew__wheel_free(net->wheel);
 	crew__ip_table_free(net->ips);
 	crew__piece_pool_fini(&net->pieces);
@@ -100,6 +108,8 @@ static void release(struct crew__net *net)
 	free(net->read_buffer);
 }
 
+static const uint64_t nothing;
+
 int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 {
 	*net = (struct crew__net){
@@ -112,7 +122,9 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 		.protocol = plan->protocol,
 		.transport = plan->transport,
 		.proxied = plan->proxied,
+		.shared_held = plan->shared_held ? plan->shared_held : &nothing,
 		.hook.fn = on_turn_end,
+		.expiry.fn = crew__policy_on_expiry,
 		.clock = crew__loop_clock(plan->loop),
 	};
 	net->now_turn = net->clock->turn - 1;
@@ -128,8 +140,34 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 		release(net);
 		return error;
 	}
+	crew__budget_set(net);
 	crew__loop_add_hook(net->loop, &net->hook);
 	return 0;
+}
+
+static void apply_to(crew_conn *c, const struct crew__limits *limits)
+{
+	struct crew__rare *rare = crew__conn_rare(c);
+	if (rare->unauthenticated && limits->auth_timeout > 0)
+		crew__conn_deadline(c, c->record->opened + limits->auth_timeout);
+	else if (rare->unauthenticated)
+		crew__conn_authenticated(c);
+	if (!rare->own_rate && ((c->flags & CREW__C_CAPPED) || limits->rate_bytes > 0 ||
+				       limits->rate_messages > 0))
+		crew__conn_set_rate(c, limits->rate_bytes, limits->rate_messages);
+	crew__conn_deadline(c, crew__net_now(c->net) + 1); /* whatever deadline is another now */
+	crew__conn_agenda(c, CREW__C_DIRTY);
+}
+
+void crew__net_set_limits(struct crew__net *net, const struct crew__limits *limits)
+{
+	net->limits = *limits;
+	crew__budget_set(net);
+	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+		crew_conn *c = net->slots[slot];
+		if (c && c->record->state <= CREW__CONN_OPEN && crew__conn_own_queue(c))
+			apply_to(c, limits);
+	}
 }
 
 void crew__net_fini(struct crew__net *net)
@@ -196,6 +234,23 @@ static void count_opened(struct crew__net *net, uint32_t slot)
 	crew__slab_end(s);
 }
 
+/* What the service says of every connection from its first moment on. */
+static void begin_limited(crew_conn *c)
+{
+	const struct crew__limits *limits = &c->net->limits;
+	if (limits->rate_bytes > 0 || limits->rate_messages > 0)
+		crew__conn_set_rate(c, limits->rate_bytes, limits->rate_messages);
+	if (crew__unlikely(c->net->budget.stage >= CREW__BUDGET_STOPS_READING))
+		c->flags |= CREW__C_OVER_BUDGET;
+	if (limits->auth_timeout == 0)
+		return;
+	struct crew__rare *rare = crew__conn_touch(c);
+	rare->unauthenticated = true;
+	rare->limit = crew__min(limits->unauthenticated_limit, limits->max_send_buffer);
+	c->flags |= CREW__C_TIGHT;
+	crew__conn_deadline(c, c->record->opened + limits->auth_timeout);
+}
+
 int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
 	const struct crew__record_address *local)
 {
@@ -214,6 +269,7 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 	net->slots[slot] = c;
 	if (net->proxied)
 		c->flags |= CREW__C_NO_CLIENT;
+	begin_limited(c);
 	count_opened(net, slot);
 	crew_conn *outer = net->current;
 	crew__must(!outer);

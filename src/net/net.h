@@ -94,6 +94,8 @@ struct crew__net_plan {
 	struct crew__stats stats;
 	uint8_t protocol, transport; /* for records */
 	bool proxied; /* whose connections they are comes later: crew__conn_comes_from() */
+	const uint64_t
+		*shared_held; /* bytes that queues refer to and that count once; NULL: none */
 };
 
 /* Losses by the policy that on_gap has yet to tell. */
@@ -116,10 +118,10 @@ struct crew__slow_past {
 	uint64_t acked, bytes_out;
 	uint64_t began_out; /* bytes_out when the episode began */
 	uint32_t segments_out, retransmits;
-	uint32_t capped; /* hundredths, in all */
-	uint32_t due;    /* when to look next */
-	uint8_t looks;   /* since what waits began to; stops at 255 */
-	uint8_t idle;    /* in a row in which nothing changed */
+	uint32_t capped;   /* hundredths, in all */
+	uint32_t due;      /* when to look next */
+	uint8_t looks;     /* since what waits began to; stops at 255 */
+	uint8_t idle;      /* in a row in which nothing changed */
 	uint32_t drops_at; /* hundredths: the last event of losses; 0: none yet */
 	uint64_t drops_bytes;
 	uint32_t drops[CREW_LOST_REASONS]; /* not told yet */
@@ -133,6 +135,7 @@ struct crew__rare {
 	size_t limit;         /* TIGHT: instead of max_send_buffer */
 	uint32_t
 		soft_since; /* hundredths: the queue has been at soft_limit since; 0: it is below */
+	bool own_rate;      /* by crew_set_rate, not by the service */
 	struct crew__rate rate;
 	uint32_t capped_since;      /* HELD_BACK: since when (hundredths) */
 	uint32_t capped_hundredths; /* in all, before that */
@@ -172,6 +175,14 @@ struct crew__net {
 	struct crew__burst burst;
 	char *read_buffer;
 	struct crew__piece_pool pieces;
+	const uint64_t *shared_held;
+	struct {
+		uint64_t alarm;         /* held from here on: look */
+		uint64_t held_then;     /* the least since `since` */
+		uint32_t since, looked; /* hundredths: of the stage, or of the last relief */
+		uint8_t stage;
+	} budget;                  /* budget.h */
+	struct crew__timer expiry; /* when the next time to live is over */
 
 	crew_conn *agenda, **agenda_tail;
 	struct crew__turn_hook hook;
@@ -197,6 +208,12 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 
 /* The connection in a slot, NULL when it is free or its on_closed has been called. */
 crew_conn *crew__net_find(const struct crew__net *net, uint64_t id);
+
+/* The memory that its queues hold. */
+static inline uint64_t crew__net_held(const struct crew__net *net)
+{
+	return net->pieces.held + *net->shared_held;
+}
 
 /* Other limits from now on, for connections that are there and those that come. What changes how a
  * socket or the table was made (kernel_unsent_limit, held_most) is for new connections. */

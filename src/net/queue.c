@@ -1,4 +1,5 @@
-#include "net/queue.h"
+/* queue.c - the order of arrival: appended at the tail, leaving at the head. */
+#include "net/queue_parts.h"
 
 #include "base/check.h"
 
@@ -11,129 +12,109 @@ enum {
 	SPARE_MOST = 4096,
 };
 
-enum kind {
-	COPIED,
-	REFERRED,
-	FILED
-};
-
-/* A copying piece has its bytes behind the struct and the ends of its messages behind those, as
- * offsets from the first byte, growing downward from `cap`. There is always room for one more end,
- * for crew__queue_end. */
-struct crew__piece {
-	struct crew__piece *next;
-	const char *data; /* the first byte that has not left; NULL of a file */
-	uint32_t len;     /* bytes that have not left, > 0 */
-	uint32_t ends;    /* message ends that have not left */
-	uint8_t kind;
-	int fd; /* of a file */
-	union {
-		struct {
-			uint32_t
-				filled; /* bytes written into room, whether they have left or not */
-			uint32_t noted; /* ends noted, whether they have left or not */
-			uint32_t cap;   /* of room, ends included; a multiple of 4 */
-		} copy;
-		struct {
-			crew__release_fn *release;
-			void *arg;
-			union {
-				void *whole;
-				uint64_t offset; /* in the file, of what has not left */
-			};
-		} reference;
-	};
-	_Alignas(uint32_t) char room[];
-};
-
-static uint32_t *end_at(struct crew__piece *p, uint32_t index)
+void crew__queue_link(struct crew__queue *q, struct crew__piece *after, struct crew__piece *p)
 {
-	return (uint32_t *)(void *)(p->room + p->copy.cap) - 1 - index;
+	p->prev = after;
+	p->next = after ? after->next : q->head;
+	if (p->next)
+		p->next->prev = p;
+	else
+		q->tail = p;
+	if (after)
+		after->next = p;
+	else
+		q->head = p;
 }
 
 static void append(struct crew__queue *q, struct crew__piece *p)
 {
-	p->next = NULL;
-	if (q->tail)
-		q->tail->next = p;
-	else
-		q->head = p;
-	q->tail = p;
+	crew__queue_link(q, q->tail, p);
 }
 
 /* Room in the last piece for `len` bytes and an end? */
 static bool fits(const struct crew__piece *p, size_t len)
 {
-	if (!p || p->kind != COPIED)
+	if (!p || p->sealed)
 		return false;
 	size_t used = p->copy.filled + (size_t)p->copy.noted * sizeof(uint32_t);
 	return p->copy.cap - used >= len + 2 * sizeof(uint32_t);
 }
 
-static struct crew__piece *new_copying(const struct crew__queue *q, size_t len)
+struct crew__piece *crew__piece_copying(struct crew__piece_pool *pool, size_t len, size_t least)
 {
-	size_t least = len + 2 * sizeof(uint32_t);
-	size_t cap = crew__max(least, q->tail ? COPY_MOST : COPY_FIRST);
+	size_t cap = crew__max(len + 2 * sizeof(uint32_t), least);
 	cap = (cap + 3) & ~(size_t)3;
-	if (cap > UINT32_MAX)
+	if (cap > UINT32_MAX / 2)
 		return NULL;
 	struct crew__piece *p = malloc(sizeof(*p) + cap);
 	if (!p)
 		return NULL;
-	p->data = p->room;
-	p->len = 0;
-	p->ends = 0;
-	p->kind = COPIED;
-	p->copy.filled = 0;
-	p->copy.noted = 0;
+	*p = (struct crew__piece){ .data = p->room, .kind = CREW__COPIED };
 	p->copy.cap = (uint32_t)cap;
+	p->charge = (uint32_t)(sizeof(*p) + cap);
+	pool->held += p->charge;
 	return p;
 }
 
-int crew__queue_copy(struct crew__queue *q, const void *data, size_t len, bool ends_message)
+void crew__piece_fill(struct crew__piece *p, const void *data, size_t len, bool ends_message)
+{
+	memcpy(p->room + p->copy.filled, data, len);
+	p->copy.filled += (uint32_t)len;
+	p->len += (uint32_t)len;
+	p->open = !ends_message;
+	if (ends_message) {
+		*crew__piece_end_at(p, p->copy.noted) = p->copy.filled;
+		p->copy.noted++;
+		p->ends++;
+	}
+}
+
+int crew__queue_copy(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
+	size_t len, bool ends_message)
 {
 	crew__must(len > 0 || !ends_message);
 	if (len == 0)
 		return 0;
 	struct crew__piece *p = q->tail;
 	if (!fits(p, len)) {
-		p = new_copying(q, len);
+		p = crew__piece_copying(pool, len, q->tail ? COPY_MOST : COPY_FIRST);
 		if (!p)
 			return -ENOMEM;
 		append(q, p);
 	}
-	memcpy(p->room + p->copy.filled, data, len);
-	p->copy.filled += (uint32_t)len;
-	p->len += (uint32_t)len;
-	if (ends_message) {
-		*end_at(p, p->copy.noted) = p->copy.filled;
-		p->copy.noted++;
-		p->ends++;
-	}
+	crew__piece_fill(p, data, len, ends_message);
 	return 0;
 }
 
-static struct crew__piece *new_referring(struct crew__piece_pool *pool)
+static struct crew__piece *new_referring(struct crew__piece_pool *pool, uint32_t owned)
 {
 	struct crew__piece *p = pool->spare;
+	if (p) {
+		pool->spare = p->next;
+		pool->count--;
+	} else {
+		p = malloc(sizeof(*p));
+	}
 	if (!p)
-		return malloc(sizeof(*p));
-	pool->spare = p->next;
-	pool->count--;
+		return NULL;
+	*p = (struct crew__piece){ .sealed = true, .charge = (uint32_t)sizeof(*p) + owned };
+	pool->held += p->charge;
 	return p;
 }
 
 int crew__queue_refer(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
-	size_t len, size_t skip, bool ends_message, crew__release_fn *release, void *arg)
+	size_t len, size_t skip, bool ends_message, bool owned, crew__release_fn *release,
+	void *arg)
 {
-	crew__must(skip < len && len <= UINT32_MAX);
-	struct crew__piece *p = new_referring(pool);
+	crew__must(skip < len && len <= UINT32_MAX / 2);
+	struct crew__piece *p = new_referring(pool, owned ? (uint32_t)len : 0);
 	if (!p)
 		return -ENOMEM;
 	p->data = (const char *)data + skip;
 	p->len = (uint32_t)(len - skip);
 	p->ends = ends_message;
-	p->kind = REFERRED;
+	p->open = !ends_message;
+	p->kind = CREW__REFERRED;
 	p->reference.release = release;
 	p->reference.arg = arg;
 	p->reference.whole = (void *)(uintptr_t)data; /* handed over: the owner may write again */
@@ -145,14 +126,14 @@ int crew__queue_file(struct crew__queue *q, struct crew__piece_pool *pool, int f
 	uint32_t len, bool ends_message, crew__release_fn *release, void *arg)
 {
 	crew__must(len > 0);
-	struct crew__piece *p = new_referring(pool);
+	struct crew__piece *p = new_referring(pool, 0);
 	if (!p)
 		return -ENOMEM;
-	p->data = NULL;
 	p->len = len;
 	p->ends = ends_message;
-	p->kind = FILED;
-	p->fd = fd;
+	p->open = !ends_message;
+	p->kind = CREW__FILED;
+	p->reference.fd = fd;
 	p->reference.release = release;
 	p->reference.arg = arg;
 	p->reference.offset = offset;
@@ -164,34 +145,38 @@ void crew__queue_end(struct crew__queue *q)
 {
 	struct crew__piece *p = q->tail;
 	crew__must(p);
-	if (p->kind == COPIED) {
-		*end_at(p, p->copy.noted) = p->copy.filled;
+	if (p->kind == CREW__COPIED) {
+		*crew__piece_end_at(p, p->copy.noted) = p->copy.filled;
 		p->copy.noted++;
 	}
 	p->ends++;
+	p->open = false;
 }
 
 bool crew__queue_file_first(
 	const struct crew__queue *q, int *ret_fd, uint64_t *ret_offset, size_t *ret_len)
 {
 	const struct crew__piece *p = q->head;
-	if (!p || p->kind != FILED)
+	if (!p || p->kind != CREW__FILED)
 		return false;
-	*ret_fd = p->fd;
+	*ret_fd = p->reference.fd;
 	*ret_offset = p->reference.offset;
 	*ret_len = p->len;
 	return true;
 }
 
-static void free_piece(struct crew__piece_pool *pool, struct crew__piece *p)
+void crew__piece_free(struct crew__piece_pool *pool, struct crew__piece *p)
 {
-	if (p->kind == COPIED) {
+	pool->held -= p->charge;
+	if (p->unit)
+		crew__unit_free(&pool->units, p->unit);
+	if (p->kind == CREW__COPIED) {
 		free(p);
 		return;
 	}
 	if (p->reference.release)
 		p->reference.release(
-			p->kind == FILED ? NULL : p->reference.whole, p->reference.arg);
+			p->kind == CREW__FILED ? NULL : p->reference.whole, p->reference.arg);
 	if (pool->count >= SPARE_MOST) {
 		free(p);
 		return;
@@ -209,15 +194,20 @@ void crew__piece_pool_fini(struct crew__piece_pool *pool)
 		free(p);
 	}
 	pool->count = 0;
+	crew__units_fini(&pool->units);
 }
 
-static void pop(struct crew__queue *q, struct crew__piece_pool *pool)
+void crew__queue_remove(struct crew__queue *q, struct crew__piece_pool *pool, struct crew__piece *p)
 {
-	struct crew__piece *p = q->head;
-	q->head = p->next;
-	if (!q->head)
-		q->tail = NULL;
-	free_piece(pool, p);
+	if (p->prev)
+		p->prev->next = p->next;
+	else
+		q->head = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	else
+		q->tail = p->prev;
+	crew__piece_free(pool, p);
 }
 
 size_t crew__queue_gather(
@@ -225,7 +215,8 @@ size_t crew__queue_gather(
 {
 	size_t count = 0;
 	size_t bytes = 0;
-	for (struct crew__piece *p = q->head; p && count < most && p->kind != FILED; p = p->next) {
+	for (struct crew__piece *p = q->head; p && count < most && p->kind != CREW__FILED;
+		p = p->next) {
 		vectors[count].iov_base = (void *)(uintptr_t)p->data; /* iovec has no const form */
 		vectors[count].iov_len = p->len;
 		bytes += p->len;
@@ -235,20 +226,24 @@ size_t crew__queue_gather(
 	return count;
 }
 
-/* How many of the piece's messages have ended before its present first byte. */
+/* How many of the piece's messages have ended before its present first byte, which is moved there.
+ */
 static uint32_t ended(struct crew__piece *p)
 {
-	if (p->kind != COPIED) {
+	if (p->kind != CREW__COPIED) {
 		uint32_t count = p->len == 0 ? p->ends : 0;
 		p->ends -= count;
+		p->begun = true;
 		return count;
 	}
-	uint32_t left_at = (uint32_t)(p->data - p->room);
+	uint32_t left_at = crew__piece_left_at(p), last = 0;
 	uint32_t count = 0;
-	while (p->ends > 0 && *end_at(p, p->copy.noted - p->ends) <= left_at) {
+	while (p->ends > 0 && crew__piece_first_end(p) <= left_at) {
+		last = crew__piece_first_end(p);
 		p->ends--;
 		count++;
 	}
+	p->begun = last != left_at;
 	return count;
 }
 
@@ -259,15 +254,23 @@ uint32_t crew__queue_consume(struct crew__queue *q, struct crew__piece_pool *poo
 		struct crew__piece *p = q->head;
 		crew__must(p);
 		size_t take = crew__min(n, p->len);
-		if (p->kind == FILED)
+		if (p->kind == CREW__FILED)
 			p->reference.offset += take;
 		else
 			p->data += take;
 		p->len -= (uint32_t)take;
 		n -= take;
 		messages += ended(p);
-		if (p->len == 0)
-			pop(q, pool);
+		if (crew__unlikely(p->unit)) {
+			crew__unit_free(&pool->units, p->unit);
+			p->unit = NULL;
+		}
+		if (p->len == 0) {
+			bool open = p->open;
+			crew__queue_remove(q, pool, p);
+			if (q->head)
+				q->head->begun = open;
+		}
 	}
 	return messages;
 }
@@ -275,14 +278,15 @@ uint32_t crew__queue_consume(struct crew__queue *q, struct crew__piece_pool *poo
 void crew__queue_drop(struct crew__queue *q, struct crew__piece_pool *pool)
 {
 	while (q->head)
-		pop(q, pool);
+		crew__queue_remove(q, pool, q->head);
 }
 
 struct crew__queue_mark crew__queue_mark(const struct crew__queue *q)
 {
 	const struct crew__piece *p = q->tail;
 	struct crew__queue_mark mark = { .tail = q->tail };
-	if (p && p->kind == COPIED) {
+	if (p && p->kind == CREW__COPIED) {
+		mark.open = p->open;
 		mark.len = p->len;
 		mark.ends = p->ends;
 		mark.filled = p->copy.filled;
@@ -294,26 +298,19 @@ struct crew__queue_mark crew__queue_mark(const struct crew__queue *q)
 void crew__queue_rollback(
 	struct crew__queue *q, struct crew__piece_pool *pool, const struct crew__queue_mark *mark)
 {
-	struct crew__piece *p = mark->tail ? mark->tail->next : q->head;
-	while (p) {
-		struct crew__piece *next = p->next;
-		if (p->kind != COPIED)
+	struct crew__piece *p;
+	while ((p = q->tail) != mark->tail) {
+		if (p->kind != CREW__COPIED)
 			p->reference.release = NULL;
-		free_piece(pool, p);
-		p = next;
+		crew__queue_remove(q, pool, p);
 	}
-	q->tail = mark->tail;
-	if (!q->tail) {
-		q->head = NULL;
+	if (!p || p->kind != CREW__COPIED)
 		return;
-	}
-	q->tail->next = NULL;
-	if (q->tail->kind == COPIED) {
-		q->tail->len = mark->len;
-		q->tail->ends = mark->ends;
-		q->tail->copy.filled = mark->filled;
-		q->tail->copy.noted = mark->noted;
-	}
+	p->open = mark->open;
+	p->len = mark->len;
+	p->ends = mark->ends;
+	p->copy.filled = mark->filled;
+	p->copy.noted = mark->noted;
 }
 
 void crew__queue_sums(const struct crew__queue *q, uint64_t *ret_bytes, uint64_t *ret_messages)

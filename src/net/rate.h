@@ -15,6 +15,9 @@ struct crew__rate {
 	uint32_t at;                          /* hundredths: when the buckets were last filled */
 };
 
+/* The most that a cap can be. */
+#define CREW__RATE_MOST (INT64_C(1) << 30)
+
 /* Caps from now on; the buckets are full. */
 void crew__rate_set(
 	struct crew__rate *rate, uint64_t bytes_per_s, uint64_t messages_per_s, uint32_t now);

@@ -48,6 +48,7 @@ struct crew__unit {
 	uint32_t hash;
 	uint32_t expires; /* hundredths */
 	uint32_t place;   /* in the heap, plus one; 0: it is not there */
+	uint8_t lane;     /* enum crew__lane */
 	uint8_t key_len;
 	union {
 		char inside[CREW__KEY_INLINE];

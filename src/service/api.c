@@ -6,6 +6,7 @@
 #include "net/address.h"
 #include "proto/utf8.h"
 #include "stats/segment.h"
+#include "stats/slow.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -102,6 +103,64 @@ size_t crew_local(const crew_conn *c, char *text, size_t size)
 	if (!c)
 		return no_address(text, size);
 	return crew__address_text(&c->net->stats.cold[c->slot].local, text, size);
+}
+
+int crew_set_policy(crew_conn *c, crew_policy policy)
+{
+	if ((unsigned)policy >= CREW_POLICIES)
+		return -EINVAL;
+	if (!is_open(c))
+		return -ENOTCONN;
+	crew__conn_set_policy(c, policy);
+	return 0;
+}
+
+/* A cap as crew_set_rate() takes it: 0 is the service's, CREW_OFF none. */
+static int cap_of(int64_t given, uint64_t of_service, uint64_t *ret_cap)
+{
+	if (given < CREW_OFF || given > CREW__RATE_MOST)
+		return -EINVAL;
+	*ret_cap = given == 0 ? of_service : given == CREW_OFF ? 0 : (uint64_t)given;
+	return 0;
+}
+
+int crew_set_rate(crew_conn *c, int64_t bytes_per_s, int64_t messages_per_s)
+{
+	uint64_t bytes, messages;
+	if (!is_open(c))
+		return -ENOTCONN;
+	const struct crew__limits *limits = &c->net->limits;
+	if (cap_of(bytes_per_s, limits->rate_bytes, &bytes) < 0 ||
+		cap_of(messages_per_s, limits->rate_messages, &messages) < 0)
+		return -EINVAL;
+	crew__conn_touch(c)->own_rate = bytes_per_s != 0 || messages_per_s != 0;
+	crew__conn_set_rate(c, bytes, messages);
+	return 0;
+}
+
+int crew_authenticated(crew_conn *c)
+{
+	if (!is_open(c))
+		return -ENOTCONN;
+	crew__conn_authenticated(c);
+	if (c->record->protocol == CREW__WS)
+		crew__side(c)->ws.codec.message.max = (uint32_t)crew__min(
+			crew__worker_of(c)->max_message, INT32_MAX);
+	return 0;
+}
+
+crew_verdict crew_conn_verdict(const crew_conn *c)
+{
+	if (!is_open(c) || c->record->bytes_queued == 0)
+		return CREW_VERDICT_NONE;
+	const struct crew__record_slow *slow = &c->net->stats.slow[c->slot];
+	bool own = atomic_load_explicit(&slow->id, memory_order_relaxed) == c->record->id;
+	return own ? (crew_verdict)slow->verdict : CREW_VERDICT_NONE;
+}
+
+int crew_fd(const crew_conn *c)
+{
+	return c && c->fd >= 0 ? c->fd : -ENOTCONN;
 }
 
 int crew_pause(crew_conn *c)

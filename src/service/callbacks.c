@@ -6,9 +6,31 @@
 
 #include <stdlib.h>
 
+void crew__refuse_for_budget(crew_conn *c)
+{
+	crew_worker *w = crew__worker_of(c);
+	static const crew_bytes later = CREW_BYTES(
+		"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n"
+		"Content-Length: 0\r\nConnection: close\r\n\r\n");
+	c->net->stats.slab->refused_budget++;
+	if (c->record->protocol == CREW__WS) {
+		w->closing_code = CREW__CLOSE_TRY_LATER;
+		crew__conn_close(c, CREW_END_MEMORY);
+		w->closing_code = 0;
+	} else if (c->record->protocol == CREW__HTTP && crew__conn_control(c, later) == 0) {
+		crew__conn_close(c, CREW_END_MEMORY);
+	} else {
+		crew__conn_abort(c, CREW_END_MEMORY);
+	}
+}
+
 static void on_accepted(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
+	if (crew__budget_refuses(c->net)) {
+		crew__refuse_for_budget(c);
+		return;
+	}
 	if (w->kind == CREW__WS) {
 		crew__conn_deadline(c, c->record->opened + w->handshake_timeout);
 		return;

@@ -70,6 +70,8 @@ static bool choose_body(crew_conn *c, struct crew__exchange *e, size_t there)
 	uint64_t limit = w->max_message;
 	bool stream = false;
 	crew__routes_find(e, request, &limit, &stream);
+	if (!stream)
+		limit = crew__conn_most_of(c, limit);
 	if (!w->request.chunked && parser->length > limit) {
 		crew__http_refuse(c, 413, CREW_END_PROTOCOL);
 		return false;

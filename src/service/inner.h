@@ -7,6 +7,7 @@
 #define CREW_SERVICE_INNER_H
 
 #include "base/check.h"
+#include "net/budget.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proto/http1.h"
@@ -21,6 +22,7 @@ enum {
 	CREW__CLOSE_GOING_AWAY = 1001,
 	CREW__CLOSE_NO_STATUS = 1005, /* stands for a close frame without a code */
 	CREW__CLOSE_NO_MEMORY = 1011,
+	CREW__CLOSE_TRY_LATER = 1013,
 	CREW__RESPONSE_HEAD_MOST = 16 * 1024,
 	CREW__SEND_MOST = 1024 * 1024 *
 			  1024, /* one message, so that sizes fit where they are kept */
@@ -120,6 +122,7 @@ struct crew__here {
 	crew_worker *workers[CREW_MAX_SERVICES];
 	unsigned count;
 	crew_worker *current; /* NULL outside callbacks */
+	uint64_t shared_held; /* bytes of shared messages that wait in queues, each once */
 	uint64_t entered_ns;  /* in a turn that is timed: when the outermost callback began */
 };
 extern struct crew__here crew__here;
@@ -207,6 +210,9 @@ static inline void crew__service_message(crew_conn *c, crew_msg msg)
 	else
 		crew__service_deliver(c, msg);
 }
+/* The buffer budget is nearly spent: a new connection is told to come again later (503, close 1013),
+ * or reset where the protocol knows no word for that. */
+void crew__refuse_for_budget(crew_conn *c);
 /* The connection is ready for the program: on_open. */
 void crew__service_open(crew_conn *c);
 /* The peer broke the protocol: count, log (rarely), close with this WebSocket code where there is

@@ -147,6 +147,25 @@ static inline int64_t send_out(crew_conn *c, struct crew__out *out, bool replace
 	return queued;
 }
 
+/* What is said of a message beside its kind, in net's terms. -EINVAL when it is not sound. */
+static int about_of(const crew_send_options *options, struct crew__about *ret_about)
+{
+	uint64_t hundredths = ((uint64_t)options->ttl_ms + 9) / 10;
+	if (options->ttl_ms < 0 || hundredths > INT32_MAX || options->key.len > CREW_KEY_MOST ||
+		(!options->key.data && options->key.len > 0) ||
+		(unsigned)options->policy >= CREW_POLICIES ||
+		(unsigned)options->priority > CREW_HIGH)
+		return -EINVAL;
+	*ret_about = (struct crew__about){
+		.key = options->key,
+		.sequence = options->sequence,
+		.ttl = (uint32_t)hundredths,
+		.lane = options->priority == CREW_HIGH ? CREW__LANE_HIGH : CREW__LANE_NORMAL,
+		.policy = (uint8_t)options->policy,
+	};
+	return 0;
+}
+
 /* `how` the body is held, and released in every case. */
 static __attribute__((noinline)) int64_t send_framed(
 	crew_conn *c, crew_bytes bytes, crew_kind kind, const struct crew__out *how)
@@ -155,12 +174,15 @@ static __attribute__((noinline)) int64_t send_framed(
 	int error = judge(c, bytes, kind);
 	if (crew__likely(!error))
 		error = encode(c, kind_for(c, kind), &frame);
-	struct crew__out out = { .head = frame.head, .body = frame.body, .tail = frame.tail };
+	struct crew__out out = {
+		.head = frame.head, .body = frame.body, .tail = frame.tail, .about = how->about
+	};
 	bool replaced = error || frame.body.data != bytes.data;
 	if (crew__likely(!replaced)) {
 		out.hold = how->hold;
 		out.release = how->release;
 		out.arg = how->arg;
+		out.owned = how->owned;
 	}
 	int64_t queued = error ? not_sent(c, bytes, error) : send_out(c, &out, replaced);
 	/* encode() made other bytes, which were copied: the program's own are done with. */
@@ -213,7 +235,13 @@ int64_t crew_send(crew_conn *c, crew_bytes bytes)
 int64_t crew_send_with(crew_conn *c, crew_bytes bytes, const crew_send_options *options)
 {
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
-	return send_framed(c, bytes, options ? options->kind : CREW_KIND_DEFAULT, &out);
+	struct crew__about about;
+	if (!options)
+		return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+	if (crew__unlikely(about_of(options, &about) < 0))
+		return refuse(c ? c->net : net_of_nobody(), -EINVAL);
+	out.about = &about;
+	return send_framed(c, bytes, options->kind, &out);
 }
 
 int64_t crew_send_static(crew_conn *c, crew_bytes bytes)
@@ -225,7 +253,9 @@ int64_t crew_send_static(crew_conn *c, crew_bytes bytes)
 int64_t crew_send_owned(
 	crew_conn *c, crew_bytes bytes, void (*free_fn)(void *data, void *arg), void *arg)
 {
-	struct crew__out out = { .hold = CREW__HOLD_REFER, .release = free_fn, .arg = arg };
+	struct crew__out out = {
+		.hold = CREW__HOLD_REFER, .release = free_fn, .arg = arg, .owned = true
+	};
 	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
 }
 
@@ -248,6 +278,9 @@ struct variant {
 /* The bytes stand behind HEAD_ROOM bytes for one head and before TAIL_ROOM for one tail. */
 struct crew_shared {
 	uint32_t references;
+	uint32_t waiting;         /* pieces of queues that refer to it */
+	struct crew__about about; /* its key lies behind its bytes */
+	bool says;                /* about says something */
 	crew_kind kind;
 	size_t len;
 	struct key head_key; /* whose head is in the room */
@@ -256,9 +289,9 @@ struct crew_shared {
 	char room[];
 };
 
-static crew_shared *new_shared(size_t len, unsigned kind)
+static crew_shared *new_shared(size_t len, size_t key_len, unsigned kind)
 {
-	crew_shared *s = malloc(sizeof(*s) + HEAD_ROOM + len + TAIL_ROOM);
+	crew_shared *s = malloc(sizeof(*s) + HEAD_ROOM + len + TAIL_ROOM + key_len);
 	if (!s)
 		return NULL;
 	*s = (crew_shared){ .references = 1, .kind = (crew_kind)kind, .len = len };
@@ -270,15 +303,36 @@ crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind)
 {
 	if ((!bytes.data && bytes.len > 0) || bytes.len > CREW__SEND_MOST)
 		return NULL;
-	crew_shared *s = new_shared(bytes.len, kind);
+	crew_shared *s = new_shared(bytes.len, 0, kind);
 	if (s && bytes.len > 0)
 		memcpy(s->room + HEAD_ROOM, bytes.data, bytes.len);
 	return s;
 }
 
+crew_shared *crew_shared_new_with(crew_bytes bytes, const crew_send_options *options)
+{
+	struct crew__about about;
+	if (!options)
+		return crew_shared_new(bytes);
+	if (!is_valid(bytes, options->kind) || bytes.len > CREW__SEND_MOST ||
+		about_of(options, &about) < 0)
+		return NULL;
+	crew_kind kind = options->kind == CREW_KIND_DEFAULT ? CREW_TEXT : options->kind;
+	crew_shared *s = new_shared(bytes.len, about.key.len, kind);
+	if (!s)
+		return NULL;
+	char *key = s->room + HEAD_ROOM + bytes.len + TAIL_ROOM;
+	crew__copy(s->room + HEAD_ROOM, bytes.data, bytes.len);
+	crew__copy(key, about.key.data, about.key.len);
+	about.key.data = key;
+	s->about = about;
+	s->says = true;
+	return s;
+}
+
 crew_shared *crew__shared_new_event(size_t size)
 {
-	return new_shared(size, EVENT);
+	return new_shared(size, 0, EVENT);
 }
 
 crew_shared *crew_shared_new(crew_bytes bytes)
@@ -399,10 +453,15 @@ static int encoding_for(crew_conn *c, crew_shared *s, crew_bytes *ret_bytes)
 	return error;
 }
 
-static void unref_shared(void *data, void *arg)
+/* Its bytes are in memory once, however many queues wait for them. */
+static void release_shared(void *data, void *arg)
 {
+	crew_shared *s = arg;
 	(void)data;
-	crew_shared_unref(arg);
+	crew__must(s->waiting > 0);
+	if (--s->waiting == 0)
+		crew__here.shared_held -= s->len;
+	crew_shared_unref(s);
 }
 
 static int64_t send_encoded(crew_conn *c, crew_shared *s, crew_bytes encoded)
@@ -410,9 +469,12 @@ static int64_t send_encoded(crew_conn *c, crew_shared *s, crew_bytes encoded)
 	struct crew__out out = {
 		.body = encoded,
 		.hold = CREW__HOLD_REFER,
-		.release = unref_shared,
+		.release = release_shared,
 		.arg = crew_shared_ref(s),
+		.about = s->says ? &s->about : NULL,
 	};
+	if (s->waiting++ == 0)
+		crew__here.shared_held += s->len;
 	return crew__conn_send(c, &out);
 }
 

@@ -13,7 +13,8 @@ static int64_t cut_custom(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 	const crew_protocol *protocol = w->service->protocol;
 	struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
 	int64_t n = protocol->cut(c, in);
-	if ((n > 0 && (uint64_t)n > w->max_message) || (n == 0 && in.len > w->max_message))
+	size_t most = crew__conn_most_of(c, w->max_message);
+	if ((n > 0 && (uint64_t)n > most) || (n == 0 && in.len > most))
 		n = -EMSGSIZE;
 	if (n > 0 && (uint64_t)n <= in.len) {
 		*ret_msg = (crew_msg){ { in.data, (size_t)n }, CREW_BINARY };
@@ -29,13 +30,14 @@ static int64_t cut_custom(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 static int64_t cut(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 {
 	crew_worker *w = crew__worker_of(c);
+	size_t most = crew__conn_most_of(c, w->max_message);
 	*ret_msg = (crew_msg){ in, CREW_BINARY };
 	switch (w->kind) {
 	case CREW__TEXT:
 		ret_msg->kind = CREW_TEXT;
-		return crew__text_cut(in, w->max_message, &crew__side(c)->scanned, &ret_msg->body);
+		return crew__text_cut(in, most, &crew__side(c)->scanned, &ret_msg->body);
 	case CREW__FRAME:
-		return crew__frame_cut(in, w->max_message, &ret_msg->body);
+		return crew__frame_cut(in, most, &ret_msg->body);
 	case CREW__CUSTOM:
 		return cut_custom(c, in, ret_msg);
 	default:

@@ -37,8 +37,7 @@ static int write_answer(char *room, size_t size, const char *accept, const char 
 		(int)fields->len, fields->data ? fields->data : "");
 }
 
-void crew__ws_upgrade(
-	crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol)
+void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__exchange *e = crew__exchange_of(c);
@@ -58,24 +57,29 @@ void crew__ws_upgrade(
 	struct crew__side *side = crew__side(c);
 	side->subprotocol = subprotocol;
 	memset(&side->ws, 0, sizeof(side->ws));
-	crew__ws_init(&side->ws.codec, w->max_message);
+	crew__ws_init(&side->ws.codec, crew__conn_most_of(c, w->max_message));
 	c->record->protocol = CREW__WS;
 	crew__conn_opened(c);
 	crew__conn_deadline(
 		c, crew__net_now(c->net) + 1); /* the heartbeat; it may be open already */
-	crew__service_open(c);
+	if (crew__unlikely(crew__budget_refuses(c->net)))
+		crew__refuse_for_budget(c);
+	else
+		crew__service_open(c);
 }
 
 /* ---- frames in ----------------------------------------------------------------------------- */
 
 static void send_control(crew_conn *c, unsigned opcode, crew_bytes body)
 {
+	bool last = opcode == CREW__WS_OP_CLOSE; /* it ends the stream; ping and pong pass others */
 	char frame[CREW__WS_HEADER_MAX + CREW__WS_CONTROL_MAX];
 	size_t head = crew__ws_header(frame, opcode, body.len);
 	crew__must(body.len <= CREW__WS_CONTROL_MAX);
 	if (body.len > 0)
 		memcpy(frame + head, body.data, body.len);
-	if (crew__conn_control(c, (crew_bytes){ frame, head + body.len }) == -ENOMEM)
+	crew_bytes whole = { frame, head + body.len };
+	if ((last ? crew__conn_control(c, whole) : crew__conn_urgent(c, whole)) == -ENOMEM)
 		crew__conn_broken(c, CREW_END_MEMORY);
 }
 
@@ -235,11 +239,14 @@ static uint32_t nonzero(uint32_t hundredths)
 /* Has the ping left our queue, and the kernel's? A peer that reads slowly is not a dead one. */
 static bool ping_has_passed(crew_conn *c)
 {
+	struct crew__ws_side *ws = &crew__side(c)->ws;
 	uint64_t out = c->record->bytes_out;
-	if (out < crew__side(c)->ws.ping_mark)
+	if (out < ws->ping_mark && c->record->bytes_queued > 0)
 		return false;
+	/* What was queued before it may have been lost instead of sent. */
+	ws->ping_mark = crew__min(ws->ping_mark, out);
 	int64_t unacked = crew__conn_unacked(c);
-	return unacked < 0 || out - crew__side(c)->ws.ping_mark >= (uint64_t)unacked;
+	return unacked < 0 || out - ws->ping_mark >= (uint64_t)unacked;
 }
 
 /* Something of ours waits for it, here or in our kernel. */

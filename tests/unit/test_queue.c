@@ -87,7 +87,7 @@ static uint32_t model_take(size_t n)
 
 static void copy(size_t at, size_t len, bool ends)
 {
-	assert_int_equal(crew__queue_copy(&t.q, sample(at), len, ends), 0);
+	assert_int_equal(crew__queue_copy(&t.q, &t.pool, sample(at), len, ends), 0);
 	model_add(sample(at), len, ends);
 }
 
@@ -102,7 +102,8 @@ static void refer(size_t at, size_t len, size_t skip, bool ends)
 	const char *data = sample(at);
 	void *same = (void *)(uintptr_t)data;
 	assert_int_equal(
-		crew__queue_refer(&t.q, &t.pool, data, len, skip, ends, note_release, same), 0);
+		crew__queue_refer(&t.q, &t.pool, data, len, skip, ends, false, note_release, same),
+		0);
 	t.referred++;
 	model_add(data + skip, len - skip, ends);
 }
@@ -158,7 +159,7 @@ static void an_empty_queue_has_nothing(void **state)
 	assert_int_equal(crew__queue_gather(&t.q, &vector, 1, &bytes), 0);
 	assert_int_equal(bytes, 0);
 	assert_int_equal(crew__queue_consume(&t.q, &t.pool, 0), 0);
-	assert_int_equal(crew__queue_copy(&t.q, NULL, 0, false), 0);
+	assert_int_equal(crew__queue_copy(&t.q, &t.pool, NULL, 0, false), 0);
 	assert_true(crew__queue_empty(&t.q));
 	crew__queue_drop(&t.q, &t.pool);
 }
@@ -198,7 +199,7 @@ static void a_copy_that_cannot_be_had_changes_nothing(void **state)
 	(void)state;
 	copy(0, 100, true);
 	copy(3, 7, false);
-	assert_int_equal(crew__queue_copy(&t.q, sample(0), UINT32_MAX, true), -ENOMEM);
+	assert_int_equal(crew__queue_copy(&t.q, &t.pool, sample(0), UINT32_MAX, true), -ENOMEM);
 	check();
 	copy(9, 50, true);
 	check();
@@ -319,7 +320,8 @@ static void dropping_gives_all_back_once(void **state)
 static void bytes_that_live_for_ever_need_no_release(void **state)
 {
 	(void)state;
-	assert_int_equal(crew__queue_refer(&t.q, &t.pool, sample(0), 5, 0, true, NULL, NULL), 0);
+	assert_int_equal(
+		crew__queue_refer(&t.q, &t.pool, sample(0), 5, 0, true, false, NULL, NULL), 0);
 	model_add(sample(0), 5, true);
 	struct iovec vector;
 	size_t bytes;
@@ -336,12 +338,14 @@ static void spare_pieces_serve_again_within_a_bound(void **state)
 	consume(10);
 	assert_int_equal(t.pool.count, 1);
 	struct crew__piece *spare = t.pool.spare;
-	assert_int_equal(crew__queue_refer(&other, &t.pool, sample(0), 4, 0, true, NULL, NULL), 0);
+	assert_int_equal(
+		crew__queue_refer(&other, &t.pool, sample(0), 4, 0, true, false, NULL, NULL), 0);
 	assert_ptr_equal(other.head, spare);
 	assert_int_equal(t.pool.count, 0);
 	for (int i = 0; i < 10000; i++)
-		assert_int_equal(
-			crew__queue_refer(&other, &t.pool, sample(0), 4, 0, true, NULL, NULL), 0);
+		assert_int_equal(crew__queue_refer(
+					 &other, &t.pool, sample(0), 4, 0, true, false, NULL, NULL),
+			0);
 	crew__queue_drop(&other, &t.pool);
 	assert_int_equal(t.pool.count, 4096);
 	crew__piece_pool_fini(&t.pool);
