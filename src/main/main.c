@@ -2,6 +2,7 @@
  *
  * Not here: what can be typed (command.c), what may be set (service/settings.h), and how anything
  * is started, stopped (proc/run.h) or looked at (view.c). */
+#include "admin/admin.h"
 #include "cli/act.h"
 #include "cli/command.h"
 #include "cli/view.h"
@@ -325,6 +326,7 @@ int crew_main_abi(
 		return CREW__FAILED;
 	if (app_size < sizeof(crew_app) || service_size < sizeof(crew_service))
 		app = grow(app, app_size, service_size, &grown);
+	crew__settings_use_admin(&crew__admin_service);
 	if (crew__run_worker(app, argc, argv, &exit_status))
 		return exit_status;
 	struct run run = { .app = app, .argc = argc, .argv = argv, .name = name_of(app, argv) };
