@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "proc/endpoint.h"
 #include "proc/inside.h"
+#include "proc/wire.h"
 
 #include <stdio.h>
 #include <string.h>

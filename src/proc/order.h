@@ -9,10 +9,17 @@
 #ifndef CREW_PROC_ORDER_H
 #define CREW_PROC_ORDER_H
 
-#include "proc/wire.h"
+#include "base/base.h"
 
 enum {
 	CREW__ORDER_MS = 1000
+};
+
+/* What became of it: it was told to so many. Also the answer on the wire. */
+struct crew__handed_on {
+	uint32_t told; /* set: workers; kick: connections whose worker was told */
+	uint32_t
+		late; /* ... that do not listen now: told as soon as they do (set), or not (kick) */
 };
 
 /* End the connections with these ids, any number of them. Ids of nobody are no error: look again

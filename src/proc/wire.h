@@ -7,7 +7,7 @@
 #ifndef CREW_PROC_WIRE_H
 #define CREW_PROC_WIRE_H
 
-#include "base/base.h"
+#include "proc/order.h"
 
 #define CREW__WIRE_MAGIC   0x77657263u /* "crew" */
 #define CREW__WIRE_VERSION 1u
@@ -91,13 +91,6 @@ struct crew__kick_order {
 	uint64_t ids[CREW__KICK_MOST]; /* `count` of them are sent */
 };
 _Static_assert(sizeof(struct crew__kick_order) <= CREW__WIRE_MAX, "an order is one packet");
-
-/* What became of a kick or a set: it was told to so many. */
-struct crew__handed_on {
-	uint32_t told; /* set: workers; kick: connections whose worker was told */
-	uint32_t
-		late; /* ... that do not listen now: told as soon as they do (set), or not (kick) */
-};
 
 struct crew__message {
 	unsigned type;
