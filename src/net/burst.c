@@ -1,7 +1,7 @@
 #include "net/burst.h"
 
 #include "base/check.h"
-#include "net/conn.h"
+#include "net/conn_out.h"
 
 #include <stdlib.h>
 
@@ -9,13 +9,16 @@ int crew__burst_init(struct crew__burst *burst)
 {
 	burst->data = malloc(CREW__BURST_MOST);
 	burst->ends = malloc(CREW__BURST_ENDS * sizeof(uint32_t));
-	return burst->data && burst->ends ? 0 : -ENOMEM;
+	burst->notes = malloc(CREW__BURST_NOTES * sizeof(*burst->notes));
+	return burst->data && burst->ends && burst->notes ? 0 : -ENOMEM;
 }
 
 void crew__burst_fini(struct crew__burst *burst)
 {
+	crew__must(burst->note_count == 0);
 	free(burst->data);
 	free(burst->ends);
+	free(burst->notes);
 	*burst = (struct crew__burst){ 0 };
 }
 
@@ -32,6 +35,16 @@ crew_bytes crew__burst_part(const crew_conn *c)
 	return (crew_bytes){ burst->data + c->burst_at, burst->len - c->burst_at };
 }
 
+/* Nobody is in it any more. */
+static void empty(struct crew__burst *burst)
+{
+	burst->len = 0;
+	burst->messages = 0;
+	for (uint32_t i = 0; i < burst->note_count; i++)
+		burst->notes[i].release(NULL, burst->notes[i].arg);
+	burst->note_count = 0;
+}
+
 void crew__burst_drop(crew_conn *c)
 {
 	struct crew__burst *burst = burst_of(c);
@@ -40,21 +53,53 @@ void crew__burst_drop(crew_conn *c)
 	crew__conn_clear(c, CREW__C_IN_BURST);
 	c->since = 0;
 	c->asked_turn = c->net->clock->turn - 1;
-	if (--burst->users == 0) {
-		burst->len = 0;
-		burst->messages = 0;
-	}
+	if (--burst->users == 0)
+		empty(burst);
 }
 
-/* Copy the messages behind the first `at` bytes of the buffer to the connection's queue. */
+static const struct crew__about *about_of(const struct crew__burst *burst, uint32_t message)
+{
+	uint32_t low = 0, high = burst->note_count;
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (burst->notes[middle].message < message)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	bool found = low < burst->note_count && burst->notes[low].message == message;
+	return found ? burst->notes[low].about : NULL;
+}
+
+/* A whole message to the connection's own queue. A newer one takes the place of one with its key.
+ */
+static int keep_one(crew_conn *c, crew_bytes frame, const struct crew__about *about)
+{
+	struct crew__piece_pool *pool = &c->net->pieces;
+	const struct crew__framed framed = { .body = frame };
+	if (!about)
+		return crew__queue_copy(&c->queue, pool, frame.data, frame.len, true);
+	int error = crew__queue_insert(
+		&c->queue, pool, &framed, about, crew__net_now(c->net), NULL);
+	if (!error && about->ttl > 0)
+		crew__policy_watch_expiry(c->net);
+	return error;
+}
+
+/* The messages behind the first `at` bytes of the buffer move to the connection's queue. */
 static int keep(crew_conn *c, size_t at, uint32_t message)
 {
 	const struct crew__burst *burst = burst_of(c);
+	size_t start = message > 0 ? burst->ends[message - 1] : 0;
+	bool begun = at > start;
 	int error = 0;
 	for (; message < burst->messages && !error; message++) {
 		size_t end = burst->ends[message];
-		error = crew__queue_copy(
-			&c->queue, &c->net->pieces, burst->data + at, end - at, true);
+		const struct crew__about *about = begun ? NULL : about_of(burst, message);
+		error = keep_one(c, (crew_bytes){ burst->data + at, end - at }, about);
+		if (begun && !error)
+			crew__queue_begun(&c->queue);
+		begun = false;
 		at = end;
 	}
 	return error;
@@ -163,30 +208,45 @@ static void send_off_the_full(struct crew__net *net, size_t len, uint8_t protoco
 	}
 }
 
-size_t crew__burst_offer(struct crew__net *net, crew_bytes frame, uint8_t protocol)
+static void note(struct crew__burst *burst, const struct crew__broadcast *b)
+{
+	if (!b->about)
+		return;
+	b->keep(b->arg);
+	burst->notes[burst->note_count++] = (struct crew__burst_note){
+		.message = burst->messages - 1,
+		.about = b->about,
+		.release = b->release,
+		.arg = b->arg,
+	};
+}
+
+size_t crew__burst_offer(struct crew__net *net, const struct crew__broadcast *b)
 {
 	struct crew__burst *burst = &net->burst;
 	struct crew__slab *s = net->stats.slab;
+	crew_bytes frame = b->frame;
+	uint8_t protocol = b->protocol;
 	crew__must(frame.len > 0 && frame.len <= CREW__BURST_MESSAGE);
 	if (burst->users > 0 && burst->protocol != protocol)
 		crew__net_leave_burst(net);
 	burst->protocol = protocol;
-	if (CREW__BURST_MOST - burst->len < frame.len || burst->messages == CREW__BURST_ENDS)
+	if (CREW__BURST_MOST - burst->len < frame.len || burst->messages == CREW__BURST_ENDS ||
+		burst->note_count == CREW__BURST_NOTES)
 		flush_all(net);
 	if (burst->users > 0 && burst->len + frame.len >= net->limits.max_send_buffer)
 		send_off_the_full(net, frame.len, protocol);
 	crew__copy(burst->data + burst->len, frame.data, frame.len);
 	burst->len += (uint32_t)frame.len;
 	burst->ends[burst->messages++] = burst->len;
+	note(burst, b);
 	crew__slab_begin(s);
 	size_t taken = offer_to_members(net, frame.len, protocol);
 	s->messages_offered += taken;
 	s->messages_queued += taken;
 	s->bytes_queued += taken * frame.len;
 	crew__slab_end(s);
-	if (burst->users == 0) {
-		burst->len = 0;
-		burst->messages = 0;
-	}
+	if (burst->users == 0)
+		empty(burst);
 	return taken;
 }

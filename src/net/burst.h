@@ -15,7 +15,7 @@
 #ifndef CREW_NET_BURST_H
 #define CREW_NET_BURST_H
 
-#include "base/base.h"
+#include "net/queue.h"
 #include "stats/slab.h"
 
 struct crew__net;
@@ -26,9 +26,35 @@ enum {
 	CREW__BURST_MESSAGE = 2 * 1024, /* a longer broadcast is referred to instead */
 };
 
+/* A broadcast. What is said of it is needed as long as it is in the burst: `keep(arg)` is called
+ * when it goes there, `release(NULL, arg)` when it is over. `about` NULL: nothing is said, neither
+ * is called. */
+struct crew__broadcast {
+	crew_bytes frame; /* at most CREW__BURST_MESSAGE bytes, not 0 */
+	uint8_t protocol;
+	const struct crew__about *about;
+	void (*keep)(void *arg);
+	crew__release_fn *release;
+	void *arg;
+};
+
+/* What is said of the burst's message `message`. */
+struct crew__burst_note {
+	uint32_t message;
+	const struct crew__about *about;
+	crew__release_fn *release;
+	void *arg;
+};
+
+enum {
+	CREW__BURST_NOTES = 1024
+};
+
 struct crew__burst {
 	char *data;
-	uint32_t *ends; /* offsets of the message ends in data */
+	uint32_t *ends;                 /* offsets of the message ends in data */
+	struct crew__burst_note *notes; /* in the order of the messages */
+	uint32_t note_count;
 	uint32_t len;
 	uint32_t messages;
 	uint32_t users;
@@ -38,10 +64,10 @@ struct crew__burst {
 int crew__burst_init(struct crew__burst *burst); /* -ENOMEM */
 void crew__burst_fini(struct crew__burst *burst);
 
-/* Offer `frame` (at most CREW__BURST_MESSAGE bytes, not 0) to every connection that is open, speaks
- * `protocol` and can take it by the burst; those that cannot are left to the caller: exactly the
- * members without CREW__C_IN_BURST. Returns how many took it. */
-size_t crew__burst_offer(struct crew__net *net, crew_bytes frame, uint8_t protocol);
+/* Offer it to every connection that is open, speaks its protocol and can take it by the burst;
+ * those that cannot are left to the caller: exactly the members without CREW__C_IN_BURST. Returns
+ * how many took it. */
+size_t crew__burst_offer(struct crew__net *net, const struct crew__broadcast *b);
 
 /* Nobody is in the burst any more: something that it cannot carry goes to all. */
 void crew__net_leave_burst(struct crew__net *net);

@@ -453,6 +453,17 @@ static int encoding_for(crew_conn *c, crew_shared *s, crew_bytes *ret_bytes)
 	return error;
 }
 
+static void keep_shared(void *arg)
+{
+	crew_shared_ref(arg);
+}
+
+static void unref_shared(void *data, void *arg)
+{
+	(void)data;
+	crew_shared_unref(arg);
+}
+
 /* Its bytes are in memory once, however many queues wait for them. */
 static void release_shared(void *data, void *arg)
 {
@@ -538,7 +549,15 @@ int64_t crew_broadcast(const crew_service *service, crew_shared *s)
 		crew__net_leave_burst(&w->net);
 		return send_to_the_rest(w, s);
 	}
-	int64_t accepted = (int64_t)crew__burst_offer(&w->net, encoded, first->record->protocol);
+	const struct crew__broadcast b = {
+		.frame = encoded,
+		.protocol = first->record->protocol,
+		.about = s->says ? &s->about : NULL,
+		.keep = keep_shared,
+		.release = unref_shared,
+		.arg = s,
+	};
+	int64_t accepted = (int64_t)crew__burst_offer(&w->net, &b);
 	if ((uint64_t)accepted == w->net.stats.slab->connections)
 		return accepted;
 	return accepted + send_to_the_rest(w, s);
