@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
+#include "stats/rings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,39 @@ void crew__conn_advance(crew_conn *c)
 
 /* ---- the end of the end -------------------------------------------------------------------- */
 
+/* Why what it left unsent did not leave: the verdict before the one that its end has set. */
+static uint8_t last_verdict(const struct crew__record_slow *slow)
+{
+	if (slow->verdict != CREW_VERDICT_NONE || slow->changes < 2)
+		return slow->verdict;
+	return slow->history[(slow->changes - 2u) % CREW__SLOW_HISTORY].verdict;
+}
+
+/* Into the ring of those that ended, as its records stand. */
+static void note_closed(const crew_conn *c)
+{
+	const struct crew__net *net = c->net;
+	const struct crew__rare *rare = crew__conn_rare(c);
+	const struct crew__record_slow *slow = &net->stats.slow[c->slot];
+	if (!net->stats.closed)
+		return;
+	struct crew__closed *closed = crew__closed_next(net->stats.closed);
+	closed->at = crew__net_now(c->net);
+	closed->unsent_bytes = rare->unsent_bytes;
+	closed->unsent_messages = rare->unsent_messages;
+	closed->hot = *c->record;
+	closed->cold = net->stats.cold[c->slot];
+	closed->verdict = CREW_VERDICT_NONE;
+	closed->episodes = 0;
+	closed->figures = (struct crew__slow_figures){ 0 };
+	if (atomic_load_explicit(&slow->id, memory_order_relaxed) == c->record->id) {
+		closed->verdict = rare->unsent_bytes > 0 ? last_verdict(slow) : CREW_VERDICT_NONE;
+		closed->episodes = slow->episodes;
+		closed->figures = slow->figures;
+	}
+	crew__closed_done(net->stats.closed);
+}
+
 /* Told of its losses, told of its end, counted, freed; in this order. */
 void crew__conn_free(crew_conn *c)
 {
@@ -305,6 +339,7 @@ void crew__conn_free(crew_conn *c)
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, true);
 	net->ops->on_closed(c);
+	note_closed(c);
 	if (net->rare[c->slot].used)
 		net->rare[c->slot] = (struct crew__rare){ 0 };
 	if (net->ips && !(c->flags & CREW__C_NO_CLIENT))

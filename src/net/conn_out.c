@@ -132,6 +132,11 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 	r->send_fail += messages;
 	net->stats.cold[c->slot].fail[reason] += messages;
 	crew__slab_end(s);
+	if (bytes > 0) {
+		struct crew__rare *rare = crew__conn_touch(c);
+		rare->unsent_bytes = bytes;
+		rare->unsent_messages = messages;
+	}
 	if (messages > 0)
 		crew__out_note_untold(c, reason, messages, bytes);
 }

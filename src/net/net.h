@@ -140,6 +140,8 @@ struct crew__rare {
 	uint32_t capped_since;      /* HELD_BACK: since when (hundredths) */
 	uint32_t capped_hundredths; /* in all, before that */
 	struct crew__gap gap;
+	uint64_t unsent_bytes; /* what was queued when it ended */
+	uint32_t unsent_messages;
 	crew_conn *pipe_to, *pipe_from;           /* NULL unless CREW__C_PIPED */
 	uint64_t untold_bytes[CREW_LOST_REASONS]; /* losses still to be told */
 	uint32_t untold_messages[CREW_LOST_REASONS];
