@@ -113,7 +113,6 @@ static void note_change(const crew_worker *w, const struct crew__settings *setti
 	crew__settings_show_live(
 		settings, change->service, change->key, event.text, sizeof(event.text));
 	crew__events_add(w->net.stats.events, &event);
-	crew__log(CREW_INFO, "%s: %s, until a reload or restart", w->service->name, event.text);
 }
 
 /* What the table of addresses can still do: it was made when the worker was, or never. */

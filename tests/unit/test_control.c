@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "proc/attach.h"
 #include "proc/endpoint.h"
+#include "proc/inside.h"
+#include "proc/order.h"
 #include "proc/pidfile.h"
 #include "proc/wire.h"
 
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,8 +39,11 @@ struct world {
 	struct crew__loop *loop;
 	struct crew__control *control;
 	struct crew__pidfile pidfile;
-	unsigned stops, reloads;
+	unsigned stops, reloads, sets;
 	bool graceful, refuse;
+	size_t kicked; /* ids in all packets */
+	uint64_t id_sum;
+	uid_t by;
 };
 
 /* ---- the master ---------------------------------------------------------------------------- */
@@ -63,6 +69,32 @@ static int on_reload(
 	return world->refuse ? -EBUSY : 0;
 }
 
+static void on_kick(void *arg, const uint64_t *ids, size_t count, uid_t by,
+	struct crew__handed_on *ret_handed_on)
+{
+	struct world *world = arg;
+	assert_true(count <= CREW__KICK_MOST);
+	for (size_t i = 0; i < count; i++)
+		world->id_sum += ids[i];
+	world->kicked += count;
+	world->by = by;
+	*ret_handed_on = (struct crew__handed_on){ .told = (uint32_t)count, .late = 1 };
+}
+
+static int on_set(void *arg, const char *text, uid_t by, struct crew__handed_on *ret_handed_on,
+	char *ret_error, size_t error_size)
+{
+	struct world *world = arg;
+	world->sets++;
+	world->by = by;
+	if (strcmp(text, "one.policy=replace") != 0) {
+		snprintf(ret_error, error_size, "what is %s?", text);
+		return -EINVAL;
+	}
+	*ret_handed_on = (struct crew__handed_on){ .told = 3 };
+	return 0;
+}
+
 static void add_lives(struct world *world, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -83,6 +115,8 @@ static int open_control(struct world *world)
 		.registry = world->registry,
 		.stop = on_stop,
 		.reload = on_reload,
+		.kick = on_kick,
+		.set = on_set,
 		.arg = world,
 	};
 	return crew__control_new(&plan, &world->control, error, sizeof(error));
@@ -303,6 +337,137 @@ static void the_end_of_a_reload_is_told(void **state)
 	crew__control_reloaded(world->control, 0, "nobody waits");
 }
 
+/* ---- kick and set -------------------------------------------------------------------------- */
+
+enum {
+	MANY = 3 * CREW__KICK_MOST + 1
+};
+
+/* More than one packet holds. */
+static int kick_many(void)
+{
+	static uint64_t ids[MANY];
+	struct crew__handed_on handed_on;
+	for (size_t i = 0; i < MANY; i++)
+		ids[i] = i + 1;
+	if (crew__order_kick(dir, NAME, ids, MANY, &handed_on, error, sizeof(error)) < 0)
+		return 1;
+	return handed_on.told == MANY && handed_on.late == 4 ? 0 : 2;
+}
+
+static void kicks_arrive_in_packets(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(run_command(world, kick_many, true), 0);
+	assert_int_equal(world->kicked, MANY);
+	assert_int_equal(world->id_sum, (uint64_t)MANY * (MANY + 1) / 2);
+	assert_int_equal(world->by, geteuid());
+}
+
+static int set_something(void)
+{
+	struct crew__handed_on handed_on;
+	static char long_text[CREW__WIRE_MAX + 2];
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	if (crew__order_set(dir, NAME, long_text, &handed_on, error, sizeof(error)) != -EINVAL)
+		return 1;
+	if (crew__order_set(dir, NAME, "nonsense", &handed_on, error, sizeof(error)) != -EACCES ||
+		strcmp(error, "what is nonsense?") != 0)
+		return 2;
+	if (crew__order_set(dir, NAME, "one.policy=replace", &handed_on, error, sizeof(error)) < 0)
+		return 3;
+	return handed_on.told == 3 && handed_on.late == 0 ? 0 : 4;
+}
+
+static void settings_arrive(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(run_command(world, set_something, true), 0);
+	assert_int_equal(world->sets, 2);
+}
+
+/* No ids, too many, a part of one. */
+static int kick_nonsense(void)
+{
+	static const size_t lengths[] = { 0, 7, 8 * CREW__KICK_MOST + 8 };
+	static char zeros[8 * CREW__KICK_MOST + 8];
+	for (size_t i = 0; i < crew__lengthof(lengths); i++) {
+		int fd = crew__endpoint_connect(dir, NAME);
+		if (fd < 0 || crew__wire_send(fd, CREW__MSG_KICK, zeros, lengths[i], NULL, 0) < 0 ||
+			crew__wire_await(fd, &message, crew__clock_ns() + 10 * CREW__NS_PER_S) != 0)
+			return 1 + (int)i;
+	}
+	return 0;
+}
+
+static void kicks_of_nonsense_end_the_conversation(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(run_command(world, kick_nonsense, true), 0);
+	assert_int_equal(world->kicked, 0);
+}
+
+/* An order to a master that hangs, and to one that is not there. */
+static int order_in_vain(void)
+{
+	struct crew__handed_on handed_on;
+	uint64_t id = 1, began = crew__clock_ns();
+	if (crew__order_kick(dir, NAME, &id, 1, &handed_on, error, sizeof(error)) != -ETIMEDOUT ||
+		!strstr(error, "does not answer") ||
+		crew__clock_ns() - began < CREW__ORDER_MS * CREW__NS_PER_MS)
+		return 1;
+	if (crew__order_kick("/nonexistent", NAME, &id, 1, &handed_on, error, sizeof(error)) !=
+			-ESRCH ||
+		!strstr(error, "not running"))
+		return 2;
+	return crew__order_set("/nonexistent", NAME, "one.policy=replace", &handed_on, error,
+		       sizeof(error)) == -ESRCH
+		       ? 0
+		       : 3;
+}
+
+static void orders_in_vain(void **state)
+{
+	assert_int_equal(run_command(*state, order_in_vain, false), 0);
+}
+
+/* A process that keeps all workers itself asks nobody. */
+static void orders_and_looks_from_inside(void **state)
+{
+	struct world *world = *state;
+	struct crew__attached attached;
+	struct crew__handed_on handed_on;
+	static uint64_t ids[MANY];
+	assert_int_equal(crew__attach_local(&attached), -ENOTCONN);
+	const struct crew__control_plan plan = {
+		.registry = world->registry, .kick = on_kick, .set = on_set, .arg = world
+	};
+	add_lives(world, 3);
+	crew__inside_use(&plan);
+	assert_int_equal(
+		crew__attach_here("/nonexistent", NAME, &attached, error, sizeof(error)), 0);
+	assert_int_equal(attached.segment_count, 3);
+	assert_int_equal(attached.master, getpid());
+	assert_true(attached.master_answers && attached.copy_consistent);
+	assert_false(attached.segments[0].writable);
+	assert_string_equal(attached.copy->service[0], "one");
+	crew__attach_fini(&attached);
+	assert_int_equal(
+		crew__order_kick(dir, NAME, ids, MANY, &handed_on, error, sizeof(error)), 0);
+	assert_int_equal(handed_on.told, MANY);
+	assert_int_equal(world->kicked, MANY);
+	assert_int_equal(
+		crew__order_set(dir, NAME, "one.policy=replace", &handed_on, error, sizeof(error)),
+		0);
+	assert_int_equal(
+		crew__order_set(dir, NAME, "x", &handed_on, error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "what is x?");
+	crew__inside_use(NULL);
+	assert_int_equal(crew__attach_local(&attached), -ENOTCONN);
+	assert_int_equal(
+		crew__attach_here("/nonexistent", NAME, &attached, error, sizeof(error)), -ESRCH);
+}
+
 /* ---- bad conversations --------------------------------------------------------------------- */
 
 static int talk_nonsense(void)
@@ -357,7 +522,41 @@ static int act_as_nobody(void)
 	if (ask(CREW__MSG_STOP_ALL, sizeof(struct crew__command)) < 0 ||
 		message.type != CREW__MSG_REFUSED)
 		return 1;
+	struct crew__handed_on handed_on;
+	uint64_t id = 1;
+	if (crew__order_kick(dir, NAME, &id, 1, &handed_on, error, sizeof(error)) != -EACCES ||
+		!strstr(error, "user 65534 may look but not act") ||
+		crew__order_set(dir, NAME, "one.policy=replace", &handed_on, error,
+			sizeof(error)) != -EACCES)
+		return 3;
 	return look(true) == 1 ? 0 : 2;
+}
+
+enum {
+	DAEMON_GROUP = 1 /* of every Debian: "daemon" */
+};
+
+/* As a user of that group, which is its first or one among others. */
+static int act_as_member(bool first)
+{
+	const gid_t others[] = { 12345, DAEMON_GROUP };
+	struct crew__handed_on handed_on;
+	uint64_t id = 1;
+	if (setgroups(first ? 1 : 2, others) < 0 || setgid(first ? DAEMON_GROUP : 65534) < 0 ||
+		setuid(65534) < 0)
+		return 50;
+	int status = crew__order_kick(dir, NAME, &id, 1, &handed_on, error, sizeof(error));
+	return status == 0 ? 0 : status == -EACCES ? 1 : 2;
+}
+
+static int act_as_first_member(void)
+{
+	return act_as_member(true);
+}
+
+static int act_as_other_member(void)
+{
+	return act_as_member(false);
 }
 
 static int connect_as_nobody(void)
@@ -379,7 +578,35 @@ static void others_may_look_but_not_act(void **state)
 	world->settings.control_mode = 0666;
 	assert_int_equal(open_control(world), 0);
 	assert_int_equal(run_command(world, act_as_nobody, true), 0);
-	assert_int_equal(world->stops, 0);
+	assert_int_equal(world->stops + world->kicked + world->sets, 0);
+	assert_int_equal(run_command(world, act_as_first_member, true), 1);
+}
+
+static void members_of_the_group_may_act(void **state)
+{
+	struct world *world = *state;
+	static char daemon[] = "daemon", nobodys[] = "nogroup", unknown[] = "no-such-group";
+	if (geteuid() != 0)
+		skip();
+	add_lives(world, 1);
+	assert_int_equal(chmod(dir, 0755), 0);
+	crew__control_free(world->control);
+	world->control = NULL;
+	world->settings.control_mode = 0666;
+	world->settings.control_act_group = unknown;
+	assert_int_equal(open_control(world), -ENOENT);
+	assert_non_null(strstr(error, "control_act_group = no-such-group"));
+	world->settings.control_act_group = daemon;
+	assert_int_equal(open_control(world), 0);
+	assert_int_equal(run_command(world, act_as_first_member, true), 0);
+	assert_int_equal(run_command(world, act_as_other_member, true), 0);
+	assert_int_equal(world->kicked, 2);
+	assert_int_equal(run_command(world, act_as_nobody, true), 0);
+	crew__control_free(world->control);
+	world->settings.control_act_group = nobodys;
+	assert_int_equal(open_control(world), 0);
+	assert_int_equal(run_command(world, act_as_first_member, true), 1);
+	assert_int_equal(world->kicked, 2);
 }
 
 /* ---- the place ----------------------------------------------------------------------------- */
@@ -434,7 +661,13 @@ int main(void)
 		IN_A_WORLD(the_end_of_a_reload_is_told),
 		IN_A_WORLD(nonsense_is_refused),
 		IN_A_WORLD(a_crowd_keeps_nobody_out),
+		IN_A_WORLD(kicks_arrive_in_packets),
+		IN_A_WORLD(settings_arrive),
+		IN_A_WORLD(kicks_of_nonsense_end_the_conversation),
+		IN_A_WORLD(orders_in_vain),
+		IN_A_WORLD(orders_and_looks_from_inside),
 		IN_A_WORLD(others_may_look_but_not_act),
+		IN_A_WORLD(members_of_the_group_may_act),
 		IN_A_WORLD(a_long_run_dir_is_reached),
 		IN_A_WORLD(places_and_groups_that_are_not_there),
 	};
