@@ -144,10 +144,7 @@ static void unknown_names_have_a_nearest(void **state)
 	settings_bad(NULL, "feed.zzzzzz=1", "no such key", "help settings", NULL);
 	settings_bad(NULL, "zzzzzz.workers=1", "unknown section", NULL);
 	/* Whose feature is not built. */
-	settings_bad(NULL, "feed.policy=drop-oldest", "no such key", NULL);
 	settings_bad(NULL, "feed.tls_cert=x", "no such key", NULL);
-	settings_bad(NULL, "crew.buffer_budget=1g", "no such key", NULL);
-	settings_bad(NULL, "crew.admin=x", "no such key", NULL);
 	/* What is no setting. */
 	settings_bad(NULL, "crew.name=x", "no such key", NULL);
 	settings_bad(NULL, "feed.Workers=1", "no such key", NULL);
