@@ -157,20 +157,29 @@ static size_t count_lines(const char *text)
 	return count;
 }
 
+/* The screen has no blanks while there are lines. */
+static void scroll_within(struct crew__top_state *state, size_t lines, size_t room)
+{
+	size_t most = lines > room ? lines - room : 0;
+	state->lines = lines;
+	state->lines_shown = room;
+	state->scroll = crew__min(state->scroll, most);
+}
+
 static void draw_explanation(
 	struct crew__page *page, unsigned row, unsigned end, struct crew__top_state *state)
 {
 	char title[256], line[1024];
 	const char *text = state->explanation ? state->explanation : "";
-	snprintf(title, sizeof(title), "explain %s", state->subject_name);
+	scroll_within(state, count_lines(text), end > row + 1 ? end - row - 1 : 0);
+	size_t last = crew__min(state->lines, state->scroll + state->lines_shown);
+	if (last < state->lines || state->scroll > 0)
+		snprintf(title, sizeof(title), "explain %s, lines %zu to %zu of %zu",
+			state->subject_name, state->scroll + 1, last, state->lines);
+	else
+		snprintf(title, sizeof(title), "explain %s", state->subject_name);
 	draw_section(page, row++, title);
-	state->lines = count_lines(text);
-	state->lines_shown = end > row ? end - row : 0;
-	if (state->scroll + state->lines_shown > state->lines)
-		state->scroll = state->lines > state->lines_shown
-					? state->lines - state->lines_shown
-					: 0;
-	for (size_t i = 0; *text && row < end; i++) {
+	for (size_t i = 0; i < last; i++) {
 		size_t len = strcspn(text, "\n");
 		crew__screen_clean(line, sizeof(line), text, len);
 		if (i >= state->scroll)
