@@ -17,11 +17,17 @@ static uint64_t window_in_use(const struct crew__slow_figures *f)
 	return (uint64_t)f->acked * f->rtt_us / ((uint64_t)f->window_ms * 1000);
 }
 
-/* Closed, or far smaller than it once was. One that is as large as ever and full all the time is
- * not the reader's doing: the way is long. */
-static bool window_has_shrunk(const struct crew__slow_figures *f)
+/* The peer's window held us back, and it is closed or far smaller than it once was. One that is as
+ * large as ever and full all the time is not the reader's doing: the way is long. A congestion
+ * control that paces itself to the reader's speed (bbr) is not held back for as long; there the
+ * window itself has to be small when we look. */
+static bool reader_holds_it(const struct crew__slow_figures *f)
 {
-	return f->peer_window < f->segment_size || window_in_use(f) < f->peer_window_most / 2;
+	bool unused = window_in_use(f) < f->peer_window_most / 2;
+	if (half(f->peer_limited_ms, f->busy_ms))
+		return unused || f->peer_window < f->segment_size;
+	return half(f->peer_limited_ms, f->busy_ms / 2) && unused &&
+	       f->peer_window < f->peer_window_most / 2;
 }
 
 static bool nobody_answers(const struct crew__slow_figures *f)
@@ -57,7 +63,7 @@ crew_verdict crew__verdict(const struct crew__slow_figures *f, uint64_t queued)
 	if (!half(f->busy_ms, f->window_ms))
 		return half(f->capped_ms, f->window_ms - f->busy_ms) ? CREW_VERDICT_RATE
 								     : CREW_VERDICT_US;
-	if (half(f->peer_limited_ms, f->busy_ms) && window_has_shrunk(f))
+	if (reader_holds_it(f))
 		return CREW_VERDICT_READER_STALLED;
 	if (half(f->buffer_limited_ms, f->busy_ms))
 		return CREW_VERDICT_KERNEL_BUFFER;
