@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-	MUCH_LOSS = 1 /* percent of segments that had to be sent again */
+	MUCH_LOSS = 1,        /* percent of segments that had to be sent again */
+	LONG_WAIT_US = 20000, /* in queues on the way; less is everyday life */
 };
 
 /* The next figure, named; its value and what it says are written by the caller. */
@@ -55,7 +56,7 @@ static void add_peer_window(
 	struct crew__explain_figures *figures, const struct crew__slow_figures *f)
 {
 	struct crew__explain_figure *figure = next_figure(figures, "peer's window");
-	value(figure, "%s of at most %s", crew__unit_bytes(f->peer_window).text,
+	value(figure, "%s, at most %s so far", crew__unit_bytes(f->peer_window).text,
 		crew__unit_bytes(f->peer_window_most).text);
 	if (f->peer_window < f->segment_size)
 		says(figure, "shut: until its program reads, its kernel takes nothing more");
@@ -92,9 +93,10 @@ static void add_way(struct crew__explain_figures *figures, const struct crew__sl
 	struct crew__explain_figure *figure = next_figure(figures, "round trip");
 	value(figure, "%.1f ms, least %.1f, timeout %.0f", f->rtt_us / 1000.0,
 		f->min_rtt_us / 1000.0, f->rto_us / 1000.0);
-	says(figure, f->min_rtt_us && f->rtt_us / 2 > f->min_rtt_us
-			     ? "queues on the way have grown, or it is the peer that delays"
-			     : "as short as it ever was, or nearly");
+	bool grown = f->min_rtt_us && f->rtt_us / 2 > f->min_rtt_us &&
+		     f->rtt_us - f->min_rtt_us > LONG_WAIT_US;
+	says(figure, grown ? "far above the least: what is sent waits somewhere on the way"
+			   : "the way itself is as quick as it was");
 	figure = next_figure(figures, "delivery");
 	value(figure, "%s/s, %s acknowledged", crew__unit_bytes(f->delivery_rate).text,
 		crew__unit_bytes(f->acked).text);

@@ -5,8 +5,11 @@
 #include "cli/explain.h"
 #include "cli/screen.h"
 
+#include <string.h>
+
 enum {
-	CREW__PERCENT = 100
+	CREW__PERCENT = 100,
+	CREW__EXPLAIN_KIB = 1024
 };
 
 /* A size or a duration that stands in a sentence. */
@@ -18,6 +21,8 @@ static inline struct crew__unit crew__unit_bytes(uint64_t bytes)
 {
 	struct crew__unit unit;
 	crew__bytes_text(bytes, unit.text);
+	if (bytes < CREW__EXPLAIN_KIB) /* a bare number says nothing in a sentence */
+		strcat(unit.text, bytes == 1 ? " byte" : " bytes");
 	return unit;
 }
 

@@ -1,6 +1,6 @@
 /* explain_text.c - `explain` for people. */
-#include "cli/explain.h"
-#include "cli/screen.h"
+#include "cli/explain_parts.h"
+
 #include "cli/when.h"
 
 #include <inttypes.h>
@@ -31,8 +31,7 @@ static void print_lines(const struct crew__screen *screen, const struct crew__li
 static void print_what(const struct crew__explain *explain, const struct crew__screen *screen)
 {
 	const struct crew__connection *conn = &explain->row.conn;
-	char id[32], text[PARAGRAPH_MAX], lived[CREW__UNIT_MAX], in[CREW__UNIT_MAX],
-		out[CREW__UNIT_MAX];
+	char id[32], text[PARAGRAPH_MAX];
 	snprintf(id, sizeof(id), "%016" PRIx64, conn->id);
 	crew__screen_text(screen, CREW__BOLD, id);
 	snprintf(text, sizeof(text),
@@ -42,24 +41,24 @@ static void print_what(const struct crew__explain *explain, const struct crew__s
 	fputs(text, screen->out);
 	snprintf(text, sizeof(text), "%s %s; %s came in, %s went out.",
 		explain->closed ? "It lived for" : "Its state is",
-		explain->closed ? crew__seconds_text(conn->age_s, lived) : conn->state,
-		crew__bytes_text(conn->bytes_in, in), crew__bytes_text(conn->bytes_out, out));
+		explain->closed ? crew__unit_seconds(conn->age_s).text : conn->state,
+		crew__unit_bytes(conn->bytes_in).text, crew__unit_bytes(conn->bytes_out).text);
 	crew__screen_fold(screen, 0, text);
 }
 
 static void print_end(const struct crew__explain *explain, const struct crew__screen *screen)
 {
 	const struct crew__closed_row *row = &explain->row;
-	char text[PARAGRAPH_MAX], when[CREW__WHEN_MAX], ago[CREW__UNIT_MAX], unsent[CREW__UNIT_MAX];
+	char text[PARAGRAPH_MAX], when[CREW__WHEN_MAX];
 	snprintf(text, sizeof(text), "It ended %s ago, at %s, by %s: %s (%s).",
-		crew__seconds_text((double)explain->ended_ago_ms / 1000, ago),
+		crew__unit_seconds((double)explain->ended_ago_ms / 1000).text,
 		crew__when_local(row->closed_at, when), row->ended_by, row->end,
 		crew__end_sentence(explain->end));
 	crew__screen_fold(screen, 0, text);
 	if (row->unsent_messages)
 		snprintf(text, sizeof(text),
 			"%s in %" PRIu64 " message%s waited for it and were lost.",
-			crew__bytes_text(row->unsent, unsent), row->unsent_messages,
+			crew__unit_bytes(row->unsent).text, row->unsent_messages,
 			row->unsent_messages == 1 ? "" : "s");
 	else
 		snprintf(text, sizeof(text), "Nothing waited for it.");
@@ -92,14 +91,14 @@ static int print_evidence(const struct crew__explain *explain, const struct crew
 	const struct crew__slow_figures *f = &explain->slow.figures;
 	struct crew__explain_figures figures;
 	struct crew__table table;
-	char text[PARAGRAPH_MAX], ago[CREW__UNIT_MAX], window[CREW__UNIT_MAX];
+	char text[PARAGRAPH_MAX];
 	crew__explain_figures(explain, &figures);
 	if (figures.count == 0)
 		return 0;
 	snprintf(text, sizeof(text), "The evidence (looked at %s %s, over %s)",
-		crew__seconds_text(crew__hundredths_since(explain->now, f->at), ago),
+		crew__unit_seconds(crew__hundredths_since(explain->now, f->at)).text,
 		explain->closed ? "before the end" : "ago",
-		crew__seconds_text(f->window_ms / 1000.0, window));
+		crew__unit_seconds(f->window_ms / 1000.0).text);
 	heading(screen, text);
 	crew__table_init(&table, columns, crew__lengthof(columns));
 	for (size_t i = 0; i < figures.count; i++) {
@@ -115,18 +114,17 @@ static int print_evidence(const struct crew__explain *explain, const struct crew
 static void print_cost(const struct crew__explain *explain, const struct crew__screen *screen)
 {
 	const struct crew__connection *conn = &explain->row.conn;
-	char text[PARAGRAPH_MAX], queue[CREW__UNIT_MAX], oldest[CREW__UNIT_MAX],
-		unsent[CREW__UNIT_MAX], memory[CREW__UNIT_MAX];
+	char text[PARAGRAPH_MAX];
 	heading(screen, "What it costs at present");
 	snprintf(text, sizeof(text),
 		"%s in %" PRIu64
 		" message%s in our queue, the oldest for %s; in the kernel %s unsent, "
 		"%s of memory.",
-		crew__bytes_text(conn->send_queue, queue), conn->send_queue_messages,
+		crew__unit_bytes(conn->send_queue).text, conn->send_queue_messages,
 		conn->send_queue_messages == 1 ? "" : "s",
-		crew__seconds_text(conn->oldest_queued_s, oldest),
-		crew__bytes_text(conn->kernel_unsent, unsent),
-		crew__bytes_text(explain->slow.figures.kernel_memory, memory));
+		crew__unit_seconds(conn->oldest_queued_s).text,
+		crew__unit_bytes(conn->kernel_unsent).text,
+		crew__unit_bytes(explain->slow.figures.kernel_memory).text);
 	crew__screen_fold(screen, INDENT, text);
 }
 
@@ -160,8 +158,7 @@ static void print_losses(const struct crew__explain *explain, const struct crew_
 static void print_episode(const struct crew__explain *explain, const struct crew__screen *screen)
 {
 	const struct crew__record_slow *slow = &explain->slow;
-	char text[PARAGRAPH_MAX], when[CREW__WHEN_MAX], lasted[CREW__UNIT_MAX],
-		peak[CREW__UNIT_MAX], drained[CREW__UNIT_MAX];
+	char text[PARAGRAPH_MAX], when[CREW__WHEN_MAX];
 	uint32_t end = slow->slow ? explain->now : slow->ended;
 	snprintf(text, sizeof(text),
 		"%s at %s %s %s: at most %s in %" PRIu32 " messages waited, %s left, %" PRIu32
@@ -169,10 +166,10 @@ static void print_episode(const struct crew__explain *explain, const struct crew
 		slow->slow ? "It became slow" : "It last was slow",
 		crew__when_local(crew__explain_moment(explain, slow->began), when),
 		slow->slow ? "and has been so for" : "for",
-		crew__seconds_text(crew__hundredths_since(end, slow->began), lasted),
-		crew__bytes_text(slow->peak_bytes, peak), slow->peak_messages,
-		crew__bytes_text(slow->drained, drained), slow->lost, slow->replaced,
-		slow->episodes, slow->episodes == 1 ? "" : "s");
+		crew__unit_seconds(crew__hundredths_since(end, slow->began)).text,
+		crew__unit_bytes(slow->peak_bytes).text, slow->peak_messages,
+		crew__unit_bytes(slow->drained).text, slow->lost, slow->replaced, slow->episodes,
+		slow->episodes == 1 ? "" : "s");
 	crew__screen_fold(screen, INDENT, text);
 }
 

@@ -7,7 +7,8 @@
 
 enum {
 	MS_OF_HUNDREDTH = 10,
-	AHEAD = 100 /* hundredths */
+	AHEAD = 100, /* hundredths */
+	EARLY_S = 3
 };
 
 void crew__explain_standing(const struct crew__worker_look *worker, char *text, size_t size)
@@ -50,12 +51,14 @@ static void mean_none(const struct crew__explain *explain, char *text, size_t si
 	else if (conn->send_queue == 0)
 		snprintf(text, size, "Nothing is wrong: nothing waits for it.");
 	else
-		snprintf(text, size,
-			"%s in %" PRIu64 " message%s wait, the oldest for %s; it is too early to "
-			"say why. A verdict takes two looks in a row: ask again in a second.",
+		snprintf(text, size, "%s in %" PRIu64 " message%s wait, the oldest for %s; %s",
 			crew__unit_bytes(conn->send_queue).text, conn->send_queue_messages,
 			conn->send_queue_messages == 1 ? "" : "s",
-			crew__unit_seconds(conn->oldest_queued_s).text);
+			crew__unit_seconds(conn->oldest_queued_s).text,
+			conn->oldest_queued_s < EARLY_S
+				? "it is too early to say why. A verdict takes two looks in a row: "
+				  "ask again in a second."
+				: "the figures name no cause.");
 }
 
 void crew__explain_meaning(const struct crew__explain *explain, char *text, size_t size)
