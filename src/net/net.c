@@ -60,17 +60,26 @@ static __attribute__((noinline)) bool do_agenda(struct crew__net *net)
 	return net->agenda != NULL;
 }
 
+static __attribute__((noinline)) bool end_busy_turn(struct crew__net *net)
+{
+	bool again = net->agenda && do_agenda(net);
+	if (crew__unlikely(net->looked_at))
+		crew__slow_turn(net);
+	crew__budget_turn(net);
+	net->stats.slab->bytes_held = crew__net_held(net);
+	/* A stage of the budget is looked at in every turn, whether more is held or not. */
+	net->held_told = net->budget.stage > 0 ? ~net->pieces.held : net->pieces.held;
+	return again;
+}
+
+/* Most turns leave nothing behind. */
 static bool on_turn_end(struct crew__turn_hook *hook)
 {
 	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
 	net->ended_turn = net->clock->turn;
-	bool again = crew__unlikely(net->agenda) && do_agenda(net);
-	if (crew__unlikely(net->looked_at))
-		crew__slow_turn(net);
-	crew__budget_turn(net);
-	if (crew__unlikely(net->stats.slab->bytes_held != crew__net_held(net)))
-		net->stats.slab->bytes_held = crew__net_held(net);
-	return again;
+	if (crew__likely(!net->agenda && !net->looked_at && net->pieces.held == net->held_told))
+		return false;
+	return end_busy_turn(net);
 }
 
 /* ---- making and ending --------------------------------------------------------------------- */
