@@ -58,6 +58,7 @@ static const crew_route everything[] = {
 	{ .method = "GET", .path = "/api/status", .on_request = crew__admin_status },
 	{ .method = "GET", .path = "/api/connections", .on_request = crew__admin_connections },
 	{ .method = "GET", .path = "/api/explain", .on_request = crew__admin_explain },
+	{ .method = "GET", .path = "/api/events", .on_request = crew__admin_events },
 	{ .method = "POST",
 		.path = "/api/kick",
 		.on_request = crew__admin_kick,

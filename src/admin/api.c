@@ -1,6 +1,7 @@
 /* api.c - what programs ask: the JSON of the commands, over HTTP. */
 #include "admin/parts.h"
 
+#include "admin/recent.h"
 #include "cli/closed.h"
 #include "cli/explain.h"
 
@@ -182,4 +183,36 @@ void crew__admin_explain(crew_conn *c, const crew_request *request)
 	memcpy(prefix, id.data, id.len);
 	if (crew__admin_look(c, false))
 		explain(c, prefix);
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+static void answer_events(crew_conn *c, uint64_t after, size_t limit)
+{
+	struct crew__event_reader reader = { 0 };
+	struct crew__event_rows rows;
+	struct crew__document document;
+	int error = crew__event_reader_take(&reader, &crew__admin_sight()->attached, &rows);
+	crew__event_reader_fini(&reader);
+	if (error) {
+		crew__answer_problem(c, 503, "no memory for the events");
+		return;
+	}
+	crew__events_cut(&rows, after, SIZE_MAX);
+	size_t all = rows.count;
+	crew__events_cut(&rows, after, limit);
+	tell_truncated(c, all, rows.count);
+	crew__document_open(&document);
+	error = document.out ? crew__event_rows_json(&rows, false, document.out) : -ENOMEM;
+	crew__event_rows_fini(&rows);
+	crew__answer_document(c, CREW__ANSWER_JSON, &document, error);
+}
+
+void crew__admin_events(crew_conn *c, const crew_request *request)
+{
+	uint64_t after, limit;
+	if (crew__answer_number(c, request, "after", 0, INT64_MAX, &after) &&
+		crew__answer_number(c, request, "limit", LIMIT, LIMIT_MOST, &limit) &&
+		crew__admin_look(c, false))
+		answer_events(c, after, limit);
 }

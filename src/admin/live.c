@@ -2,6 +2,8 @@
 #include "admin/live.h"
 
 #include "admin/parts.h"
+#include "admin/recent.h"
+#include "base/clock.h"
 #include "cli/when.h"
 
 #include <inttypes.h>
@@ -10,13 +12,13 @@
 enum {
 	PERIOD_MS = 1000,
 	SLOWEST = 30,
-	EVENTS_MOST = 100, /* in one message; the newest */
 };
 
 static struct {
 	crew_worker *worker;
 	size_t viewers;
 	int64_t timer; /* 0: nobody looks */
+	struct crew__recent recent;
 } live;
 
 /* ---- the message --------------------------------------------------------------------------- */
@@ -59,7 +61,14 @@ static void put_stages(const struct crew__sight *sight, FILE *out)
 		totals->budget_paused, totals->refused_budget, totals->budget_cut);
 }
 
-static int put_view(struct crew__sight *sight, FILE *out)
+static int put_events(struct crew__sight *sight, bool all, FILE *out)
+{
+	int error = crew__recent_read(&live.recent, &sight->attached);
+	return error ? error : crew__recent_json(&live.recent, all, crew__clock_ns(), out);
+}
+
+/* Events: all that are kept for one who begins to look, else the last few seconds'. */
+static int put_view(struct crew__sight *sight, bool begins, FILE *out)
 {
 	fprintf(out, "{\"time\":%" PRId64 ",\"may_act\":%s,\"status\":", crew__when_now(),
 		crew__admin_may_act() ? "true" : "false");
@@ -67,6 +76,9 @@ static int put_view(struct crew__sight *sight, FILE *out)
 	fputs(",\"slowest\":", out);
 	if (!error)
 		error = put_slowest(sight, out);
+	fputs(",\"events\":", out);
+	if (!error)
+		error = put_events(sight, begins, out);
 	fputs(",\"stages\":", out);
 	put_stages(sight, out);
 	fputs("}\n", out);
@@ -74,7 +86,7 @@ static int put_view(struct crew__sight *sight, FILE *out)
 }
 
 /* NULL: no memory, or nothing can be seen at present; then the page says that it hears nothing. */
-static crew_shared *make_view(void)
+static crew_shared *make_view(bool begins)
 {
 	static const crew_send_options options = {
 		.kind = CREW_TEXT, .policy = CREW_REPLACE, .key = { "live", 4 }
@@ -84,7 +96,7 @@ static crew_shared *make_view(void)
 	if (crew__sight_connections(sight))
 		return NULL;
 	crew__document_open(&document);
-	int error = document.out ? put_view(sight, document.out) : -ENOMEM;
+	int error = document.out ? put_view(sight, begins, document.out) : -ENOMEM;
 	crew_shared *view = NULL;
 	if (crew__document_close(&document, error) == 0)
 		view = crew_shared_new_with((crew_bytes){ document.text, document.len }, &options);
@@ -103,7 +115,7 @@ static void send_to(crew_conn *c, void *view)
 
 static void on_tick(crew_worker *w, void *arg)
 {
-	crew_shared *view = make_view();
+	crew_shared *view = make_view(false);
 	(void)arg;
 	if (view)
 		crew_each(crew_worker_service(w), send_to, view);
@@ -119,6 +131,7 @@ void crew__live_start(crew_worker *w)
 
 void crew__live_stop(void)
 {
+	crew__recent_fini(&live.recent);
 	live.worker = NULL;
 }
 
@@ -138,7 +151,7 @@ void crew__live_open(crew_conn *c)
 	live.viewers++;
 	if (live.timer <= 0)
 		live.timer = crew_timer_every(live.worker, PERIOD_MS, on_tick, NULL);
-	crew_shared *view = make_view();
+	crew_shared *view = make_view(true);
 	if (view)
 		crew_send_shared(c, view);
 	crew_shared_unref(view);

@@ -29,7 +29,7 @@ static void put(struct text *to, const char *from)
 /* What stands between the next `open` of the page and the `close` behind it. */
 static bool next_part(crew_bytes *page, const char *open, const char *close, crew_bytes *ret_part)
 {
-	const char *begin = memmem(page->data, page->len, open, strlen(open));
+	const char *begin = !page->len ? NULL : memmem(page->data, page->len, open, strlen(open));
 	if (!begin)
 		return false;
 	begin += strlen(open);

@@ -17,7 +17,8 @@ bool crew__admin_may_act(void);
 /* probes.c */
 crew_request_fn crew__admin_metrics, crew__admin_live, crew__admin_ready;
 /* api.c */
-crew_request_fn crew__admin_status, crew__admin_connections, crew__admin_explain;
+crew_request_fn crew__admin_status, crew__admin_connections, crew__admin_explain,
+	crew__admin_events;
 /* orders.c */
 crew_before_fn crew__admin_permit;
 crew_request_fn crew__admin_kick, crew__admin_set;
