@@ -39,6 +39,18 @@ static const char *verdict_words(unsigned verdict)
 					    : crew_verdict_name((crew_verdict)verdict);
 }
 
+/* Not program_invocation_short_name alone: the process title is written over it. */
+static const char *program_name(void)
+{
+	const struct crew__settings *settings = crew__settings_in_use();
+	return settings ? settings->name : program_invocation_short_name;
+}
+
+static const char *plural(uint32_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 /* Slow clients are everyday life; what is ours to change is a warning. */
 static crew_level level_of(unsigned verdict)
 {
@@ -86,11 +98,11 @@ static void log_begin(crew_conn *c)
 	if (!may_log(slow->verdict, true, left_out, sizeof(left_out)))
 		return;
 	crew__log(level_of(slow->verdict),
-		"%s: %s (id %016llx) is slow: %s, %s in %u messages wait; '%s explain %08x' says "
-		"more%s",
+		"%s: %s (id %016llx) is slow: %s, %s in %u message%s wait; '%s explain %08x' "
+		"says more%s",
 		crew__worker_of(c)->service->name, peer_of(c, peer, sizeof(peer)), id_of(c),
 		verdict_words(slow->verdict), size_text(c->record->bytes_queued).text,
-		c->record->messages_queued, program_invocation_short_name,
+		c->record->messages_queued, plural(c->record->messages_queued), program_name(),
 		(unsigned)(c->record->id >> 32), left_out);
 }
 
@@ -109,12 +121,12 @@ static void log_end(crew_conn *c)
 		snprintf(how, sizeof(how), "ended slow (%s)",
 			crew_end_name((crew_end_reason)c->record->end));
 	crew__log(CREW_INFO,
-		"%s: %s (id %016llx) %s after %.1f s: %s, at most %s in %u messages waited, "
-		"%s left, %u messages lost, %u replaced%s",
+		"%s: %s (id %016llx) %s after %.1f s: %s, at most %s in %u message%s waited, "
+		"%s left, %u lost, %u replaced%s",
 		crew__worker_of(c)->service->name, peer_of(c, peer, sizeof(peer)), id_of(c), how,
 		seconds_of(slow), verdict_words(slow->verdict), size_text(slow->peak_bytes).text,
-		slow->peak_messages, size_text(slow->drained).text, slow->lost, slow->replaced,
-		left_out);
+		slow->peak_messages, plural(slow->peak_messages), size_text(slow->drained).text,
+		slow->lost, slow->replaced, left_out);
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -206,7 +218,8 @@ void crew__episode_loss(crew_conn *c, const crew_loss *loss)
 	crew__conn_rare(c)->used = true;
 	past->drops[loss->reason] = sum(past->drops[loss->reason], loss->messages);
 	past->drops_bytes += loss->bytes;
-	bool soon = past->drops_at != 0 && crew__net_now(c->net) - past->drops_at < DROP_EVERY;
+	int32_t since = (int32_t)(crew__net_now(c->net) - past->drops_at);
+	bool soon = past->drops_at != 0 && since < DROP_EVERY;
 	if (!soon || c->record->state == CREW__CONN_CLOSED)
 		tell_drops(c);
 }
