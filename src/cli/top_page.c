@@ -110,16 +110,12 @@ void crew__page_mark(struct crew__page *page, unsigned row, unsigned style)
 
 /* ---- out ----------------------------------------------------------------------------------- */
 
-static bool is_blank(const struct crew__page_cell *cell)
+/* Cells up to the last that is not blank; with `marks` one in reverse video is seen, too. */
+static unsigned length_of(const struct crew__page *page, unsigned row, bool marks)
 {
-	return cell->bytes[0] == ' ' && !(cell->style & CREW__STYLE_REVERSE);
-}
-
-/* Cells up to the last that is not blank. */
-static unsigned length_of(const struct crew__page *page, unsigned row)
-{
-	unsigned length = page->columns;
-	while (length > 0 && is_blank(&row_of(page, row)[length - 1]))
+	const struct crew__page_cell *cells = row_of(page, row);
+	unsigned seen = marks ? CREW__STYLE_REVERSE : 0, length = page->columns;
+	while (length > 0 && cells[length - 1].bytes[0] == ' ' && !(cells[length - 1].style & seen))
 		length--;
 	return length;
 }
@@ -132,11 +128,11 @@ static size_t cell_bytes(const struct crew__page_cell *cell)
 void crew__page_print(const struct crew__page *page, FILE *out)
 {
 	unsigned rows = page->rows;
-	while (rows > 0 && length_of(page, rows - 1) == 0)
+	while (rows > 0 && length_of(page, rows - 1, false) == 0)
 		rows--;
 	for (unsigned row = 0; row < rows; row++) {
 		const struct crew__page_cell *cells = row_of(page, row);
-		for (unsigned i = 0, length = length_of(page, row); i < length; i++)
+		for (unsigned i = 0, length = length_of(page, row, false); i < length; i++)
 			fwrite(cells[i].bytes, 1, cell_bytes(&cells[i]), out);
 		fputc('\n', out);
 	}
@@ -169,7 +165,7 @@ static int add_row(
 	const struct crew__page *page, unsigned row, bool colours, struct crew__buf *frame)
 {
 	const struct crew__page_cell *cells = row_of(page, row);
-	unsigned style = 0, length = length_of(page, row);
+	unsigned style = 0, length = length_of(page, row, true);
 	char place[32];
 	snprintf(place, sizeof(place), "\033[%u;1H", row + 1);
 	int error = add(frame, place);

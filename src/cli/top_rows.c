@@ -7,8 +7,10 @@
 #include <string.h>
 
 enum {
-	FULL_ID = 110, /* columns of a page from which on ids have all their digits */
-	SHORT_ID = 8,  /* of life and slot: no two living connections share them */
+	FULL_ID = 110,  /* columns of a page from which on ids have all their digits */
+	SHORT_ID = 8,   /* of life and slot: no two living connections share them */
+	IPV4_PEER = 70, /* columns of a page that has room for any address of IPv4 with its port */
+	IPV4_WIDTH = 21,
 };
 
 /* ---- cells --------------------------------------------------------------------------------- */
@@ -218,11 +220,19 @@ static void set_connection(
 	cells[CONNECTION_FAILS].style = row->send_fail ? CREW__RED : CREW__PLAIN;
 }
 
+static unsigned digits_of_id(unsigned page_width)
+{
+	return page_width >= FULL_ID ? 2 * SHORT_ID : SHORT_ID;
+}
+
 /* As wide as the rows that are shown make them. */
 static void fit_columns(const struct crew__top_look *look, size_t first, size_t count,
-	unsigned id_digits, struct crew__page_column *columns)
+	unsigned page_width, struct crew__page_column *columns)
 {
+	unsigned id_digits = digits_of_id(page_width);
 	memcpy(columns, connection_columns, sizeof(connection_columns));
+	if (page_width >= IPV4_PEER)
+		columns[CONNECTION_PEER].least = columns[CONNECTION_PEER].most = IPV4_WIDTH;
 	columns[CONNECTION_ID].least = columns[CONNECTION_ID].most = id_digits;
 	for (size_t i = first; i < first + count; i++) {
 		const struct crew__connection *row = look->rows[i].connection;
@@ -239,8 +249,8 @@ void crew__top_connections(struct crew__page *page, unsigned row, const struct c
 	struct crew__page_column columns[CONNECTION_COLUMNS];
 	struct crew__page_text cells[CONNECTION_COLUMNS];
 	unsigned widths[CONNECTION_COLUMNS];
-	unsigned id_digits = page->columns >= FULL_ID ? 2 * SHORT_ID : SHORT_ID;
-	fit_columns(look, first, count, id_digits, columns);
+	unsigned id_digits = digits_of_id(page->columns);
+	fit_columns(look, first, count, page->columns, columns);
 	crew__page_lay_out(columns, CONNECTION_COLUMNS, page->columns, widths);
 	crew__page_titles(page, row++, columns, CONNECTION_COLUMNS, widths);
 	for (size_t i = first; i < first + count; i++) {
@@ -254,7 +264,7 @@ unsigned crew__top_width(const struct crew__top_look *look, size_t count)
 {
 	struct crew__page_column columns[CONNECTION_COLUMNS];
 	unsigned width = CREW__TABLE_INDENT;
-	fit_columns(look, 0, count, 2 * SHORT_ID, columns);
+	fit_columns(look, 0, count, FULL_ID, columns);
 	for (size_t i = 0; i < CONNECTION_COLUMNS; i++)
 		width += columns[i].most + 1;
 	return (unsigned)crew__max(width + widest_service(look->status), FULL_ID);
