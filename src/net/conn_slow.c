@@ -331,8 +331,17 @@ static uint32_t next_pause(struct crew__slow_past *past, bool changed)
 	return past->idle == STEADY ? LONGEST_PAUSE / 2 : LONGEST_PAUSE;
 }
 
-/* Where its window begins: the first look of a backlog, or the first after a long time. */
-static void begin_looking(crew_conn *c, const struct sample *sample, uint32_t now)
+/* A backlog, or its window, begins anew when the queue was empty since the last look, or that is
+ * long ago. */
+static bool is_first(const crew_conn *c, uint32_t now)
+{
+	const struct crew__slow_past *past = &crew__conn_rare(c)->past;
+	return past->id != c->record->id || past->looks == 0 ||
+	       past->queued_since != c->record->queued_since || (int32_t)(now - past->due) > STALE;
+}
+
+static void begin_looking(
+	crew_conn *c, struct crew__record_slow *slow, const struct sample *sample, uint32_t now)
 {
 	struct crew__slow_past *past = &crew__conn_rare(c)->past;
 	if (past->id != c->record->id)
@@ -340,13 +349,11 @@ static void begin_looking(crew_conn *c, const struct sample *sample, uint32_t no
 	crew__conn_rare(c)->used = true;
 	past->looks = 1;
 	past->idle = 0;
+	slow->candidate = CREW_VERDICT_NONE;
+	if (past->queued_since != c->record->queued_since)
+		set_verdict(slow, CREW_VERDICT_NONE, now);
+	past->queued_since = c->record->queued_since;
 	remember(c, sample, now);
-}
-
-static bool is_first(const crew_conn *c, uint32_t now)
-{
-	const struct crew__slow_past *past = &crew__conn_rare(c)->past;
-	return past->id != c->record->id || past->looks == 0 || (int32_t)(now - past->due) > STALE;
 }
 
 /* What this look says, into the record. True when something has changed since the last. */
@@ -380,7 +387,7 @@ uint32_t crew__slow_look(crew_conn *c, uint32_t now)
 	slow->figures.at = now ? now : 1;
 	fill_state(&slow->figures, &sample);
 	if (first)
-		begin_looking(c, &sample, now);
+		begin_looking(c, slow, &sample, now);
 	else
 		changed = look(c, slow, &sample, now);
 	note_peak(c, slow);

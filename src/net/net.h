@@ -118,8 +118,9 @@ struct crew__slow_past {
 	uint64_t acked, bytes_out;
 	uint64_t began_out; /* bytes_out when the episode began */
 	uint32_t segments_out, retransmits;
-	uint32_t capped;   /* hundredths, in all */
-	uint32_t due;      /* when to look next */
+	uint32_t capped;       /* hundredths, in all */
+	uint32_t queued_since; /* of the record: another one is another backlog */
+	uint32_t due;          /* when to look next */
 	uint8_t looks;     /* since what waits began to; stops at 255 */
 	uint8_t idle;      /* in a row in which nothing changed */
 	uint32_t drops_at; /* hundredths: the last event of losses; 0: none yet */
@@ -173,6 +174,7 @@ struct crew__net {
 		uint32_t *ends; /* offsets of the message ends in data */
 		uint32_t len;
 		uint32_t messages;
+		uint32_t control_turn; /* the turn in which bytes of no message last went in */
 	} cork;
 	struct crew__burst burst;
 	char *read_buffer;
@@ -182,6 +184,7 @@ struct crew__net {
 	struct {
 		uint64_t alarm;         /* held from here on: look */
 		uint64_t held_then;     /* the least since `since` */
+		uint32_t cut_turn;      /* the turn of the last cuts */
 		uint32_t since, looked; /* hundredths: of the stage, or of the last relief */
 		uint8_t stage;
 	} budget;                  /* budget.h */

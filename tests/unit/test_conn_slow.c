@@ -426,6 +426,28 @@ static void test_nothing_waits(void **state)
 	assert_int_equal(counter(&world, "slow"), 0);
 }
 
+/* A short backlog was no episode, so nobody said that it was over: the next one is judged by
+ * itself.
+ */
+static void test_backlog_begins_anew(void **state)
+{
+	(void)state;
+	begin_with_tcp(1);
+	fake.info.tcpi_snd_wnd = 0;
+	live_through(310, PEER);
+	assert_int_equal(slow()->verdict, CREW_VERDICT_READER_STALLED);
+	assert_false(conn()->flags & CREW__C_SLOW);
+	peer_drinks(&world, peer);
+	live_through(2000, IDLE);
+	fill(1);
+	pass(300);
+	assert_int_equal(slow()->verdict, CREW_VERDICT_NONE);
+	assert_int_equal(slow()->candidate, CREW_VERDICT_NONE);
+	live_through(310, NOBODY);
+	assert_in_range(slow()->figures.window_ms, 300, 600);
+	assert_int_equal(slow()->candidate, CREW_VERDICT_NETWORK);
+}
+
 /* A backlog long after the last one begins anew: its window is not the time between. */
 static void test_window_begins_anew(void **state)
 {
@@ -608,6 +630,7 @@ int main(void)
 		TEST(test_looks_become_fewer),
 		TEST(test_not_yet),
 		TEST(test_nothing_waits),
+		TEST(test_backlog_begins_anew),
 		TEST(test_window_begins_anew),
 		TEST(test_episode),
 		TEST(test_half_full),
