@@ -18,7 +18,7 @@ bool crew__loop_timed;
 
 /* ---- what most turns are spared ------------------------------------------------------------ */
 
-/* Nearly always there is one place to note a turn's beginning in, and 15 turns of 16 are not timed.
+/* Nearly always there is one place to note a turn's beginning in, and few turns are timed.
  * Such a turn is told from others by a count at its beginning and a flag at its end, and that is
  * all it pays. With several places every turn is one of the others. */
 
@@ -28,12 +28,20 @@ static void note_others(struct crew__loop *loop, uint64_t began_ns)
 		atomic_store_explicit(loop->notes[i], began_ns, memory_order_relaxed);
 }
 
+static void set_timed(struct crew__loop *loop, bool timed)
+{
+	crew__loop_timed = timed;
+	if (loop->on_timed)
+		loop->on_timed(timed);
+}
+
 static __attribute__((noinline, cold)) void begin_with_attention(struct crew__loop *loop)
 {
-	uint32_t since = loop->clock.turn % CREW__TIMED_EACH;
+	uint32_t since = (loop->clock.turn - 1) % CREW__TIMED_EACH;
 	bool several = loop->note_count > 1;
 	note_others(loop, loop->clock.ns);
-	crew__loop_timed = since == 0;
+	if (since == 0)
+		set_timed(loop, true);
 	loop->attention = several || crew__loop_timed;
 	loop->plain_turns = several ? 1 : CREW__TIMED_EACH - since;
 }
@@ -44,7 +52,7 @@ static __attribute__((noinline, cold)) void end_with_attention(struct crew__loop
 	loop->attention = false;
 	if (!crew__loop_timed)
 		return;
-	crew__loop_timed = false;
+	set_timed(loop, false);
 	uint64_t took_ns = crew__clock_ns() - loop->clock.ns;
 	for (uint32_t i = 0; i < loop->note_count; i++)
 		if (loop->turns[i])
@@ -207,6 +215,11 @@ int crew__loop_note_turns(
 	loop->turns[loop->note_count] = turns;
 	loop->notes[loop->note_count++] = turn_began_ns;
 	return 0;
+}
+
+void crew__loop_on_timed(struct crew__loop *loop, void (*fn)(bool timed))
+{
+	loop->on_timed = fn;
 }
 
 int crew__loop_add(struct crew__loop *loop, struct crew__source *source, unsigned events)

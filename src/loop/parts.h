@@ -77,6 +77,7 @@ struct crew__loop {
 	uint32_t note_count;
 	uint32_t plain_turns; /* how many turns from now on one has more to do than others */
 	bool attention;       /* the present turn has */
+	void (*on_timed)(bool timed); /* may be NULL */
 	_Atomic uint64_t nowhere;
 	struct crew__signals signals;
 };

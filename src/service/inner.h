@@ -74,6 +74,7 @@ struct crew_worker {
 	unsigned id, generation;
 	struct crew__net net;
 	const crew_service *service;
+	void (*on_message)(crew_conn *c, crew_msg msg); /* the service's, or one that times it */
 	const struct crew__service_settings *settings;
 	const crew_counter *counters;
 	struct crew__worker_plan plan; /* listen_fds are not valid after crew__worker_new */
@@ -123,7 +124,7 @@ struct crew__here {
 	unsigned count;
 	crew_worker *current; /* NULL outside callbacks */
 	uint64_t shared_held; /* bytes of shared messages that wait in queues, each once */
-	uint64_t entered_ns;  /* in a turn that is timed: when the outermost callback began */
+	uint64_t entered_ns;  /* when the outermost callback began; 0: none that is timed */
 };
 extern struct crew__here crew__here;
 
@@ -136,7 +137,10 @@ static inline void crew__count_request(crew_worker *w)
 		crew__worker_read_rate(w);
 }
 
-/* In a turn that is timed; `outer` is whose callback the call stands in (timing.c). */
+/* From now on the worker's turns are noted and timed, and the calls into the program (timing.c). 0, or
+ * -ENOBUFS: there are too many workers. */
+int crew__timing_start(crew_worker *w);
+/* In a turn that is timed; `outer` is whose callback the call stands in. */
 void crew__time_enter(const crew_worker *outer);
 void crew__time_leave(const crew_worker *w, const crew_worker *outer);
 
@@ -146,7 +150,7 @@ struct crew__entered {
 	uint32_t callback;
 };
 
-/* What is true of every turn; crew__enter and crew__leave time those that are timed as well. */
+/* Without the question whether the turn is timed; crew__enter and crew__leave ask. */
 static inline struct crew__entered crew__enter_untimed(crew_worker *w, enum crew__callback callback)
 {
 	struct crew__slab *s = w->net.stats.slab;
@@ -182,19 +186,8 @@ static inline void crew__leave(crew_worker *w, struct crew__entered before)
 
 /* A message for what the connection is piped into. */
 void crew__service_pipe(crew_conn *from, crew_msg msg);
-/* A whole message for the program, or for that. One question about time for both ends of the call:
- * this is the callback that is called most. */
-static inline void crew__service_deliver(crew_conn *c, crew_msg msg)
-{
-	crew_worker *w = crew__worker_of(c);
-	struct crew__entered before = crew__enter_untimed(w, CREW__CB_MESSAGE);
-	w->answering = c;
-	w->answer_kind = msg.kind;
-	w->service->on_message(c, msg);
-	w->answering = NULL;
-	crew__leave_untimed(w, before);
-}
-void crew__service_deliver_timed(crew_conn *c, crew_msg msg);
+/* A whole message for the program, or for that. The callback that is called most asks nothing about
+ * time: in a turn that is timed w->on_message is another function. */
 static inline void crew__service_message(crew_conn *c, crew_msg msg)
 {
 	crew_worker *w = crew__worker_of(c);
@@ -203,12 +196,14 @@ static inline void crew__service_message(crew_conn *c, crew_msg msg)
 		crew__service_pipe(c, msg);
 		return;
 	}
-	if (crew__unlikely(!w->service->on_message))
+	if (crew__unlikely(!w->on_message))
 		return;
-	if (crew__unlikely(crew__loop_timed))
-		crew__service_deliver_timed(c, msg);
-	else
-		crew__service_deliver(c, msg);
+	struct crew__entered before = crew__enter_untimed(w, CREW__CB_MESSAGE);
+	w->answering = c;
+	w->answer_kind = msg.kind;
+	w->on_message(c, msg);
+	w->answering = NULL;
+	crew__leave_untimed(w, before);
 }
 /* The buffer budget is nearly spent: a new connection is told to come again later (503, close 1013),
  * or reset where the protocol knows no word for that. */

@@ -77,6 +77,7 @@ static int init_net(crew_worker *w)
 		.loop = w->plan.loop,
 		.ops = w->settings->proxy_protocol ? &crew__proxied_ops : &crew__service_ops,
 		.proxied = w->settings->proxy_protocol,
+		.shared_held = &crew__here.shared_held,
 		.owner = w,
 		.limits = crew__worker_limits(w),
 		.ext_size = w->data_at + w->service->conn_size,
@@ -262,8 +263,7 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	if (!error && (w->kind == CREW__HTTP || w->kind == CREW__WS))
 		error = crew__http_new(w);
 	if (!error)
-		error = crew__loop_note_turns(plan->loop, &plan->stats.slab->turn_began_ns,
-			&plan->stats.measures[CREW__MEASURE_TURN]);
+		error = crew__timing_start(w);
 	enter_process(w);
 	atomic_store_explicit(
 		&plan->stats.slab->qps_since_ns, crew__loop_ns(plan->loop), memory_order_relaxed);

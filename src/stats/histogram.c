@@ -15,7 +15,7 @@ const char *crew__measure_sentence(enum crew__measure measure)
 {
 	static const char *const sentences[CREW__MEASURES] = {
 		[CREW__MEASURE_TURN] =
-			"how long a turn of the event loop took (one turn in 16 is timed)",
+			"how long a turn of the event loop took (one turn in 64 is timed)",
 		[CREW__MEASURE_CALLBACK] =
 			"how long a call into the program took, in the turns that are timed",
 		[CREW__MEASURE_QUEUE_AGE] =

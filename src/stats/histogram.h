@@ -19,8 +19,7 @@ struct crew__histogram {
 
 /* What is measured of each worker. */
 enum crew__measure {
-	CREW__MEASURE_TURN, /* a loop turn, from the wait's end to the next wait: one in 16 is timed
-			     */
+	CREW__MEASURE_TURN, /* a loop turn, from the wait's end to the next wait: one in 64 */
 	CREW__MEASURE_CALLBACK,  /* a call into the program, in the turns that are timed */
 	CREW__MEASURE_QUEUE_AGE, /* how long the oldest message of a queue had waited when the
 				    kernel took bytes of that queue */

@@ -183,6 +183,100 @@ static void notes_when_the_turn_began(void **state)
 	assert_int_equal(crew__loop_note_turns(world->loop, &noted[0], NULL), -ENOBUFS);
 }
 
+/* ---- which are timed ----------------------------------------------------------------------- */
+
+static struct {
+	unsigned begun, ended, turns, timed_inside;
+	bool in_step;
+	unsigned sleep_us;
+} timing;
+
+static void on_timed(bool timed)
+{
+	timing.in_step = timing.in_step && timed == crew__loop_timed;
+	timing.begun += timed;
+	timing.ended += !timed;
+}
+
+static bool look_at_timed(struct crew__turn_hook *hook)
+{
+	(void)hook;
+	timing.turns++;
+	timing.timed_inside += crew__loop_timed;
+	timing.in_step = timing.in_step && crew__loop_timed == (timing.begun > timing.ended);
+	if (crew__loop_timed)
+		usleep(timing.sleep_us);
+	return false;
+}
+
+static uint64_t counted(const struct crew__histogram *h)
+{
+	uint64_t all = 0;
+	for (unsigned i = 0; i < CREW__BUCKETS; i++)
+		all += h->count[i];
+	return all;
+}
+
+static void time_turns(struct world *world, struct crew__turn_hook *hook)
+{
+	memset(&timing, 0, sizeof(timing));
+	timing.in_step = true;
+	timing.sleep_us = 3000;
+	hook->fn = look_at_timed;
+	crew__loop_add_hook(world->loop, hook);
+	crew__loop_on_timed(world->loop, on_timed);
+}
+
+static void one_turn_in_many_is_timed(void **state)
+{
+	struct world *world = *state;
+	struct crew__turn_hook hook;
+	struct crew__histogram turns = { 0 };
+	time_turns(world, &hook);
+	assert_int_equal(crew__loop_note_turns(world->loop, &noted[0], &turns), 0);
+	turn(world);
+	assert_int_equal(timing.timed_inside, 1); /* the first, so that there soon is something */
+	for (unsigned i = 1; i < 3 * CREW__TIMED_EACH; i++)
+		turn(world);
+	assert_int_equal(timing.turns, 3 * CREW__TIMED_EACH);
+	assert_int_equal(timing.timed_inside, 3);
+	assert_int_equal(timing.begun, 3);
+	assert_int_equal(timing.ended, 3);
+	assert_true(timing.in_step);
+	assert_false(crew__loop_timed);
+	assert_int_equal(counted(&turns), 3);
+	assert_true(turns.sum_us >= 3 * 3000);
+	for (unsigned i = 0; i < 12; i++) /* below 2^11 us, i.e. shorter than it slept */
+		assert_int_equal(turns.count[i], 0);
+}
+
+/* As in --single: every turn is noted in each place, and still only some are timed. */
+static void several_share_the_timed_turns(void **state)
+{
+	struct world *world = *state;
+	struct crew__turn_hook hook;
+	struct crew__histogram turns[2] = { { .sum_us = 0 } };
+	time_turns(world, &hook);
+	assert_int_equal(crew__loop_note_turns(world->loop, &noted[0], &turns[0]), 0);
+	assert_int_equal(crew__loop_note_turns(world->loop, &noted[1], NULL), 0);
+	assert_int_equal(crew__loop_note_turns(world->loop, &noted[1], &turns[1]), 0);
+	for (unsigned i = 0; i < 2 * CREW__TIMED_EACH; i++)
+		turn(world);
+	assert_int_equal(timing.timed_inside, 2);
+	assert_true(timing.in_step);
+	assert_int_equal(counted(&turns[0]), 2);
+	assert_int_equal(counted(&turns[1]), 2);
+	assert_int_equal(turns[0].sum_us, turns[1].sum_us);
+	/* Who is added later waits for his turn as well. */
+	assert_int_equal(crew__loop_note_turns(world->loop, NULL, NULL), 0);
+	crew__loop_on_timed(world->loop, NULL);
+	for (unsigned i = 0; i < CREW__TIMED_EACH; i++)
+		turn(world);
+	assert_int_equal(timing.timed_inside, 3);
+	assert_int_equal(timing.begun, 2);
+	assert_int_equal(counted(&turns[0]), 2);
+}
+
 /* ---- hooks --------------------------------------------------------------------------------- */
 
 struct named_hook {
@@ -310,6 +404,8 @@ int main(void)
 		ON_BOTH(a_turn_waits_no_longer_than_it_may),
 		ON_BOTH(stop_before_run_ends_it_at_once),
 		ON_BOTH(notes_when_the_turn_began),
+		ON_BOTH(one_turn_in_many_is_timed),
+		ON_BOTH(several_share_the_timed_turns),
 		ON_BOTH(hooks_run_in_order_each_once),
 		ON_BOTH(hooks_may_be_removed_by_hooks),
 		ON_BOTH(hooks_may_be_added_by_hooks),
