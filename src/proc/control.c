@@ -226,7 +226,6 @@ static void on_talk(struct crew__source *source, unsigned events)
 {
 	static struct crew__message message; /* large; one loop, one thread */
 	struct conversation *talk = crew__container_of(source, struct conversation, source);
-	(void)events;
 	int got = crew__wire_receive(source->fd, &message);
 	if (got == -EAGAIN)
 		return;
@@ -237,6 +236,8 @@ static void on_talk(struct crew__source *source, unsigned events)
 	crew__message_release(&message);
 	if (message.type == CREW__MSG_ATTACH)
 		show(talk);
+	else if (is_order(message.type) && (events & CREW__HUP))
+		end(talk); /* whoever gave it has given up, and said so */
 	else if (is_order(message.type))
 		act(talk, &message);
 	else

@@ -21,7 +21,8 @@ static void explain(int status, const char *run_dir, const char *name, char *tex
 		snprintf(text, size,
 			"the master's answer makes no sense; is it of another version?");
 	else
-		snprintf(text, size, "the master of %s in %s does not answer (%s); see `status`",
+		snprintf(text, size,
+			"the master of %s in %s does not answer (%s), and will not do it later; see `status`",
 			name, run_dir, strerror(-status));
 }
 
