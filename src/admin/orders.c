@@ -48,16 +48,10 @@ static json_t *read_object(crew_conn *c, const crew_request *request)
 	return NULL;
 }
 
+/* Refused by the master, whose sentence says why: mostly the request's own fault. */
 static int status_of(int error)
 {
-	switch (error) {
-	case -EINVAL:
-		return 400;
-	case -EACCES:
-		return 403;
-	default:
-		return 503;
-	}
+	return error == -EINVAL || error == -EACCES ? 400 : 503;
 }
 
 /* ---- set ----------------------------------------------------------------------------------- */
