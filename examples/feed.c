@@ -13,8 +13,9 @@
  *   message  NUMBER SYMBOL PRICE TIME, padded with dots; NUMBER counts in its worker, TIME is
  *            milliseconds since 1970
  *   from us  {"you":...} what holds for this connection, {"gap":...} what it has missed
- *   to us    hello | policy NAME | ttl MS | rate BYTES | pace BYTES | block MS: see commands[].
- * They are here to be played with; no server for strangers would let them say `block`.
+ *   to us    hello, policy NAME, ttl MS, rate SECONDS, pace SECONDS, block MS: see commands[]
+ *
+ * The commands are here to be played with; no server for strangers would know `block`.
  *
  * Settings of its own:
  *
@@ -37,7 +38,11 @@
 #define RATE_MOST  10000
 #define SIZE_LEAST 64 /* number, symbol, price and time, at their longest */
 #define SIZE_MOST  (16 << 20)
-#define BLOCK_MOST 5000
+#define BLOCK_MOST 5000  /* ms */
+#define HOLD_MOST  60    /* seconds */
+#define HELD_RATE  65536 /* bytes a second */
+#define LET_GO_MS  250
+#define LARGE      (2 << 20) /* bytes: more than a kernel takes at once */
 #define PRICE_MOST 100000000
 
 #define lengthof(array) (sizeof(array) / sizeof((array)[0]))
@@ -60,15 +65,16 @@ static struct {
 	uint64_t owed;     /* thousandths of a message that should have left and did not */
 	uint64_t random;   /* xorshift: never 0 */
 	uint64_t price[lengthof(symbols)]; /* hundredths */
-	size_t choosers[lengthof(
-		ttls)]; /* connections with each time to live; [0] is not counted */
+	uint64_t held_until;             /* ms: when the last visitor who is held back is let go */
+	bool blocked;                    /* somebody has blocked us since the last message */
+	size_t choosers[lengthof(ttls)]; /* connections by time to live; [0] is not counted */
 } feed;
 
 /* What holds for one visitor; zero is how it begins. */
 struct visitor {
 	size_t ttl; /* index in ttls */
 	crew_policy policy;
-	uint32_t rate, pace; /* bytes a second; 0: not held back */
+	uint64_t rate_until, pace_until; /* ms; 0: not held back */
 };
 
 static uint64_t dice(uint64_t sides)
@@ -169,38 +175,14 @@ static void on_tick(crew_worker *w, void *arg)
 	uint64_t now_ms = crew_now_ms();
 
 	(void)arg;
-	feed.owed += (now_ms - feed.then_ms) * feed.rate;
+	if (!feed.blocked)
+		feed.owed += (now_ms - feed.then_ms) * feed.rate;
+	feed.blocked = false;
 	feed.then_ms = now_ms;
 	if (feed.owed > feed.rate * 1000)
 		feed.owed = feed.rate * 1000;
 	for (; feed.owed >= 1000; feed.owed -= 1000)
 		push(crew_worker_service(w));
-}
-
-static int on_worker_start(crew_worker *w)
-{
-	int64_t timer;
-
-	feed.rate = (uint64_t)crew_setting_int("rate", 20);
-	feed.size = (size_t)crew_setting_int("size", 4096);
-	feed.text = malloc(feed.size + 1);
-	if (!feed.text)
-		return -ENOMEM;
-	memset(feed.text, '.', feed.size + 1);
-	feed.random = wall_ms() | 1;
-	for (size_t i = 0; i < lengthof(symbols); i++)
-		feed.price[i] = 1000 + dice(20000);
-	feed.then_ms = crew_now_ms();
-	feed.owed = 500; /* half a message ahead, so that a tick one millisecond early skips none */
-	timer = crew_timer_every(w, feed.rate < 1000 ? 1000 / feed.rate : 1, on_tick, NULL);
-	return timer < 0 ? (int)timer : 0;
-}
-
-static void on_worker_stop(crew_worker *w)
-{
-	(void)w;
-	free(feed.text);
-	feed.text = NULL;
 }
 
 /* ---- what a visitor may change of its own connection ---- */
@@ -227,10 +209,11 @@ static void tell_state(crew_conn *c, uint64_t unused)
 		snprintf(json, sizeof(json),
 			"{\"you\":{\"id\":\"%016" PRIx64
 			"\",\"worker\":%u,\"pid\":%d,\"policy\":\"%s\","
-			"\"ttl_ms\":%" PRId64 ",\"rate\":%" PRIu32 ",\"pace\":%" PRIu32 "}}",
+			"\"ttl_ms\":%" PRId64 ",\"capped\":%s,\"slowed\":%s}}",
 			crew_id(c), crew_worker_id(crew_worker_of(c)), (int)getpid(),
 			visitor->policy ? crew_policy_name(visitor->policy) : "",
-			ttls[visitor->ttl], visitor->rate, visitor->pace));
+			ttls[visitor->ttl], visitor->rate_until ? "true" : "false",
+			visitor->pace_until ? "true" : "false"));
 }
 
 static void set_policy(crew_conn *c, uint64_t policy)
@@ -262,36 +245,106 @@ static void set_ttl(crew_conn *c, uint64_t ms)
 	tell_state(c, 0);
 }
 
-static void set_rate(crew_conn *c, uint64_t bytes)
+/* It ends by itself: while more than half of a visitor's queue is full the server does not read
+ * from it, so it could not take this back. */
+static uint64_t hold(uint64_t seconds)
+{
+	uint64_t until = crew_now_ms() + 1000 * (seconds < HOLD_MOST ? seconds : HOLD_MOST);
+
+	if (feed.held_until < until)
+		feed.held_until = until;
+	return until;
+}
+
+static void set_rate(crew_conn *c, uint64_t seconds)
 {
 	struct visitor *visitor = crew_data(c);
 
-	if (crew_set_rate(c, bytes ? (int64_t)bytes : CREW_OFF, CREW_OFF) == 0)
-		visitor->rate = (uint32_t)bytes;
+	if (seconds && crew_set_rate(c, HELD_RATE, CREW_OFF) == 0)
+		visitor->rate_until = hold(seconds);
 	tell_state(c, 0);
 }
 
 /* The kernel itself sends slower: a slow way to this client, as real as one can have it on one
  * machine (socket(7), SO_MAX_PACING_RATE). */
-static void set_pace(crew_conn *c, uint64_t bytes)
+static bool pace(crew_conn *c, uint32_t bytes_per_s)
+{
+	return setsockopt(crew_fd(c), SOL_SOCKET, SO_MAX_PACING_RATE, &bytes_per_s,
+		       sizeof(bytes_per_s)) == 0;
+}
+
+static void set_pace(crew_conn *c, uint64_t seconds)
 {
 	struct visitor *visitor = crew_data(c);
-	uint32_t most = bytes ? (uint32_t)bytes : UINT32_MAX;
 
-	if (setsockopt(crew_fd(c), SOL_SOCKET, SO_MAX_PACING_RATE, &most, sizeof(most)) == 0)
-		visitor->pace = (uint32_t)bytes;
+	if (seconds && pace(c, HELD_RATE))
+		visitor->pace_until = hold(seconds);
 	tell_state(c, 0);
 }
 
-/* What no callback should do: nobody on this worker is served meanwhile. */
+static bool is_over(uint64_t *until)
+{
+	if (!*until || *until > crew_now_ms())
+		return false;
+	*until = 0;
+	return true;
+}
+
+static void let_go(crew_conn *c, void *arg)
+{
+	struct visitor *visitor = crew_data(c);
+	bool faster = is_over(&visitor->pace_until), uncapped = is_over(&visitor->rate_until);
+
+	(void)arg;
+	if (faster)
+		pace(c, UINT32_MAX);
+	if (uncapped)
+		crew_set_rate(c, 0, 0);
+	if (faster || uncapped)
+		tell_state(c, 0);
+}
+
+static void on_let_go(crew_worker *w, void *arg)
+{
+	(void)arg;
+	if (!feed.held_until)
+		return;
+	crew_each(crew_worker_service(w), let_go, NULL);
+	if (feed.held_until <= crew_now_ms())
+		feed.held_until = 0;
+}
+
+static void give_back(void *data, void *arg)
+{
+	(void)arg;
+	free(data);
+}
+
+static void send_large(crew_conn *c)
+{
+	static const char head[] = "{\"large\":\"", tail[] = "\"}";
+	char *text = malloc(LARGE);
+
+	if (!text)
+		return;
+	memset(text, '.', LARGE);
+	memcpy(text, head, sizeof(head) - 1);
+	memcpy(text + LARGE - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
+	crew_send_owned(c, (crew_bytes){ text, LARGE }, give_back, NULL);
+}
+
+/* What no callback should do: begin a large answer, and then work for long. The rest of the answer
+ * waits for nobody but us, and nobody on this worker is served meanwhile. Messages that were not
+ * made in that time are not made up. */
 static void block(crew_conn *c, uint64_t ms)
 {
 	uint64_t most = ms < BLOCK_MOST ? ms : BLOCK_MOST;
 	struct timespec left = { (time_t)(most / 1000), (long)(most % 1000) * 1000000 };
 
-	tell_state(c, 0); /* it waits with us */
+	send_large(c);
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
+	feed.blocked = true;
 }
 
 static const struct {
@@ -351,6 +404,36 @@ static void on_gap(crew_conn *c, const crew_gap *gap)
 static void on_close(crew_conn *c)
 {
 	leave_ttl(crew_data(c));
+}
+
+/* ---- the worker's life ---- */
+
+static int on_worker_start(crew_worker *w)
+{
+	int64_t timer;
+
+	feed.rate = (uint64_t)crew_setting_int("rate", 20);
+	feed.size = (size_t)crew_setting_int("size", 4096);
+	feed.text = malloc(feed.size + 1);
+	if (!feed.text)
+		return -ENOMEM;
+	memset(feed.text, '.', feed.size + 1);
+	feed.random = wall_ms() | 1;
+	for (size_t i = 0; i < lengthof(symbols); i++)
+		feed.price[i] = 1000 + dice(20000);
+	feed.then_ms = crew_now_ms();
+	feed.owed = 500; /* half a message ahead, so that a tick one millisecond early skips none */
+	timer = crew_timer_every(w, feed.rate < 1000 ? 1000 / feed.rate : 1, on_tick, NULL);
+	if (timer > 0)
+		timer = crew_timer_every(w, LET_GO_MS, on_let_go, NULL);
+	return timer < 0 ? (int)timer : 0;
+}
+
+static void on_worker_stop(crew_worker *w)
+{
+	(void)w;
+	free(feed.text);
+	feed.text = NULL;
 }
 
 /* ---- the page and its numbers ---- */

@@ -107,7 +107,7 @@ def test_freeze_button(feed, browser):
     """The demo, as a user does it: the button keeps the main thread busy for ten seconds."""
     healthy, healthy_id = open_tab(browser, feed)
     frozen, frozen_id = open_tab(browser, feed)
-    frozen.value("find('freeze').click()")
+    frozen.value("find('seconds').value = '10'; find('freeze').click()")
     wait_full(feed, frozen_id, 0)
     made = healthy.value("tab.last")
     frozen.wait_value(f"tab.last > {made + 100} && document.title == 'feed'", 60)
