@@ -100,6 +100,7 @@ static int add_missed(struct crew__event_rows *rows, const struct source *source
 		.time_ns = next->time_ns, .wall_ms = next->wall_ms, .values = { missed }
 	};
 	fill_row(row, source, &event);
+	row->missed = true;
 	return 0;
 }
 

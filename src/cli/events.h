@@ -11,7 +11,8 @@
 #include <stdio.h>
 
 struct crew__event_row {
-	struct crew__event event;     /* its text is printable; kind NONE: values[0] were missed */
+	struct crew__event event;     /* its text is printable */
+	bool missed;                  /* no event: values[0] of them were overwritten */
 	char service[CREW__NAME_MAX]; /* what it is about; "": the program as a whole */
 	bool has_worker;
 	uint32_t worker, generation; /* of the worker that it is about */

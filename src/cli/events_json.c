@@ -17,7 +17,6 @@ enum {
 
 /* What the values of each kind are called. */
 static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
-	[CREW__EVENT_NONE] = { "events" },
 	[CREW__EVENT_SLOW_BEGIN] = { "queued", "messages" },
 	[CREW__EVENT_SLOW_END] = { "lasted_ms", "peak_bytes", "lost", "replaced" },
 	[CREW__EVENT_DROP] = { "messages", "bytes" },
@@ -25,7 +24,7 @@ static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
 	[CREW__EVENT_KICK] = { "queued", "messages" },
 	[CREW__EVENT_BUDGET] = { "stage", "held", "budget" },
 	[CREW__EVENT_DEATH] = { NULL, NULL, NULL, "signal", "status" },
-	[CREW__EVENT_RELOAD] = { "generation", NULL },
+	[CREW__EVENT_RELOAD] = { "generation" },
 };
 
 static int put(json_t *object, const char *key, json_t *take_value)
@@ -43,10 +42,13 @@ static json_t *text_or_null(const char *text)
 	return text && *text ? json_string(text) : json_null();
 }
 
-static json_t *figures(const struct crew__event *event)
+static json_t *figures(const struct crew__event_row *row)
 {
+	const struct crew__event *event = &row->event;
 	json_t *object = json_object();
 	int failed = 0;
+	if (row->missed)
+		failed |= put(object, "events", number(event->values[0]));
 	for (size_t i = 0; i < FIGURES_MAX && event->kind < CREW__EVENT_KINDS; i++)
 		if (figure_names[event->kind][i])
 			failed |= put(
@@ -121,7 +123,7 @@ static json_t *document(const struct crew__event_row *row)
 		     put_worker(object, row) | put_connection(object, &row->event) |
 		     put(object, "text", json_string(words)) |
 		     put(object, "detail", text_or_null(row->event.text)) |
-		     put(object, "figures", figures(&row->event));
+		     put(object, "figures", figures(row));
 	if (!failed)
 		return object;
 	json_decref(object);

@@ -40,7 +40,7 @@ static const char *plural(uint64_t n)
 
 const char *crew__event_row_name(const struct crew__event_row *row)
 {
-	return row->event.kind == CREW__EVENT_NONE ? "missed" : crew__event_name(row->event.kind);
+	return row->missed ? "missed" : crew__event_name(row->event.kind);
 }
 
 static const char *why(const struct crew__event *event)
@@ -96,15 +96,10 @@ static void reload(const struct crew__event *event, char *text, size_t size)
 				       : "failed; what ran goes on");
 }
 
-static void say(const struct crew__event_row *row, char *text, size_t size)
+static void say(const struct crew__event *event, char *text, size_t size)
 {
-	const struct crew__event *event = &row->event;
 	const uint64_t *v = event->values;
 	switch (event->kind) {
-	case CREW__EVENT_NONE:
-		snprintf(text, size, "%" PRIu64 " event%s had been overwritten", v[0],
-			v[0] == 1 ? "" : "s");
-		break;
 	case CREW__EVENT_SLOW_BEGIN:
 		snprintf(text, size, "became slow: %s; %s in %" PRIu64 " message%s wait",
 			why(event), bytes(v[0]).text, v[1], plural(v[1]));
@@ -150,7 +145,11 @@ static void say(const struct crew__event_row *row, char *text, size_t size)
 
 void crew__event_row_words(const struct crew__event_row *row, char *text, size_t size)
 {
-	say(row, text, size);
+	if (row->missed)
+		snprintf(text, size, "%" PRIu64 " event%s had been overwritten",
+			row->event.values[0], plural(row->event.values[0]));
+	else
+		say(&row->event, text, size);
 	size_t used = strlen(text);
 	if (row->event.text[0])
 		snprintf(text + used, size - used, "%s%s",

@@ -34,15 +34,16 @@ static void print_what(const struct crew__explain *explain, const struct crew__s
 	char id[32], text[PARAGRAPH_MAX];
 	snprintf(id, sizeof(id), "%016" PRIx64, conn->id);
 	crew__screen_text(screen, CREW__BOLD, id);
+	fputc('\n', screen->out);
 	snprintf(text, sizeof(text),
-		"  %s, %s over %s, from %s to %s; worker %s#%" PRIu32 " (pid %" PRIu64 ")\n",
+		"Of %s, %s over %s, from %s to %s, of worker %s#%" PRIu32 " (pid %" PRIu64
+		"). %s %s%s%s; %s came in, %s went out.",
 		explain->service, conn->protocol, conn->transport, conn->remote, conn->local,
-		explain->service, explain->worker.id, conn->pid);
-	fputs(text, screen->out);
-	snprintf(text, sizeof(text), "%s %s; %s came in, %s went out.",
+		explain->service, explain->worker.id, conn->pid,
 		explain->closed ? "It lived for" : "Its state is",
-		explain->closed ? crew__unit_seconds(conn->age_s).text : conn->state,
-		crew__unit_bytes(conn->bytes_in).text, crew__unit_bytes(conn->bytes_out).text);
+		explain->closed ? "" : conn->state, explain->closed ? "" : ", its age ",
+		crew__unit_seconds(conn->age_s).text, crew__unit_bytes(conn->bytes_in).text,
+		crew__unit_bytes(conn->bytes_out).text);
 	crew__screen_fold(screen, 0, text);
 }
 
