@@ -7,6 +7,7 @@
 enum {
 	PATIENCE = 500, /* hundredths: how long a stage may last without relief */
 	LOOK_EVERY = 10,
+	CUTS_MOST = 64,    /* in a turn */
 	LEAST = 64 * 1024, /* no limit is made tighter than that */
 	SLACK = 10,        /* percent below its own threshold at which a stage ends */
 };
@@ -106,15 +107,16 @@ static bool cut_one(struct crew__net *net)
 	return true;
 }
 
-static void cut_until(struct crew__net *net, uint64_t held)
-{
-	while (crew__net_held(net) > held && cut_one(net))
-		;
-}
-
+/* Shared bytes go with the last queue that waits for them, so that many cuts may free little: not
+ * all connections in one turn. */
 bool crew__budget_cut(struct crew__net *net)
 {
-	cut_until(net, percent(net, thresholds[CREW__BUDGET_REFUSES]));
+	uint64_t enough = percent(net, thresholds[CREW__BUDGET_REFUSES]);
+	bool again = net->budget.cut_turn == net->clock->turn;
+	net->budget.cut_turn = net->clock->turn;
+	for (int i = 0; i < CUTS_MOST && !again && crew__net_held(net) > enough; i++)
+		if (!cut_one(net))
+			break;
 	return crew__net_held(net) >= net->limits.budget;
 }
 

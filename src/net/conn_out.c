@@ -359,8 +359,21 @@ int64_t crew__conn_send(crew_conn *c, struct crew__out *out)
 	return queued;
 }
 
-/* Bytes of no message are not corked: what the kernel does not take of the cork is kept as
- * messages. */
+/* In the cork they stand as if they were of the message behind them; what the kernel does not take
+ * of it is then kept whole and in order (keep_cork). */
+static bool cork_control(crew_conn *c, crew_bytes bytes)
+{
+	struct crew__net *net = c->net;
+	if (net->current != c || !crew__out_empty_handed(c) || (c->flags & CREW__C_TIGHT) ||
+		CREW__CORK_MOST - net->cork.len < bytes.len)
+		return false;
+	crew__out_count_bytes(c, bytes.len);
+	crew__copy(net->cork.data + net->cork.len, bytes.data, bytes.len);
+	net->cork.len += (uint32_t)bytes.len;
+	net->cork.control_turn = net->clock->turn;
+	return true;
+}
+
 static int send_control(crew_conn *c, crew_bytes bytes, bool at_once)
 {
 	struct crew__net *net = c->net;
@@ -368,6 +381,8 @@ static int send_control(crew_conn *c, crew_bytes bytes, bool at_once)
 		return -ENOTCONN;
 	if (!crew__conn_own_queue(c))
 		return -ENOMEM;
+	if (cork_control(c, bytes))
+		return 0;
 	if (net->current == c)
 		crew__net_flush_cork(net);
 	if (c->record->state == CREW__CONN_CLOSED)

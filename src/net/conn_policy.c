@@ -123,7 +123,10 @@ int crew__policy_full(crew_conn *c, const struct crew__about *about, size_t tota
 	enum crew__lane lane = about ? (enum crew__lane)about->lane : CREW__LANE_NORMAL;
 	bool evicts = policy == CREW_DROP_OLDEST || policy == CREW_REPLACE;
 	if (evicts && evict(c, lane)) {
+		uint32_t full = c->flags &
+				CREW__C_FULL; /* it is full again at once: told already */
 		crew__out_shorter(c);
+		c->flags |= full;
 		return c->record->state == CREW__CONN_CLOSED ? -ENOTCONN : 0;
 	}
 	crew__out_lose_offered(c, CREW_LOST_FULL, total);

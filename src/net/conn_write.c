@@ -91,6 +91,8 @@ static int keep_cork(crew_conn *c, size_t taken, uint32_t first_message)
 		&c->queue, &net->pieces, net->cork.data + at, net->cork.len - at, false);
 	if (!error && begun)
 		crew__queue_begun(&c->queue);
+	if (!error && net->cork.control_turn == net->clock->turn)
+		crew__queue_fix_order(&c->queue);
 	return error;
 }
 

@@ -138,6 +138,8 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 	};
 	net->now_turn = net->clock->turn - 1;
 	net->ended_turn = net->clock->turn - 1;
+	net->cork.control_turn = net->clock->turn - 1;
+	net->budget.cut_turn = net->clock->turn - 1;
 	net->agenda_tail = &net->agenda;
 	int error = allocate(net);
 	if (!error)

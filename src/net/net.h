@@ -121,9 +121,9 @@ struct crew__slow_past {
 	uint32_t capped;       /* hundredths, in all */
 	uint32_t queued_since; /* of the record: another one is another backlog */
 	uint32_t due;          /* when to look next */
-	uint8_t looks;     /* since what waits began to; stops at 255 */
-	uint8_t idle;      /* in a row in which nothing changed */
-	uint32_t drops_at; /* hundredths: the last event of losses; 0: none yet */
+	uint8_t looks;         /* since what waits began to; stops at 255 */
+	uint8_t idle;          /* in a row in which nothing changed */
+	uint32_t drops_at;     /* hundredths: the last event of losses; 0: none yet */
 	uint64_t drops_bytes;
 	uint32_t drops[CREW_LOST_REASONS]; /* not told yet */
 };

@@ -81,6 +81,9 @@ int crew__queue_insert(struct crew__queue *q, struct crew__piece_pool *pool,
 int crew__queue_control(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
 	size_t len, bool at_once);
 
+/* Nothing passes what waits now, and nothing of it gives way: among it are bytes of no message. */
+void crew__queue_fix_order(struct crew__queue *q);
+
 /* A message that was taken out of a queue. */
 struct crew__taken_out {
 	uint64_t bytes;

@@ -177,8 +177,7 @@ static bool takes_control(const struct crew__piece *p, size_t len)
 	return p && p->control && p->copy.cap - p->copy.filled >= len + 2 * sizeof(uint32_t);
 }
 
-/* Nothing passes what is ordered so, nor what was there before it. */
-static void fix_order(struct crew__queue *q)
+void crew__queue_fix_order(struct crew__queue *q)
 {
 	for (struct crew__piece *p = q->head; p; p = p->next) {
 		p->lane = CREW__LANE_CONTROL;
@@ -194,7 +193,7 @@ int crew__queue_control(struct crew__queue *q, struct crew__piece_pool *pool, co
 		return 0;
 	int error = at_once ? find_place(q, pool, CREW__LANE_CONTROL, &after) : 0;
 	if (!error && !at_once)
-		fix_order(q);
+		crew__queue_fix_order(q);
 	if (!error && takes_control(after, len)) {
 		crew__piece_fill(after, data, len, false);
 		after->open = false;
