@@ -35,6 +35,14 @@ static bool nobody_answers(const struct crew__slow_figures *f)
 	return f->timeouts >= CREW__VERDICT_TIMEOUTS && f->last_ack_ms >= CREW__VERDICT_SILENCE_MS;
 }
 
+/* The kernel had nothing to send, while something waited with us: for half of the window, or for a
+ * quarter when our loop is known to have been late. */
+static bool kernel_was_idle(const struct crew__slow_figures *f)
+{
+	uint32_t idle = f->window_ms > f->busy_ms ? f->window_ms - f->busy_ms : 0;
+	return !half(f->busy_ms, f->window_ms) || (loop_was_late(f) && idle >= f->window_ms / 4);
+}
+
 static bool kernel_is_dry(const struct crew__slow_figures *f)
 {
 	return f->unsent < CREW__VERDICT_DRY_SEGMENTS * f->segment_size;
@@ -60,7 +68,7 @@ crew_verdict crew__verdict(const struct crew__slow_figures *f, uint64_t queued)
 		return without_tcp(f);
 	if (nobody_answers(f))
 		return CREW_VERDICT_GONE;
-	if (!half(f->busy_ms, f->window_ms))
+	if (kernel_was_idle(f))
 		return half(f->capped_ms, f->window_ms - f->busy_ms) ? CREW_VERDICT_RATE
 								     : CREW_VERDICT_US;
 	if (reader_holds_it(f))
