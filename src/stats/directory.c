@@ -325,17 +325,16 @@ int crew__directory_retired(const struct crew__directory *directory,
 	const struct crew__directory_header *copy, struct crew__retired **ret_rows,
 	size_t *ret_count)
 {
-	const _Atomic uint32_t *folds = &directory->header->folds;
 	struct crew__retired *rows;
 	size_t count;
-	uint32_t then = atomic_load_explicit(&copy->folds, memory_order_relaxed);
-	uint32_t before = atomic_load_explicit(folds, memory_order_acquire);
 	int error = crew__retired_copy(directory->retired, copy->services, &rows, &count);
 	if (error)
 		return error;
 	atomic_thread_fence(memory_order_acquire);
-	/* One that is odd is of a master that stopped inside: what there is, is given. */
-	if (before != then || then != atomic_load_explicit(folds, memory_order_relaxed)) {
+	/* It only grows: what it is now it was all the time. If it is odd, the master stopped
+	 * inside a fold, and what there is, is given. */
+	uint32_t folds = atomic_load_explicit(&directory->header->folds, memory_order_relaxed);
+	if (folds != atomic_load_explicit(&copy->folds, memory_order_relaxed)) {
 		free(rows);
 		return -EAGAIN;
 	}
