@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
 	SLOTS = 16384
@@ -191,6 +192,68 @@ static void unknown_numbers_have_names(void **state)
 	crew__connections_fini(&all);
 }
 
+/* ---- verdicts ------------------------------------------------------------------------------ */
+
+static struct crew__record_slow *judge(
+	struct world *w, size_t life, uint32_t slot, unsigned verdict)
+{
+	struct crew__record_slow *slow = &w->stats[life].slow[slot];
+	slow->verdict = (uint8_t)verdict;
+	atomic_store(&slow->id, w->stats[life].records[slot].id);
+	/* A process that is there and turns. */
+	atomic_store(&w->segments[life].header->pid, (int)getpid());
+	return slow;
+}
+
+static const char *verdict_of(struct world *w)
+{
+	static char text[64];
+	struct crew__connections all = take(w);
+	assert_int_equal(all.count, 1);
+	snprintf(text, sizeof(text), "%s", all.rows[0].verdict ? all.rows[0].verdict : "none");
+	crew__connections_fini(&all);
+	return text;
+}
+
+static void a_verdict_is_of_its_own_record(void **state)
+{
+	struct world *w = *state;
+	struct crew__record *hot = open_slot(w, 0, 2);
+	struct crew__record_slow *slow = judge(w, 0, 2, CREW_VERDICT_NETWORK);
+	assert_string_equal(verdict_of(w), "none"); /* nothing waits any more */
+	hot->bytes_queued = 1;
+	assert_string_equal(verdict_of(w), "network");
+	slow->verdict = CREW_VERDICT_NONE;
+	assert_string_equal(verdict_of(w), "none");
+	slow->verdict = 200; /* of another version, or damaged */
+	assert_string_equal(verdict_of(w), "none");
+	slow->verdict = CREW_VERDICT_GONE;
+	atomic_store(&slow->id, hot->id + 1); /* of the one that had the slot before */
+	assert_string_equal(verdict_of(w), "none");
+}
+
+static void a_worker_that_stands_still_is_told_of(void **state)
+{
+	struct world *w = *state;
+	struct crew__record *hot = open_slot(w, 0, 2);
+	judge(w, 0, 2, CREW_VERDICT_NONE);
+	hot->bytes_queued = 1;
+	atomic_store(&w->stats[0].slab->turn_began_ns, crew__clock_ns());
+	assert_string_equal(verdict_of(w), "none");
+	atomic_store(&w->stats[0].slab->turn_began_ns, crew__clock_ns() - CREW__NS_PER_S);
+	assert_string_equal(verdict_of(w), "us");
+	w->stats[0].cold[2].kernel_unsent = 5;
+	assert_string_equal(verdict_of(w), "none");
+	w->stats[0].cold[2].kernel_unsent = 0;
+	hot->bytes_queued = 0;
+	assert_string_equal(verdict_of(w), "none");
+	hot->bytes_queued = 1;
+	atomic_store(&w->stats[0].slab->turn_began_ns, 0);
+	assert_string_equal(verdict_of(w), "none");
+	atomic_store(&w->segments[0].header->pid, 0); /* it has no process */
+	assert_string_equal(verdict_of(w), "us");
+}
+
 /* ---- order --------------------------------------------------------------------------------- */
 
 static void sort_by(struct crew__connections *all, const char *key)
@@ -354,6 +417,32 @@ static void json_has_every_key(void **state)
 	crew__connections_fini(&all);
 }
 
+static void json_and_text_of_verdicts(void **state)
+{
+	struct world *w = *state;
+	for (uint32_t i = 0; i < 3; i++)
+		open_slot(w, 0, i)->bytes_queued = 5;
+	judge(w, 0, 1, CREW_VERDICT_RATE);
+	judge(w, 0, 2, CREW_VERDICT_NETWORK);
+	struct crew__connections all = take(w);
+	json_t *json = json_of(&all);
+	const json_t *first = json_object_get(json_array_get(json, 0), "verdict");
+	const json_t *second = json_object_get(json_array_get(json, 1), "verdict");
+	assert_true(json_is_null(first));
+	assert_string_equal(json_string_value(second), "rate");
+	json_decref(json);
+	sort_by(&all, "verdict"); /* by letters, none last; and back to null after a text */
+	assert_order(&all, "210");
+	json = json_of(&all);
+	assert_true(json_is_null(json_object_get(json_array_get(json, 2), "verdict")));
+	json_decref(json);
+	char *text = print(&all, false);
+	assert_non_null(strstr(text, " verdict "));
+	assert_non_null(strstr(text, " network "));
+	free(text);
+	crew__connections_fini(&all);
+}
+
 static void text_has_a_row_each_and_totals(void **state)
 {
 	struct world *w = *state;
@@ -409,11 +498,14 @@ int main(void)
 		TEST(a_record_becomes_a_row),
 		TEST(times_that_never_were),
 		TEST(unknown_numbers_have_names),
+		TEST(a_verdict_is_of_its_own_record),
+		TEST(a_worker_that_stands_still_is_told_of),
 		TEST(numbers_from_the_largest_and_text_by_letters),
 		TEST(the_slowest_come_first),
 		TEST(unknown_keys_have_a_nearest),
 		TEST(json_of_nobody),
 		TEST(json_has_every_key),
+		TEST(json_and_text_of_verdicts),
 		TEST(text_has_a_row_each_and_totals),
 		TEST(ten_thousand),
 	};
