@@ -13,8 +13,8 @@
  *  - a message that has a unit (unit.h) has pieces of its own; the unit goes when its first byte
  * does;
  *  - bytes that belong to no message (a pong, a goodbye) have pieces of their own, without ends;
- *  - pool->held is the sum of what the pieces cost: the memory of pieces and of bytes handed over;
- *    what is shared or static is not in it.
+ *  - pool->held is the sum of what the pieces cost: the memory of pieces, of units and of bytes
+ *    handed over; what is shared or static is not in it.
  *
  * queue.c has the order of arrival, queue_order.c all that departs from it. No sockets and no
  * counters here; connections do both (conn.c). */
@@ -76,8 +76,8 @@ int crew__queue_insert(struct crew__queue *q, struct crew__piece_pool *pool,
 	const struct crew__framed *message, const struct crew__about *about, uint32_t now,
 	const struct crew__unit *before);
 
-/* Append bytes of no message: behind all that waits, which nothing passes from then on; or, `at_once`,
- * before all messages that have not begun. They are never dropped. 0, -ENOMEM. */
+/* Append bytes of no message: behind all that waits, which nothing passes from then on; or,
+ * `at_once`, before all messages that have not begun. They are never dropped. 0, -ENOMEM. */
 int crew__queue_control(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
 	size_t len, bool at_once);
 
@@ -105,7 +105,9 @@ void crew__queue_take_out(struct crew__queue *q, struct crew__piece_pool *pool,
 /* A part of the first message left before it came to the queue. */
 void crew__queue_begun(struct crew__queue *q);
 
-/* What is left of a message that has begun, as far as it is here; 0: none has. */
+/* What is left of a message (or of bytes of none) that has begun, as far as it is here; 0: none
+ * has.
+ */
 uint64_t crew__queue_begun_extent(const struct crew__queue *q);
 /* The bytes up to the end of the `count`th message; all when there are fewer. */
 uint64_t crew__queue_extent(const struct crew__queue *q, uint32_t count);

@@ -130,6 +130,17 @@ static void splice(struct crew__queue *q, struct crew__piece *after, struct crew
 		q->tail = run->tail;
 }
 
+/* What is known of the message costs memory as long as its first piece does. */
+static void join(struct crew__piece_pool *pool, struct crew__piece *first, struct crew__unit *unit)
+{
+	uint32_t outside = unit->key_len > CREW__KEY_INLINE ? unit->key_len : 0;
+	uint32_t cost = (uint32_t)sizeof(*unit) + outside;
+	first->unit = unit;
+	unit->piece = first;
+	first->charge += cost;
+	pool->held += cost;
+}
+
 static void undo(struct crew__queue *run, struct crew__piece_pool *pool)
 {
 	const struct crew__queue_mark empty = { 0 };
@@ -159,11 +170,11 @@ int crew__queue_insert(struct crew__queue *q, struct crew__piece_pool *pool,
 		undo(&run, pool);
 		return error;
 	}
+	/* In another's place it is as that one is: nothing may pass what is ordered behind it. */
 	for (struct crew__piece *p = run.head; p; p = p->next)
-		p->lane = about->lane;
-	run.head->unit = unit;
+		p->lane = before ? before->piece->lane : about->lane;
 	if (unit)
-		unit->piece = run.head;
+		join(pool, run.head, unit);
 	splice(q, after, &run);
 	return 0;
 }
@@ -312,5 +323,8 @@ uint64_t crew__queue_extent(const struct crew__queue *q, uint32_t count)
 
 uint64_t crew__queue_begun_extent(const struct crew__queue *q)
 {
-	return q->head && q->head->begun ? crew__queue_extent(q, 1) : 0;
+	const struct crew__piece *p = q->head;
+	if (!p || !p->begun)
+		return 0;
+	return p->control ? p->len : crew__queue_extent(q, 1);
 }
