@@ -19,7 +19,7 @@ import servers
 from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
-SPECIALS = ["instructions", "memory", "stalled", "status", "parser"]
+SPECIALS = ["instructions", "memory", "stalled", "status", "commands", "parser"]
 
 
 class Report:
@@ -223,6 +223,34 @@ def status(kinds, options, report):
                                       report.verdict(taken <= scenes.STATUS_MS)]])
 
 
+def commands(kinds, options, report):
+    """The commands that look, and what the workers notice of it."""
+    if servers.Crew not in kinds:
+        return
+    # The server and the generator have a descriptor for each; a tenth is for other things.
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 8 // 10
+    count = min(scenes.COMMAND_CONNECTIONS, limit)
+    print(f"commands, {count:,} connections ...", flush=True)
+    try:
+        result = measure.commands(options.build_dir, count)
+    except Failed as why:
+        report.failed("commands", why)
+        return
+    report.data["commands"] = result
+    most = scenes.COMMAND_MS
+    rows = [[name, f"{ms:.0f}", f"<= {most}", report.verdict(ms <= most)]
+            for name, ms in result["ms"].items()]
+    refresh, extra = result["refresh_cpu_ms"], result["worker_cpu_ms"] - result["worker_rest_cpu_ms"]
+    rows.append(["top, CPU of one screen", f"{refresh:.0f}", f"<= {scenes.REFRESH_CPU_MS}",
+                 report.verdict(refresh <= scenes.REFRESH_CPU_MS)])
+    rows.append(["the workers, CPU for all of that", f"{extra:.2f}",
+                 f"<= {scenes.WORKER_CPU_MS}", report.verdict(extra <= scenes.WORKER_CPU_MS)])
+    print(f"\nwith {count:,} connections: milliseconds, slowest of 7; the workers' CPU time in "
+          f"{result['seconds']:.0f} s beyond that of as long a rest "
+          f"({result['worker_rest_cpu_ms']:.2f})\n")
+    table(["", "ms", "target", ""], rows)
+
+
 def parsers(kinds, options, report):
     """Both parsers on the heads that browsers send; no server takes part."""
     if servers.Crew not in kinds:
@@ -317,7 +345,7 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    for name, function in zip(SPECIALS, (instructions, memory, stalled, status, parsers)):
+    for name, function in zip(SPECIALS, (instructions, memory, stalled, status, commands, parsers)):
         if name in options.chosen:
             function(kinds, options, report)
     results = options.build_dir / "bench" / "results.json"

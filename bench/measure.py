@@ -1,4 +1,4 @@
-"""The measurements: one timed run, instructions, memory, stalled readers, `status`."""
+"""The measurements: one timed run, instructions, memory, stalled readers, the commands that look."""
 import json
 import os
 import re
@@ -198,6 +198,69 @@ def status_ms(build, times=7):
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)
     return max(taken)
+
+
+# ---- commands --------------------------------------------------------------------------------
+
+def cpu_ms(pids):
+    """CPU time of processes so far, as the scheduler counts it."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e6
+
+
+def command_ms(server, times, *arguments):
+    """The slowest of so many runs."""
+    taken = []
+    for _ in range(times):
+        begin = time.monotonic()
+        server.told(*arguments)
+        taken.append((time.monotonic() - begin) * 1e3)
+    return max(taken)
+
+
+def top_ms(server, connections, screens):
+    """How long until the first document of `top --json` is there, and the CPU time of each."""
+    command, how = server.ask("top", "--json")
+    begin = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **how) as process:
+        first = process.stdout.readline()
+        taken = (time.monotonic() - begin) * 1e3
+        try:
+            for _ in range(screens - 1):
+                process.stdout.readline()
+            cpu = cpu_ms([process.pid])
+        finally:
+            process.terminate()
+    if json.loads(first)["status"]["totals"]["connections"] != connections:
+        raise Failed("top does not tell of all connections")
+    return taken, cpu / screens
+
+
+def commands(build, connections, times=7, screens=4):
+    """Milliseconds of each command while so many are connected; what it cost the workers."""
+    with servers.CrewAtRest(build, "ws") as server:
+        with Generator(server, ["idle", "--connections", connections, "--wait"]) as generator:
+            generator.answer()
+            workers = [worker["pid"] for worker in server.status()["workers"]]
+            settled_pss(workers[0])
+            identity = json.loads(server.told("connections", "--json"))[-1]["id"]
+            before, begin = cpu_ms(workers), time.monotonic()
+            taken = {
+                "status": command_ms(server, times, "status"),
+                "connections": command_ms(server, times, "connections"),
+                "connections --json": command_ms(server, times, "connections", "--json"),
+                "explain": command_ms(server, times, "explain", identity),
+            }
+            taken["top --json, the first document"], refresh = top_ms(
+                server, connections, screens)
+            busy, passed = cpu_ms(workers) - before, time.monotonic() - begin
+            # The same time with nobody looking.
+            before = cpu_ms(workers)
+            time.sleep(passed)
+            rest = cpu_ms(workers) - before
+            generator.go_on()
+            generator.answer()
+    return {"connections": connections, "ms": taken, "refresh_cpu_ms": refresh,
+            "worker_cpu_ms": busy, "worker_rest_cpu_ms": rest, "seconds": passed}
 
 
 # ---- the parser --------------------------------------------------------------------------------

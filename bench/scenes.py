@@ -68,3 +68,10 @@ STALLED_MEMORY = {
 }
 
 STATUS_MS = 200
+
+# The commands that look, while so many connections are open (or as many as the limit of
+# descriptors allows).
+COMMAND_CONNECTIONS = 10000
+COMMAND_MS = 200
+REFRESH_CPU_MS = 50  # of one screen of `top`
+WORKER_CPU_MS = 2    # of the workers for all those commands

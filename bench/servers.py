@@ -169,12 +169,21 @@ class Crew(Server):
         return [self.program(), "start", *(["--single"] if self.single else []),
                 "--run-dir", self.directory, "--set", listen]
 
-    def status(self):
-        done = subprocess.run([self.program(), "status", "--json", "--run-dir", self.directory],
-                              env=os.environ | self.environment(), capture_output=True, timeout=30)
+    def ask(self, *arguments):
+        """How a command of the program itself is started: its words, and how Popen is to run it."""
+        command = [self.program(), *arguments, "--run-dir", self.directory]
+        return pinned(cores()[1], command), {"env": os.environ | self.environment()}
+
+    def told(self, *arguments):
+        """What a command prints."""
+        command, how = self.ask(*arguments)
+        done = subprocess.run(command, capture_output=True, timeout=30, **how)
         if done.returncode:
-            raise Failed(f"crew status: {done.stderr.decode(errors='replace').strip()}")
-        return json.loads(done.stdout)
+            raise Failed(f"crew {arguments[0]}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout
+
+    def status(self):
+        return json.loads(self.told("status", "--json"))
 
     def worker(self):
         """What `status` says of the mode's one worker."""
@@ -185,6 +194,13 @@ class Crew(Server):
 
     def serving_pid(self):
         return self.worker()["pid"]
+
+
+class CrewAtRest(Crew):
+    """Without heartbeats: its workers do nothing by themselves, however many are connected."""
+
+    def command(self):
+        return [*super().command(), "--set", f"{self.service()}.heartbeat_ms=0"]
 
 
 class Nginx(Server):
