@@ -42,7 +42,7 @@ static void tell_trouble(struct top *top, int error, const char *text)
 	struct crew__top_state *state = &top->state;
 	char when[CREW__WHEN_MAX];
 	if (error != -ESRCH) {
-		snprintf(state->trouble, sizeof(state->trouble), "%s", text);
+		crew__screen_clean(state->trouble, sizeof(state->trouble), text, strlen(text));
 	} else if (!state->trouble[0]) {
 		crew__when_local(crew__when_now(), when);
 		snprintf(state->trouble, sizeof(state->trouble),
