@@ -68,7 +68,7 @@ static void put_label(struct page *page, const char *before, const char *name, c
 static bool ends_with(const char *text, const char *ending)
 {
 	size_t length = strlen(text), most = strlen(ending);
-	return length > most && text[length - most - 1] == '_' &&
+	return most > 0 && length > most && text[length - most - 1] == '_' &&
 	       strcmp(text + length - most, ending) == 0;
 }
 

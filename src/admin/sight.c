@@ -176,18 +176,24 @@ static int look(struct crew__sight *sight)
 	return error;
 }
 
-int crew__sight_look(struct crew__sight *sight)
+/* What came of looking: a failure is hidden while what was seen before is not old. */
+static int judge(const struct crew__sight *sight, int error, uint64_t now_ns)
 {
-	uint64_t now_ns = crew__clock_ns();
-	if (sight->status && is_younger(sight->tried_ns, now_ns, CREW__SIGHT_FRESH_MS))
-		return 0;
-	snprintf(sight->error, sizeof(sight->error), "the numbers cannot be read at present");
-	int error = look(sight);
-	sight->tried_ns = now_ns;
 	if (error && sight->status &&
 		is_younger(sight->status->taken_ns, now_ns, CREW__SIGHT_STALE_MS))
 		return 0;
 	return error;
+}
+
+int crew__sight_look(struct crew__sight *sight)
+{
+	uint64_t now_ns = crew__clock_ns();
+	if (sight->tried_ns && is_younger(sight->tried_ns, now_ns, CREW__SIGHT_FRESH_MS))
+		return judge(sight, sight->failure, now_ns);
+	snprintf(sight->error, sizeof(sight->error), "the numbers cannot be read at present");
+	sight->failure = look(sight);
+	sight->tried_ns = crew__clock_ns(); /* it may have taken long */
+	return judge(sight, sight->failure, sight->tried_ns);
 }
 
 int crew__sight_connections(struct crew__sight *sight)

@@ -27,7 +27,8 @@ struct crew__sight {
 	bool has_connections;
 	struct crew__connections connections;
 	uint64_t attached_ns, tried_ns, connections_ns;
-	char error[CREW__SIGHT_ERROR_MAX]; /* why the last look failed */
+	int failure;                       /* of the last look: 0 or a negative errno */
+	char error[CREW__SIGHT_ERROR_MAX]; /* why it failed */
 };
 
 void crew__sight_init(struct crew__sight *sight, const struct crew__settings *settings);

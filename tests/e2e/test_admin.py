@@ -15,7 +15,7 @@ import pytest
 
 from clients import Text
 from processes import wait_until
-from program import free_port
+from program import ROOT, free_port
 from talk import hit, order, wait_new_pid
 from wsclient import PushWs, WebSocket
 
@@ -608,3 +608,30 @@ def test_over_a_unix_socket(launch):
          "http://admin/health/ready"], capture_output=True, text=True, check=False)
     assert done.stdout == "ready\n"
     assert os.path.exists(program.run_dir / "admin.sock")
+
+
+# ---- the manual ----
+
+
+@pytest.mark.one_engine
+def test_the_manual_names_every_metric(launch):
+    """The table of docs/admin.md is what a program that has no counters of its own tells."""
+    rows = {}
+    for line in (ROOT / "docs" / "admin.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `crew_"):
+            name, kind, labels, meaning = [cell.strip() for cell in line.strip("| ").split(" | ")]
+            rows[name.strip("`")] = (kind, labels, meaning)
+    program = with_admin(launch, "hello")
+    from prometheus_client.openmetrics import parser  # pylint: disable=import-outside-toplevel
+    text = program.admin.get("/metrics", Accept=OPENMETRICS).text
+    told = {}
+    for family in parser.text_string_to_metric_families(text):
+        ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
+        labels = {label for sample in family.samples for label in sample.labels}
+        told[family.name + ending] = (family.type, labels, family.documentation)
+    assert list(rows) == list(told)
+    for name, (kind, labels, meaning) in told.items():
+        assert rows[name][0] == kind and rows[name][2] == meaning, name
+        # No worker has died yet, so that family has no sample.
+        if labels:
+            assert set(rows[name][1].split(", ")) - {""} == labels, name

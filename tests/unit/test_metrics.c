@@ -274,6 +274,8 @@ static void test_what_others_wrote_is_escaped(void **state)
 {
 	static const crew_counter odd[CREW_MAX_COUNTERS] = {
 		{ "odd", "things", "a \"quoted\" \\ line\nand another" },
+		{ "end_", "", "no unit" },
+		{ "read_bytes", "bytes", "a unit" },
 	};
 	struct world *w = *state;
 	struct scene scene;
@@ -286,6 +288,8 @@ static void test_what_others_wrote_is_escaped(void **state)
 	char *open = print(&scene.metrics, CREW__OPENMETRICS);
 	assert_true(has(old, "version=\"1\\\"\\\\?2\""));
 	assert_true(has(old, "# HELP crew_odd_total a \"quoted\" \\\\ line?and another\n"));
+	assert_false(has(open, "# UNIT crew_end_"));
+	assert_true(has(open, "# UNIT crew_read_bytes bytes\n"));
 	assert_true(has(open, "# HELP crew_odd a \\\"quoted\\\" \\\\ line?and another\n"));
 	free(old);
 	free(open);
