@@ -143,7 +143,10 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 {
 	struct crew__slot *slot = crew__slot_of(master, child);
 	struct crew__death death;
-	char next[160] = "its place is taken already", why[700];
+	bool has_place = slot < master->slots + master->slot_count;
+	char next[160], why[700];
+	snprintf(next, sizeof(next), "%s",
+		has_place ? "its place is taken already" : "its place is gone");
 	crew__child_reap(child, wait_status, &death);
 	explain(child, &death, why, sizeof(why));
 	bool was_current = child == slot->child, was_next = child == slot->next;

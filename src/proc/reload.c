@@ -25,8 +25,12 @@ enum {
 static void finish(struct crew__master *master, int exit_status, const char *sentence)
 {
 	crew__log(exit_status == 0 ? CREW_INFO : CREW_ERROR, "%s", sentence);
-	crew__chronicle_reload(master->registry, master->reload.number,
-		exit_status == 0 ? CREW__RELOAD_DONE : CREW__RELOAD_FAILED, sentence);
+	if (exit_status == 0)
+		crew__chronicle_reload(
+			master->registry, master->reload.number, CREW__RELOAD_DONE, "");
+	else
+		crew__chronicle_reload(
+			master->registry, master->reload.number, CREW__RELOAD_FAILED, sentence);
 	if (master->state == CREW__MASTER_RELOADING)
 		master->state = CREW__MASTER_RUNNING;
 	crew__control_reloaded(master->control, exit_status, sentence);
