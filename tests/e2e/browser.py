@@ -136,6 +136,7 @@ class Tab:
         self.call("Debugger.resume")
         self.call("Debugger.disable")
 
-    def screenshot(self, path):
-        picture = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+    def screenshot(self, path, whole=True):
+        """Of the whole page, or of what is seen of it."""
+        picture = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(picture))
