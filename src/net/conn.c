@@ -321,7 +321,8 @@ static void note_closed(const crew_conn *c)
 	closed->verdict = CREW_VERDICT_NONE;
 	closed->episodes = 0;
 	closed->figures = (struct crew__slow_figures){ 0 };
-	if (atomic_load_explicit(&slow->id, memory_order_relaxed) == c->record->id) {
+	/* The record of one that never had a backlog is not to be looked at: that gives it memory. */
+	if (rare->used && atomic_load_explicit(&slow->id, memory_order_relaxed) == c->record->id) {
 		closed->verdict = rare->unsent_bytes > 0 ? last_verdict(slow) : CREW_VERDICT_NONE;
 		closed->episodes = slow->episodes;
 		closed->figures = slow->figures;

@@ -190,6 +190,7 @@ static struct crew__record_slow *begin_record(const crew_conn *c)
 	struct crew__record_slow *slow = record_of(c);
 	if (is_ours(c, slow))
 		return slow;
+	crew__conn_rare(c)->used = true; /* of `past`; and that there is such a record at all */
 	atomic_store_explicit(&slow->id, 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	memset((char *)slow + sizeof(slow->id), 0, sizeof(*slow) - sizeof(slow->id));
