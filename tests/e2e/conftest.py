@@ -3,6 +3,7 @@
 CREW_BUILD_DIR      where the programs are built (default: build)
 CREW_ENGINES        the engines to run on, with commas between (default: epoll,poll)
 CREW_TEST_PATIENCE  factor on all deadlines, for sanitizers and valgrind (default: 1)
+CREW_NO_SKIPS       a test that is skipped has failed: where everything that tests need is there
 
 A test that asks for `launch` gets a function that starts a program; it runs once for each engine,
 unless it is marked `one_engine` because the engine plays no part in it.
@@ -32,6 +33,24 @@ def pytest_generate_tests(metafunc):
     if "engine" in metafunc.fixturenames:
         alone = metafunc.definition.get_closest_marker("one_engine")
         metafunc.parametrize("engine", ENGINES[:1] if alone else ENGINES, scope="module")
+
+
+def forbid_skip(report):
+    if report.skipped and os.environ.get("CREW_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"nothing may be skipped here (CREW_NO_SKIPS): {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    outcome = yield
+    forbid_skip(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report():
+    outcome = yield
+    forbid_skip(outcome.get_result())
 
 
 def launcher(engine, directory):

@@ -23,6 +23,9 @@ CLONE_NEWNET = 0x40000000
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
+# tcp_rmem: a client that stops reading is of no consequence until its kernel's buffer is full; the
+# usual 32 MiB would take a narrow path a minute.
+CLIENT_BUFFER = "4096 131072 1048576"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
@@ -113,6 +116,7 @@ class Lab:
                 link set lo up
                 address add {own} peer {other} dev path
                 link set path up""")
+        self.setting(self.client, "tcp_rmem", CLIENT_BUFFER)
         if self.relay:
             self.relay.start()
         elif rate_kbit:
@@ -135,10 +139,11 @@ class Lab:
             add rule inet lab arriving {rule}
             """)
 
-    def server_setting(self, key, value):
-        """A sysctl below net.ipv4 of the server's namespace."""
+    @staticmethod
+    def setting(namespace, key, value):
+        """A sysctl below net.ipv4 of one namespace."""
         def write():
-            enter(self.server)
+            enter(namespace)
             Path(f"/proc/sys/net/ipv4/{key}").write_text(f"{value}\n", "ascii")
 
         in_thread(write)

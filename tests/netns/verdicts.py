@@ -93,14 +93,15 @@ VERDICTS = ["reader-stalled", "network", "kernel-buffer", "us", "rate", "gone", 
 class Run:
     """One fault, one connection, one verdict."""
 
-    def __init__(self, fault, congestion, binary):
+    def __init__(self, fault, congestion, binary, engine):
         self.fault, self.congestion, self.binary = fault, congestion, str(binary)
+        self.engine = engine
         self.directory = tempfile.mkdtemp(prefix="crewlab")
         self.figures = None  # what `explain` says where the verdict is not right
 
     def sets(self):
-        values = {"flood.listen": f"tcp://{lab.SERVER}:{PORT}", "app.congestion": self.congestion,
-                  **self.fault.sets}
+        values = {"flood.listen": f"tcp://{lab.SERVER}:{PORT}", "crew.engine": self.engine,
+                  "app.congestion": self.congestion, **self.fault.sets}
         return [item for key, value in values.items() for item in ("--set", f"{key}={value}")]
 
     def ask(self, *command):
@@ -115,7 +116,7 @@ class Run:
         if fault.lose:
             place.lose(fault.lose)
         if fault.small_buffer:
-            place.server_setting("tcp_wmem", SMALL_BUFFER)
+            place.setting(place.server, "tcp_wmem", SMALL_BUFFER)
         with open(f"{self.directory}/output", "wb") as output:
             place.spawn(place.server, [self.binary, "start", "--run-dir", self.directory,
                                        *self.sets()], stdout=output, stderr=output)
@@ -124,16 +125,21 @@ class Run:
                                             str(fault.reads)], stdout=subprocess.PIPE)
         with reader.stdout:
             assert reader.stdout.readline() == b"reading\n", self.output()
-        if fault.strike:
-            time.sleep(1.0)
-            fault.strike(place, reader)
-        time.sleep(fault.wait)
+        self.live(place, reader)
         rows = self.ask("connections")
         assert len(rows) == 1, rows
         verdict = rows[0]["verdict"] or ""
         if verdict != fault.right:
-            self.figures = self.ask("explain", rows[0]["id"])
+            self.figures = self.ask("explain", rows[0]["id"])["evidence"]
         return verdict
+
+    def live(self, place, reader):
+        """Until the verdict is to be read."""
+        fault = self.fault
+        if fault.strike:
+            time.sleep(1.0)
+            fault.strike(place, reader)
+        time.sleep(fault.wait)
 
     def output(self):
         with open(f"{self.directory}/output", encoding="utf-8", errors="replace") as file:
@@ -147,7 +153,7 @@ class Run:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def run_all(jobs, binary, side_by_side, told=lambda run, verdict: None):
+def run_all(jobs, binary, side_by_side, engine="epoll", told=lambda run, verdict: None):
     """`jobs`: (fault, congestion control). {(fault name, congestion): Counter of verdicts}; each
     run is told of as it ends."""
     lab.sweep()
@@ -155,7 +161,7 @@ def run_all(jobs, binary, side_by_side, told=lambda run, verdict: None):
     with concurrent.futures.ThreadPoolExecutor(side_by_side) as pool:
         futures = {}
         for fault, congestion in jobs:
-            run = Run(fault, congestion, binary)
+            run = Run(fault, congestion, binary, engine)
             futures[pool.submit(run.verdict)] = run
         for future in concurrent.futures.as_completed(futures):
             run, verdict = futures[future], future.result()

@@ -6,6 +6,10 @@
   slow      1,000 connections with slow heads, slow bodies, slow reading; a visitor keeps its p99
   kill      workers killed ten times under load: totals never run backward, and account for
             each answer that clients received
+  verdicts  faults between network namespaces, and whether `connections` names each of them: the
+            confusion matrix; at least 95 % are to be right (root)
+  unsent    kernel_unsent_limit: the kernel's memory for a stalled client, and throughput over a
+            long path, at 16k to off; with the default the memory stays below 300 KiB (root)
 """
 
 import argparse
@@ -21,13 +25,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+sys.path.insert(0, str(ROOT / "tests" / "netns"))
 
 # pylint: disable=wrong-import-position
 import abuse  # noqa: E402
+import lab  # noqa: E402
 import laws  # noqa: E402
+import unsent as unsent_limits  # noqa: E402
+import verdicts as faults  # noqa: E402
 from clients import Http  # noqa: E402
 from processes import become_subreaper, wait_until  # noqa: E402
-from program import Program  # noqa: E402
+from program import Program, find_binary  # noqa: E402
 
 GIB = 1 << 30
 SPARE = 8 * abuse.MIB
@@ -162,7 +170,35 @@ def kill(soak):
     return killed == 10 and answered <= sent + lost
 
 
-SCENARIOS = {"upload": upload, "download": download, "slow": slow, "kill": kill}
+def verdicts(soak):
+    """Each fault as often as `--runs` says, under each congestion control in turn."""
+    controls = lab.congestion_controls()
+    jobs = [(fault, controls[i % len(controls)])
+            for i in range(soak.options.runs) for fault in faults.FAULTS]
+    random.Random(7).shuffle(jobs)
+
+    def told(run, verdict):
+        if verdict != run.fault.right:
+            say(f"{run.fault.name} ({run.congestion})", f"'{verdict}': {run.figures}")
+
+    say("congestion controls", ", ".join(controls))
+    found = faults.run_all(jobs, find_binary("flood"), soak.options.side_by_side,
+                           soak.options.engine, told)
+    lines, right, total = faults.matrix(found)
+    print("\n" + "\n".join(lines) + "\n")
+    say("right", f"{right} of {total}, {100 * right / total:.1f} %")
+    return right >= 0.95 * total
+
+
+def unsent(soak):
+    rows = unsent_limits.measure(find_binary("flood"), soak.options.engine)
+    print("\n".join(unsent_limits.table(rows)) + "\n")
+    return all(row.stalled_kib < 300 for row in rows if row.limit == unsent_limits.DEFAULT)
+
+
+SCENARIOS = {"upload": upload, "download": download, "slow": slow, "kill": kill,
+             "verdicts": verdicts, "unsent": unsent}
+NEED_A_LAB = ("verdicts", "unsent")
 
 
 def parse():
@@ -171,6 +207,8 @@ def parse():
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
     parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
     parser.add_argument("--connections", type=int, default=1000, help="of slow")
+    parser.add_argument("--runs", type=int, default=50, help="of each fault, of verdicts")
+    parser.add_argument("--side-by-side", type=int, default=10, help="runs of verdicts at once")
     parser.add_argument("--engine", default="epoll")
     options = parser.parse_args()
     for name in options.names:
@@ -181,11 +219,14 @@ def parse():
 
 def run(name, options):
     print(name, flush=True)
+    if name in NEED_A_LAB and lab.why_not():
+        print(f"  {name}: FAIL: {lab.why_not()}\n", flush=True)
+        return False
     soak = Soak(options)
     good = False
     try:
         good = SCENARIOS[name](soak)
-    except AssertionError as why:
+    except (AssertionError, RuntimeError) as why:
         say("failed", why)
     try:
         soak.finish()
