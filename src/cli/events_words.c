@@ -73,6 +73,16 @@ static void gap(const struct crew__event *event, char *text, size_t size)
 			v[3]);
 }
 
+static void kick(const struct crew__event *event, char *text, size_t size)
+{
+	const uint64_t *v = event->values;
+	if (v[1])
+		snprintf(text, size, "ended by an operator; %s in %" PRIu64 " message%s waited",
+			bytes(v[0]).text, v[1], plural(v[1]));
+	else
+		snprintf(text, size, "ended by an operator; nothing waited");
+}
+
 static void death(const struct crew__event *event, char *text, size_t size)
 {
 	const uint64_t *v = event->values;
@@ -115,8 +125,7 @@ static void say(const struct crew__event *event, char *text, size_t size)
 		gap(event, text, size);
 		break;
 	case CREW__EVENT_KICK:
-		snprintf(text, size, "ended by an operator; %s in %" PRIu64 " message%s waited",
-			bytes(v[0]).text, v[1], plural(v[1]));
+		kick(event, text, size);
 		break;
 	case CREW__EVENT_BUDGET:
 		snprintf(text, size, "buffer budget: stage %" PRIu64 ", queues hold %s of %s", v[0],

@@ -51,9 +51,13 @@ static void print_end(const struct crew__explain *explain, const struct crew__sc
 {
 	const struct crew__closed_row *row = &explain->row;
 	char text[PARAGRAPH_MAX], when[CREW__WHEN_MAX];
-	snprintf(text, sizeof(text), "It ended %s ago, at %s, by %s: %s (%s).",
+	const char *who = strcmp(row->ended_by, "us") == 0         ? "by us"
+			  : strcmp(row->ended_by, "peer") == 0     ? "by the peer"
+			  : strcmp(row->ended_by, "operator") == 0 ? "by an operator"
+								   : "by nobody knows whom";
+	snprintf(text, sizeof(text), "It ended %s ago, at %s, %s: %s (%s).",
 		crew__unit_seconds((double)explain->ended_ago_ms / 1000).text,
-		crew__when_local(row->closed_at, when), row->ended_by, row->end,
+		crew__when_local(row->closed_at, when), who, row->end,
 		crew__end_sentence(explain->end));
 	crew__screen_fold(screen, 0, text);
 	if (row->unsent_messages)

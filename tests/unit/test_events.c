@@ -206,6 +206,7 @@ static void every_kind_in_words(void **state)
 		{ { .kind = CREW__EVENT_GAP, .values = { 1, 1 } }, "(1) were lost meanwhile\n" },
 		{ { .kind = CREW__EVENT_KICK, .values = { 7, 1 }, .text = "by user 0" },
 			"ended by an operator; 7 in 1 message waited: by user 0\n" },
+		{ { .kind = CREW__EVENT_KICK }, "ended by an operator; nothing waited\n" },
 		{ { .kind = CREW__EVENT_BUDGET, .values = { 2, 1024, 4096 } },
 			"stage 2, queues hold 1.0K of 4.0K\n" },
 		{ { .kind = CREW__EVENT_SET, .text = "policy=replace" }, "set policy=replace\n" },

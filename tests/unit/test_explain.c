@@ -130,7 +130,7 @@ static void one_that_has_ended(void **state)
 	crew__closed_done(w->stats[0].closed);
 	char *text = text_of(w, "00100003", 0);
 	assert_has(text, "It lived for 47s; 11 bytes came in");
-	assert_has(text, "by operator: kicked (an operator ended it)");
+	assert_has(text, "by an operator: kicked (an operator ended it)");
 	assert_has(text, "2.0K in 2 messages waited for it and were lost.");
 	assert_has(text, "reader-stalled, when it ended");
 	assert_has(text, "looked at 0.5s before the end");
