@@ -79,8 +79,10 @@ static int keep_one(crew_conn *c, crew_bytes frame, const struct crew__about *ab
 	const struct crew__framed framed = { .body = frame };
 	if (!about)
 		return crew__queue_copy(&c->queue, pool, frame.data, frame.len, true);
-	int error = crew__queue_insert(
-		&c->queue, pool, &framed, about, crew__net_now(c->net), NULL);
+	int error = 0;
+	if (!crew__policy_keep_latest(c, frame, about))
+		error = crew__queue_insert(
+			&c->queue, pool, &framed, about, crew__net_now(c->net), NULL);
 	if (!error && about->ttl > 0)
 		crew__policy_watch_expiry(c->net);
 	return error;

@@ -330,8 +330,11 @@ static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 {
 	size_t limit = crew__conn_limit(c);
 	if (crew__unlikely(out->about != NULL) && !closed_to_sends(c) && total > 0 &&
-		crew__policy_replace(c, out, total))
+		crew__policy_replace(c, out, total)) {
+		if (c->record->bytes_queued >= limit)
+			crew__out_reached_limit(c);
 		return (int64_t)c->record->bytes_queued;
+	}
 	if (crew__unlikely(c->record->bytes_queued >= limit) && !closed_to_sends(c) &&
 		crew__out_still_full(c)) {
 		int error = crew__policy_full(c, out->about, total);

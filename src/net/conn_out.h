@@ -52,6 +52,9 @@ int crew__policy_full(crew_conn *c, const struct crew__about *about, size_t tota
 /* A message that waits with the key of `out` gives up its place to it. False: there is none, or it
  * cannot be. */
 bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total);
+/* A message that was queued in the burst comes to the queue: it takes the place of one with its key
+ * that has come there before. False: there is none, or it cannot be; nothing was done. */
+bool crew__policy_keep_latest(crew_conn *c, crew_bytes frame, const struct crew__about *about);
 /* Messages whose time to live has passed are lost, of all connections. */
 void crew__policy_expire(struct crew__net *net);
 void crew__policy_on_expiry(struct crew__timer *timer);

@@ -168,6 +168,35 @@ bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total)
 	out->referred = framed.refer && framed.body.len > 0;
 	crew__queue_take_out(&c->queue, pool, unit, &old);
 	count_replaced(c, old.bytes, total);
+	if (about->ttl > 0)
+		crew__policy_watch_expiry(c->net);
+	if (total < old.bytes)
+		crew__out_shorter(c);
+	else
+		crew__policy_grown(c);
+	return true;
+}
+
+bool crew__policy_keep_latest(crew_conn *c, crew_bytes frame, const struct crew__about *about)
+{
+	struct crew__piece_pool *pool = &c->net->pieces;
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__taken_out old;
+	if (about->key.len == 0 || policy_of(c, about) != CREW_REPLACE)
+		return false;
+	struct crew__unit *unit = crew__unit_find(&pool->units, &c->queue, about->key);
+	const struct crew__framed framed = { .body = frame };
+	if (!unit || crew__queue_insert(&c->queue, pool, &framed, about, crew__net_now(c->net),
+			     unit->lane == about->lane ? unit : NULL) < 0)
+		return false;
+	crew__queue_take_out(&c->queue, pool, unit, &old);
+	crew__slab_begin(s);
+	s->messages_queued--;
+	s->messages_replaced++;
+	s->bytes_queued -= old.bytes;
+	c->record->messages_queued--;
+	c->record->bytes_queued -= old.bytes;
+	crew__slab_end(s);
 	return true;
 }
 
@@ -184,6 +213,7 @@ void crew__policy_expire(struct crew__net *net)
 		crew__must(c->magic == CREW__CONN_MAGIC);
 		crew__queue_take_out(&c->queue, &net->pieces, unit, &message);
 		count_lost(c, &message, CREW_LOST_EXPIRED);
+		crew__policy_shrunk(c);
 		crew__conn_agenda(c, CREW__C_DIRTY); /* what follows from a shorter queue */
 	}
 }
@@ -233,8 +263,10 @@ void crew__policy_grown(crew_conn *c)
 void crew__policy_shrunk(crew_conn *c)
 {
 	const struct crew__limits *limits = &c->net->limits;
-	if (limits->soft_limit > 0 && c->record->bytes_queued < limits->soft_limit)
-		crew__conn_rare(c)->soft_since = 0;
+	struct crew__rare *rare = crew__conn_rare(c);
+	if (limits->soft_limit > 0 && rare->soft_since > 0 &&
+		c->record->bytes_queued < limits->soft_limit)
+		rare->soft_since = 0;
 }
 
 /* ---- authentication ------------------------------------------------------------------------ */

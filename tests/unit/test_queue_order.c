@@ -174,11 +174,11 @@ static void check_counts(void)
 static void check_begun_extent(void)
 {
 	uint64_t extent = crew__queue_begun_extent(&t.q), controls = 0;
-	if (!begun()) {
+	if (!begun() && (t.count == 0 || !t.entries[0].control)) {
 		assert_int_equal(extent, 0);
 		return;
 	}
-	assert_true(extent >= t.entries[0].left);
+	assert_true(!begun() || extent >= t.entries[0].left);
 	for (size_t i = 0; i < t.count && t.entries[i].control; i++)
 		controls += t.entries[i].left;
 	assert_true(extent <= crew__max(controls, (uint64_t)t.entries[0].left));
@@ -439,7 +439,7 @@ static void any_order_of_steps(void **state)
 {
 	(void)state;
 	const char *more = getenv("CREW_LAWS_SEEDS");
-	uint32_t seeds = more ? (uint32_t)atoi(more) : 40;
+	uint32_t seeds = more ? (uint32_t)atoi(more) : 25;
 	for (uint32_t seed = 1; seed <= seeds; seed++) {
 		set_up(NULL);
 		t.seed = seed * 2654435761u;
