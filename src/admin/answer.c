@@ -67,13 +67,13 @@ void crew__answer(crew_conn *c, int status, const char *type, crew_bytes body)
 }
 
 void crew__answer_document(
-	crew_conn *c, const char *type, struct crew__document *take_document, int error)
+	crew_conn *c, int status, const char *type, struct crew__document *take_document, int error)
 {
-	error = crew__document_close(take_document, error);
-	if (error)
+	if (crew__document_close(take_document, error)) {
 		crew__answer_problem(c, 503, "no memory for the answer");
-	else
-		crew__answer(c, 200, type, (crew_bytes){ take_document->text, take_document->len });
+		return;
+	}
+	crew__answer(c, status, type, (crew_bytes){ take_document->text, take_document->len });
 	crew__document_free(take_document);
 }
 

@@ -28,9 +28,9 @@ void crew__document_free(struct crew__document *document); /* idempotent */
 bool crew__answer_before(crew_conn *c, const crew_request *request);
 
 void crew__answer(crew_conn *c, int status, const char *type, crew_bytes body);
-/* Close the document and answer with it; `error` as crew__document_close, which is a 503. */
-void crew__answer_document(
-	crew_conn *c, const char *type, struct crew__document *take_document, int error);
+/* Close the document and answer with it; when that fails, `error` of before included, with 503. */
+void crew__answer_document(crew_conn *c, int status, const char *type,
+	struct crew__document *take_document, int error);
 /* {"error": text}; the text is a sentence. */
 void crew__answer_problem(crew_conn *c, int status, const char *text);
 

@@ -25,7 +25,7 @@ void crew__admin_status(crew_conn *c, const crew_request *request)
 	int error = document.out
 			    ? crew__status_json(crew__admin_sight()->status, true, document.out)
 			    : -ENOMEM;
-	crew__answer_document(c, CREW__ANSWER_JSON, &document, error);
+	crew__answer_document(c, 200, CREW__ANSWER_JSON, &document, error);
 }
 
 /* ---- connections --------------------------------------------------------------------------- */
@@ -102,7 +102,7 @@ static void answer_open(crew_conn *c, const struct question *question)
 	crew__document_open(&document);
 	error = document.out ? crew__connections_json(&some, document.out) : -ENOMEM;
 	crew__sight_put_back(&some);
-	crew__answer_document(c, CREW__ANSWER_JSON, &document, error);
+	crew__answer_document(c, 200, CREW__ANSWER_JSON, &document, error);
 }
 
 static void answer_closed(crew_conn *c, const struct question *question)
@@ -121,7 +121,7 @@ static void answer_closed(crew_conn *c, const struct question *question)
 	crew__document_open(&document);
 	int error = document.out ? crew__closed_list_json(&list, document.out) : -ENOMEM;
 	crew__closed_fini(&list);
-	crew__answer_document(c, CREW__ANSWER_JSON, &document, error);
+	crew__answer_document(c, 200, CREW__ANSWER_JSON, &document, error);
 }
 
 void crew__admin_connections(crew_conn *c, const crew_request *request)
@@ -163,13 +163,8 @@ static void explain(crew_conn *c, const char *prefix)
 	struct crew__document document;
 	crew__document_open(&document);
 	int error = document.out ? crew__explain_json(&request, document.out) : -ENOMEM;
-	int failed = crew__document_close(&document, error == -ENOMEM ? error : 0);
-	if (failed)
-		crew__answer_problem(c, 503, "no memory for the answer");
-	else
-		crew__answer(c, explain_status(error), CREW__ANSWER_JSON,
-			(crew_bytes){ document.text, document.len });
-	crew__document_free(&document);
+	crew__answer_document(c, explain_status(error), CREW__ANSWER_JSON, &document,
+		error == -ENOMEM ? error : 0);
 }
 
 void crew__admin_explain(crew_conn *c, const crew_request *request)
@@ -205,7 +200,7 @@ static void answer_events(crew_conn *c, uint64_t after, size_t limit)
 	crew__document_open(&document);
 	error = document.out ? crew__event_rows_json(&rows, false, document.out) : -ENOMEM;
 	crew__event_rows_fini(&rows);
-	crew__answer_document(c, CREW__ANSWER_JSON, &document, error);
+	crew__answer_document(c, 200, CREW__ANSWER_JSON, &document, error);
 }
 
 void crew__admin_events(crew_conn *c, const crew_request *request)

@@ -73,7 +73,7 @@ static void set(crew_conn *c, const char *text)
 		"late", (json_int_t)handed_on.late);
 	if (document.out && json)
 		error = json_dumpf(json, document.out, JSON_COMPACT);
-	crew__answer_document(c, CREW__ANSWER_JSON, &document, json ? error : -ENOMEM);
+	crew__answer_document(c, 200, CREW__ANSWER_JSON, &document, json ? error : -ENOMEM);
 	json_decref(json);
 }
 
@@ -135,13 +135,8 @@ static void tell(struct kick *kick)
 		put_ids(document.out, "left", &kick->left);
 		fputs("}\n", document.out);
 	}
-	int error = crew__document_close(&document, 0);
-	if (error)
-		crew__answer_problem(c, 503, "no memory for the answer");
-	else /* 504: who is left has a worker that does not turn */
-		crew__answer(c, kick->left.count ? 504 : 200, CREW__ANSWER_JSON,
-			(crew_bytes){ document.text, document.len });
-	crew__document_free(&document);
+	/* 504: who is left has a worker that does not turn. */
+	crew__answer_document(c, kick->left.count ? 504 : 200, CREW__ANSWER_JSON, &document, 0);
 }
 
 static void look_after(crew_worker *w, void *arg)
@@ -167,20 +162,21 @@ static void look_after(crew_worker *w, void *arg)
 /* Everybody counts as left until it was seen otherwise. */
 static struct kick *begin(crew_conn *c, struct crew__kick_list *take_list)
 {
+	size_t count = take_list->count;
 	struct kick *kick = calloc(1, sizeof(*kick));
-	uint64_t *left = calloc(take_list->count + 1, sizeof(*left));
-	if (!kick || !left) {
+	if (kick)
+		kick->left.ids = calloc(count + 1, sizeof(*kick->left.ids));
+	if (!kick || !kick->left.ids) {
 		free(kick);
-		free(left);
 		free(take_list->ids);
 		return NULL;
 	}
-	memcpy(left, take_list->ids, take_list->count * sizeof(*left));
-	*kick = (struct kick){ .asked_by = crew_id(c),
-		.next = kicks,
-		.began_ns = crew__clock_ns(),
-		.list = *take_list,
-		.left = { take_list->count, left } };
+	memcpy(kick->left.ids, take_list->ids, count * sizeof(*kick->left.ids));
+	kick->left.count = count;
+	kick->list = *take_list;
+	kick->asked_by = crew_id(c);
+	kick->began_ns = crew__clock_ns();
+	kick->next = kicks;
 	kicks = kick;
 	return kick;
 }

@@ -26,7 +26,7 @@ void crew__admin_metrics(crew_conn *c, const crew_request *request)
 	crew__document_open(&document);
 	if (document.out)
 		crew__metrics_print(&crew__admin_sight()->metrics, format, document.out);
-	crew__answer_document(c, crew__metrics_type(format), &document, 0);
+	crew__answer_document(c, 200, crew__metrics_type(format), &document, 0);
 }
 
 /* That this is answered says that the worker turns. Only its master may be away, for the moment
@@ -56,11 +56,6 @@ void crew__admin_ready(crew_conn *c, const crew_request *request)
 		crew__health_json(&health, document.out);
 	else if (document.out)
 		crew__health_text(&health, document.out);
-	int error = crew__document_close(&document, 0);
-	if (error)
-		crew__answer_problem(c, 503, "no memory for the answer");
-	else
-		crew__answer(c, health.ready ? 200 : 503, json ? CREW__ANSWER_JSON : NULL,
-			(crew_bytes){ document.text, document.len });
-	crew__document_free(&document);
+	crew__answer_document(
+		c, health.ready ? 200 : 503, json ? CREW__ANSWER_JSON : NULL, &document, 0);
 }
