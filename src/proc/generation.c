@@ -116,9 +116,12 @@ const char *crew__settings_need_restart(
 			key);
 		return text;
 	}
-	if (old->admin && new->admin && strcmp(old->admin, new->admin) != 0)
-		return "crew.admin has another address, which a reload cannot do: switch it off by one "
-		       "reload and on by the next, or use restart";
+	if (old->admin && new->admin && strcmp(old->admin, new->admin) != 0) {
+		snprintf(text, size,
+			"crew.admin has another address, which a reload cannot do: switch it off by "
+			"one reload and on by the next, or use restart");
+		return text;
+	}
 	/* One of them may have the admin service besides. */
 	unsigned services = (unsigned)crew__min(old->services, new->services);
 	for (unsigned i = 0; i < services; i++) {

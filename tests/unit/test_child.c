@@ -26,6 +26,7 @@ enum part {
 	HOLDING_ON, /* closes its socket and lives on */
 	CRASHING,   /* ready, and dead at once */
 	LEAVING,    /* ready, and leaves by itself */
+	SLOW,       /* ready, and listens after a while */
 	PARTS
 };
 
@@ -40,15 +41,36 @@ static struct crew__message *await(int fd)
 	return &message;
 }
 
+/* Of the user 7, for the ids 5 and 6. */
+static int is_right_kick(const struct crew__message *packet)
+{
+	struct crew__kick_order order;
+	size_t length = offsetof(struct crew__kick_order, ids) + 2 * sizeof(order.ids[0]);
+	if (packet->length != length)
+		return 0;
+	memcpy(&order, packet->payload, length);
+	return order.by == 7 && order.count == 2 && order.ids[0] == 5 && order.ids[1] == 6;
+}
+
 /* Until the order to stop: its window becomes the exit status, so that the test can see it. */
 static void obey(int fd)
 {
-	int lives = 0;
+	int lives = 0, settings = 0, kicks = 0;
+	bool last_is_right = false;
 	for (;;) {
 		struct crew__stop_order order;
 		await(fd);
 		if (message.type == CREW__MSG_LIFE && message.fd_count == 1)
 			lives++;
+		if (message.type == CREW__MSG_SETTING) {
+			settings++;
+			last_is_right = strcmp(message.payload, "play.rate_bytes=999") == 0;
+		}
+		if (message.type == CREW__MSG_KICK_THESE)
+			kicks += is_right_kick(&message);
+		if (message.type == CREW__MSG_STOP && settings + kicks > 0)
+			_exit(settings < 100 && last_is_right ? 100 + (int)crew__min(kicks, 50)
+							      : 90);
 		if (message.type == CREW__MSG_STOP) {
 			memcpy(&order, message.payload, sizeof(order));
 			crew__wire_send(fd, CREW__MSG_STOPPED, NULL, 0, NULL, 0);
@@ -71,7 +93,9 @@ static _Noreturn void play(int fd)
 		_exit(3);
 	}
 	crew__wire_send(fd, CREW__MSG_READY, NULL, 0, NULL, 0);
-	if (hello.id == OBEDIENT)
+	if (hello.id == SLOW)
+		usleep(300000);
+	if (hello.id == OBEDIENT || hello.id == SLOW)
 		obey(fd);
 	if (hello.id == GARBLED && write(fd, "hello", 5) != 5)
 		_exit(97);
@@ -251,6 +275,40 @@ static void it_hears_of_other_lives(void **state)
 	assert_int_equal(turn_until_dead(world, child).status, 11);
 }
 
+/* Orders go at once or not at all; of a setting that could not be told, the last value comes. */
+static void it_hears_of_kicks_and_settings(void **state)
+{
+	struct world *world = *state;
+	struct crew__child *child = start(world, SLOW);
+	struct crew__settings_change change;
+	struct crew__kick_order order = { .by = 7, .count = 2, .ids = { 5, 6 } };
+	char text[64], error[256];
+	bool late = false;
+	turn_until(world, child, CREW__CHILD_READY);
+	assert_int_equal(crew__child_kick(child, &order), 0);
+	while (crew__child_kick(child, &order) == 0)
+		late = true; /* until its socket is full */
+	assert_true(late);
+	for (int i = 0; i < 500; i++) {
+		snprintf(text, sizeof(text), "play.rate_bytes=%d", 500 + i);
+		assert_int_equal(crew__settings_set_live(
+					 &world->settings, text, &change, error, sizeof(error)),
+			0);
+		assert_false(crew__child_set(child, &change));
+	}
+	assert_true(child->wants_room);
+	crew__child_stop(child, &(struct crew__stop_order){ .window_ms = 10 }, 20000);
+	child->owes_stop = false; /* what is owed besides comes first here */
+	uint64_t deadline = crew__clock_ns() + 20 * CREW__NS_PER_S;
+	while (child->owes_service && crew__clock_ns() < deadline)
+		assert_int_equal(crew__loop_turn(world->loop, 20), 0);
+	assert_int_equal(child->owes_service, 0);
+	crew__child_stop(child, &(struct crew__stop_order){ .window_ms = 10 }, 20000);
+	struct crew__death death = turn_until_dead(world, child);
+	assert_int_equal(death.signal, 0);
+	assert_true(death.status > 100);
+}
+
 static void one_that_fails_says_why(void **state)
 {
 	struct world *world = *state;
@@ -402,6 +460,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		IN_A_WORLD(an_obedient_one),
 		IN_A_WORLD(it_hears_of_other_lives),
+		IN_A_WORLD(it_hears_of_kicks_and_settings),
 		IN_A_WORLD(one_that_fails_says_why),
 		IN_A_WORLD(one_that_was_ready_and_died),
 		IN_A_WORLD(a_deaf_one_is_killed_at_its_deadline),

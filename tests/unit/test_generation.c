@@ -203,6 +203,34 @@ static void the_text_of_a_generation_is_sealed(void **state)
 	crew__settings_free(settings);
 }
 
+/* Workers that start later get what was set meanwhile. */
+static void a_renewed_generation_has_other_text(void **state)
+{
+	const struct crew__settings_source source = { .app = &app, .program = "test" };
+	struct crew__settings *settings = load(&source);
+	struct crew__generation *generation;
+	struct crew__settings_change change;
+	char before[8192], after[8192];
+	(void)state;
+	assert_int_equal(crew__generation_first(settings, &generation, error, sizeof(error)), 0);
+	ssize_t length = pread(generation->settings_fd, before, sizeof(before) - 1, 0);
+	assert_true(length > 0);
+	before[length] = '\0';
+	assert_null(strstr(before, "one.rate_bytes=777"));
+	assert_int_equal(crew__settings_set_live(
+				 settings, "one.rate_bytes=777", &change, error, sizeof(error)),
+		0);
+	assert_int_equal(crew__generation_renew(generation), 0);
+	length = pread(generation->settings_fd, after, sizeof(after) - 1, 0);
+	assert_true(length > 0);
+	after[length] = '\0';
+	assert_non_null(strstr(after, "one.rate_bytes=777"));
+	assert_int_equal(ftruncate(generation->settings_fd, 0), -1);
+	crew__generation_unref(generation);
+	crew__settings_use(NULL);
+	crew__settings_free(settings);
+}
+
 static void what_only_a_restart_changes(void **state)
 {
 	static char a[] = "a", b[] = "b";
@@ -237,6 +265,17 @@ static void what_only_a_restart_changes(void **state)
 	NEEDS(new->engine, CREW__ENGINE_POLL, "crew.engine");
 	NEEDS(new->control_mode, 0660, "crew.control_mode");
 	NEEDS(new->control_group, a, "crew.control_group");
+	NEEDS(new->control_act_group, a, "crew.control_act_group");
+	/* The admin service may come and go, but not move. */
+	new->services = 2;
+	new->admin = a;
+	new->service[1].listen = a;
+	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
+	assert_null(crew__settings_need_restart(new, old, text, sizeof(text)));
+	old->services = 2;
+	old->admin = old->service[1].listen = a;
+	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
+	NEEDS(new->admin, b, "crew.admin has another address");
 	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
 	free(old);
 	free(new);
@@ -250,6 +289,7 @@ int main(void)
 		IN_A_DIR(what_cannot_be_executed_is_refused),
 		IN_A_DIR(a_reload_reads_file_and_set_again),
 		IN_A_DIR(the_text_of_a_generation_is_sealed),
+		IN_A_DIR(a_renewed_generation_has_other_text),
 		IN_A_DIR(what_only_a_restart_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,36 @@ static void all_or_none(void **state)
 	assert_non_null(strstr(error, "service three cannot listen on "));
 }
 
+static void one_more_and_without_it_again(void **state)
+{
+	char path[128], taken[64];
+	(void)state;
+	unsigned all = settings.services;
+	snprintf(path, sizeof(path), "%s/two.sock", dir);
+	settings.services = 1;
+	assert_int_equal(open_all(false), 0);
+	settings.services = all;
+	assert_int_equal(crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), 0);
+	assert_int_equal(listeners.services, 2);
+	int fd = crew__listeners_fd(&listeners, 1, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(access(path, F_OK), 0);
+	crew__listeners_drop(&listeners, 1);
+	assert_int_equal(listeners.services, 1);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	crew__listeners_drop(&listeners, 1);
+	/* Where it cannot listen nothing is left of it. */
+	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u",
+		port_of(crew__listeners_fd(&listeners, 0, 0)));
+	settings.service[1].listen = taken;
+	assert_int_equal(
+		crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), -EADDRINUSE);
+	assert_non_null(strstr(error, "service two cannot listen on "));
+	assert_int_equal(listeners.services, 1);
+	crew__listeners_close(&listeners);
+}
+
 int main(void)
 {
 #define IN_A_DIR(test) cmocka_unit_test_setup_teardown(test, make_settings, remove_dir)
@@ -116,6 +146,7 @@ int main(void)
 		IN_A_DIR(one_socket_for_all_workers),
 		IN_A_DIR(one_for_each_worker_on_one_port),
 		IN_A_DIR(all_or_none),
+		IN_A_DIR(one_more_and_without_it_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,54 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_int_equal(ask(world, &one, "total_request"), 3);
 }
 
+/* A service that comes with a reload, and a place that nobody fills any more. */
+static void a_service_comes_and_a_place_goes(void **state)
+{
+	struct world *world = *state;
+	struct crew__directory *directory = &world->registry->directory;
+	const struct crew__directory_header *header = world->directory.header;
+	const struct crew__life_plan plan = {
+		.settings = &world->settings.service[0], .service = 2, .generation = 2
+	};
+	struct crew__entry *vacancy;
+	assert_int_equal(crew__directory_service(directory, 3, "late"), -ENOSPC);
+	assert_int_equal(crew__directory_service(directory, CREW_MAX_SERVICES, "late"), -ENOSPC);
+	assert_int_equal(crew__directory_service(directory, 2, "late"), 0);
+	assert_int_equal(header->services, 3);
+	assert_string_equal(header->service[2], "late");
+	assert_int_equal(crew__directory_service(directory, 2, "late"), 0);
+	assert_int_equal(header->services, 3);
+	assert_int_equal(crew__registry_vacant(world->registry, &plan, &vacancy), 0);
+	assert_int_equal(world->registry->used, 1);
+	crew__registry_close(world->registry, vacancy);
+	assert_int_equal(world->registry->used, 0);
+	for (unsigned i = 0; i < CREW__LIVES_MAX; i++)
+		assert_int_equal(header->lives[i].life, 0);
+	assert_int_equal(header->exit_rows, 0);
+	crew__directory_leave(directory, 0);
+	crew__directory_leave(directory, 77);
+	assert_int_equal(atomic_load(&header->sequence) % 2, 0);
+}
+
+/* Its dead are folded under its own name. */
+static void the_dead_of_a_late_service(void **state)
+{
+	struct world *world = *state;
+	struct crew__snapshot last;
+	const struct crew__life_plan plan = {
+		.settings = &world->settings.service[0], .service = 2, .generation = 2
+	};
+	struct crew__entry *entry;
+	assert_int_equal(crew__directory_service(&world->registry->directory, 2, "late"), 0);
+	assert_int_equal(crew__registry_begin(world->registry, &plan, NULL, &entry), 0);
+	assert_int_equal(entry->slots, 4);
+	crew__registry_note(world->registry, entry, getpid(), CREW__READY);
+	slab_of(entry)->total_request = 9;
+	crew__registry_end(world->registry, entry, 3, 0, &last);
+	assert_int_equal(world->directory.header->retired[2].total_request, 9);
+	assert_string_equal(world->directory.header->exits[0].service, "late");
+}
+
 int main(void)
 {
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
@@ -263,6 +311,8 @@ int main(void)
 		IN_A_WORLD(own_others_and_retired_are_summed),
 		IN_A_WORLD(the_place_of_the_dead_is_taken_by_another),
 		IN_A_WORLD(what_makes_no_sense_is_refused),
+		IN_A_WORLD(a_service_comes_and_a_place_goes),
+		IN_A_WORLD(the_dead_of_a_late_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
