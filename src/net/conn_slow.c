@@ -315,7 +315,7 @@ void crew__slow_over(crew_conn *c)
 void crew__slow_turn(struct crew__net *net)
 {
 	net->in_turns_ns += crew__clock_ns() - net->clock->ns;
-	if (crew__net_now(net) - net->looked_at > STALE)
+	if ((int32_t)(crew__net_now(net) - net->looked_at) > STALE)
 		net->looked_at = 0;
 }
 

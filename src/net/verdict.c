@@ -17,6 +17,13 @@ static uint64_t window_in_use(const struct crew__slow_figures *f)
 	return (uint64_t)f->acked * f->rtt_us / ((uint64_t)f->window_ms * 1000);
 }
 
+/* Its window is closed, and nothing got through. The kernel does not count this as held back where
+ * the peer took back what its window had promised, and so lost what was on its way. */
+static bool reader_is_shut(const struct crew__slow_figures *f)
+{
+	return f->peer_window < f->segment_size && f->acked == 0;
+}
+
 /* The peer's window held us back, and it is closed or far smaller than it once was. One that is as
  * large as ever and full all the time is not the reader's doing: the way is long. A congestion
  * control that paces itself to the reader's speed (bbr) is not held back for as long; there the
@@ -24,6 +31,8 @@ static uint64_t window_in_use(const struct crew__slow_figures *f)
 static bool reader_holds_it(const struct crew__slow_figures *f)
 {
 	bool unused = window_in_use(f) < f->peer_window_most / 2;
+	if (reader_is_shut(f))
+		return true;
 	if (half(f->peer_limited_ms, f->busy_ms))
 		return unused || f->peer_window < f->segment_size;
 	return half(f->peer_limited_ms, f->busy_ms / 2) && unused &&

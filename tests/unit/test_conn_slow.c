@@ -438,6 +438,7 @@ static void test_backlog_begins_anew(void **state)
 	assert_int_equal(slow()->verdict, CREW_VERDICT_READER_STALLED);
 	assert_false(conn()->flags & CREW__C_SLOW);
 	peer_drinks(&world, peer);
+	fake.info.tcpi_snd_wnd = 50000;
 	live_through(2000, IDLE);
 	fill(1);
 	pass(300);
