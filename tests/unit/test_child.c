@@ -67,10 +67,9 @@ static void obey(int fd)
 			last_is_right = strcmp(message.payload, "play.rate_bytes=999") == 0;
 		}
 		if (message.type == CREW__MSG_KICK_THESE)
-			kicks += is_right_kick(&message);
+			kicks = kicks < 49 ? kicks + is_right_kick(&message) : kicks;
 		if (message.type == CREW__MSG_STOP && settings + kicks > 0)
-			_exit(settings < 100 && last_is_right ? 100 + (int)crew__min(kicks, 50)
-							      : 90);
+			_exit(settings < 100 && last_is_right ? 100 + kicks : 90);
 		if (message.type == CREW__MSG_STOP) {
 			memcpy(&order, message.payload, sizeof(order));
 			crew__wire_send(fd, CREW__MSG_STOPPED, NULL, 0, NULL, 0);
