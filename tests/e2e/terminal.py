@@ -162,7 +162,9 @@ class Terminal:
         while not (found := condition(self.screen)):
             left = end - time.monotonic()
             assert left > 0, f"{what} is not on the screen:\n{self.screen.text()}"
-            self.read(min(left, 0.2))
+            ended = self.process.poll() is not None
+            if not self.read(min(left, 0.2)) and ended:
+                raise AssertionError(f"it ended without {what}:\n{self.screen.text()}")
         return found
 
     def wait_gone(self, words, seconds=10):

@@ -3,6 +3,7 @@ JSON where there is none."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import termios
@@ -170,6 +171,30 @@ def test_kick_of_one_that_left(crowd):
         assert gone[:4] in line and "kicked" not in line.replace("was kicked", ""), line
         terminal.keys("q")
         assert terminal.wait_end() == 0
+
+
+@pytest.mark.one_engine
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_kick_without_the_right(launch):
+    """Who may look and not act is told so, and goes on looking."""
+    program = launch("push", sets={"crew.control_mode": "0666"},
+                     listens={"push": "frame://127.0.0.1:{port}"})
+    copy = program.directory / "bin" / program.binary.name
+    copy.parent.mkdir()
+    shutil.copy(program.binary, copy)
+    for place in [program.directory.parent, program.directory, program.run_dir, copy.parent, copy]:
+        os.chmod(place, 0o755)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "top",
+               "--run-dir", program.run_dir]
+    with PushFrame(program.connect("push")) as client, Terminal(command, 30, 140) as terminal:
+        identity = client.identity()
+        terminal.wait_screen(identity)
+        terminal.keys("xy")
+        terminal.wait_screen("may look but not act")
+        assert client.identity() == identity
+        terminal.keys("q")
+        assert terminal.wait_end() == 0
+        terminal.check_given_back()
 
 
 @pytest.mark.one_engine
