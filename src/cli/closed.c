@@ -155,18 +155,6 @@ int crew__closed_list_json(const struct crew__closed_list *list, FILE *out)
 	return crew__rows_json(&rows, out);
 }
 
-int crew__closed_json(const struct crew__attached *attached, size_t most, FILE *out)
-{
-	struct crew__closed_list list;
-	int error = crew__closed_new(attached, &list);
-	if (error)
-		return error;
-	list.count = crew__min(list.count, most);
-	error = crew__closed_list_json(&list, out);
-	crew__closed_fini(&list);
-	return error;
-}
-
 /* ---- the command --------------------------------------------------------------------------- */
 
 static int print_list(const struct crew__view *view, const struct crew__closed_list *list)

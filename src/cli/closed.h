@@ -42,8 +42,4 @@ void crew__closed_fill(const struct crew__closed *from, struct crew__closed_row 
 int crew__closed_list_json(const struct crew__closed_list *list, FILE *out);
 int crew__closed_list_text(const struct crew__closed_list *list, const struct crew__screen *screen);
 
-/* What `connections --closed --json` prints, at most `most` of it, the newest first. 0 or -ENOMEM.
- */
-int crew__closed_json(const struct crew__attached *attached, size_t most, FILE *out);
-
 #endif

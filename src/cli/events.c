@@ -202,28 +202,3 @@ uint64_t crew__event_row_stamp(const struct crew__event_row *row)
 {
 	return row->event.time_ns / NS_PER_US;
 }
-
-/* ---- all at once --------------------------------------------------------------------------- */
-
-static void keep_after(struct crew__event_rows *rows, uint64_t after)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < rows->count; i++)
-		if (crew__event_row_stamp(&rows->rows[i]) > after)
-			rows->rows[kept++] = rows->rows[i];
-	rows->count = kept;
-}
-
-int crew__events_json(const struct crew__attached *attached, uint64_t after, FILE *out)
-{
-	struct crew__event_reader reader = { 0 };
-	struct crew__event_rows rows;
-	int error = crew__event_reader_take(&reader, attached, &rows);
-	crew__event_reader_fini(&reader);
-	if (error)
-		return error;
-	keep_after(&rows, after);
-	error = crew__event_rows_json(&rows, false, out);
-	crew__event_rows_fini(&rows);
-	return error;
-}

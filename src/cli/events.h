@@ -46,14 +46,11 @@ enum {
 	CREW__EVENT_TEXT_MAX = 320
 };
 void crew__event_row_words(const struct crew__event_row *row, char *text, size_t size);
-/* For "after" of crew__events_json(): microseconds since the machine started. */
+/* When, in microseconds since the machine started: a place in the stream of all events. */
 uint64_t crew__event_row_stamp(const struct crew__event_row *row);
 
 /* One line each. Documents on a line each, or an array of them. 0 or -ENOMEM. */
 void crew__event_rows_text(const struct crew__event_rows *rows, FILE *out);
 int crew__event_rows_json(const struct crew__event_rows *rows, bool lines, FILE *out);
-
-/* What `events --json` prints, of what happened after that stamp. 0 or -ENOMEM. */
-int crew__events_json(const struct crew__attached *attached, uint64_t after, FILE *out);
 
 #endif

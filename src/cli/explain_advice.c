@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 
 __attribute__((format(printf, 2, 3))) static void say(
 	struct crew__lines *lines, const char *format, ...)
@@ -36,11 +37,14 @@ static void next_policy(const struct crew__explain *explain, struct crew__lines 
 {
 	const struct crew__connection *conn = &explain->row.conn;
 	uint64_t most = (uint64_t)explain->settings.max_send_buffer;
+	bool http = strcmp(conn->protocol, crew__protocol_name(CREW__HTTP)) == 0;
 	bool full = conn->send_queue >= most;
-	say(lines, "Policy %s: the queue is %s (%s of max_send_buffer %s)%s %s.",
-		crew_policy_name((crew_policy)explain->settings.policy), full ? "full" : "not full",
+	int64_t policy = http ? CREW_DROP_NEWEST : explain->settings.policy;
+	say(lines, "Policy %s%s: the queue is %s (%s of max_send_buffer %s)%s %s.",
+		crew_policy_name((crew_policy)policy),
+		http ? " (answers of HTTP have no other)" : "", full ? "full" : "not full",
 		crew__unit_bytes(conn->send_queue).text, crew__unit_bytes(most).text,
-		full ? ":" : "; once it is,", policy_sentence(explain->settings.policy));
+		full ? ":" : "; once it is,", policy_sentence(policy));
 }
 
 static void next_deadline(const struct crew__explain *explain, struct crew__lines *lines)

@@ -52,6 +52,12 @@ static void add_part(struct crew__explain_figures *figures, const char *name, ui
 	says(figure, half(part, whole) ? if_half : if_not);
 }
 
+/* What is acknowledged in each round trip: so much of the window is in use. */
+static uint64_t window_in_use(const struct crew__slow_figures *f)
+{
+	return f->window_ms ? (uint64_t)f->acked * f->rtt_us / ((uint64_t)f->window_ms * 1000) : 0;
+}
+
 static void add_peer_window(
 	struct crew__explain_figures *figures, const struct crew__slow_figures *f)
 {
@@ -63,7 +69,14 @@ static void add_peer_window(
 	else if (f->peer_window < f->peer_window_most / 2)
 		says(figure, "it has shrunk: its program reads more slowly than we send");
 	else
-		says(figure, "open: its program reads");
+		says(figure, "open, and as large as it ever was, or nearly");
+	if (f->peer_window_most == 0)
+		return; /* shut whenever we looked */
+	figure = next_figure(figures, "of it in use");
+	value(figure, "%s a round trip", crew__unit_bytes(window_in_use(f)).text);
+	says(figure, window_in_use(f) < f->peer_window_most / 2
+			     ? "less than half: a full window would be the reader's doing"
+			     : "nearly all: a full window would be the doing of a long way");
 }
 
 static void add_loss(struct crew__explain_figures *figures, const struct crew__slow_figures *f)
@@ -110,9 +123,9 @@ static void add_way(struct crew__explain_figures *figures, const struct crew__sl
 static void add_tcp(struct crew__explain_figures *figures, const struct crew__slow_figures *f)
 {
 	add_part(figures, "kernel had something to send", f->busy_ms, f->window_ms,
-		"so it is not us who are late", "it ran dry while messages wait here: we are late");
+		"so it did not wait for us", "it ran dry while messages wait here: we are late");
 	add_part(figures, "held by the peer's window", f->peer_limited_ms, f->busy_ms,
-		"the peer is what we wait for", "the peer is not what we wait for");
+		"that window is the limit", "that window is not the limit");
 	add_peer_window(figures, f);
 	add_part(figures, "held by our send buffer", f->buffer_limited_ms, f->busy_ms,
 		"our kernel's buffer is too small for the way",

@@ -245,9 +245,16 @@ static void the_evidence_has_units_and_sense(void **state)
 	char *text = text_of(w, "0010", 0);
 	assert_has(text, "looked at 0.4s ago, over 1.0s");
 	assert_has(text, "800 of 900 ms");
-	assert_has(text, "the peer is what we wait for");
+	assert_has(text, "that window is the limit");
 	assert_has(text, "shut: until its program reads");
 	assert_has(text, "64.0K unsent");
+	assert_has(text, "0 bytes a round trip");
+	free(text);
+	f->acked = 50000;
+	f->rtt_us = 1000000;
+	text = text_of(w, "0010", 0);
+	assert_has(text, "48.8K a round trip");
+	assert_has(text, "nearly all: a full window would be the doing of a long way");
 	free(text);
 	f->peer_window = 60000;
 	f->peer_limited_ms = 10;
@@ -260,8 +267,8 @@ static void the_evidence_has_units_and_sense(void **state)
 	f->late_ms = 600;
 	f->capped_ms = 700;
 	text = text_of(w, "0010", 0);
-	assert_has(text, "open: its program reads");
-	assert_has(text, "the peer is not what we wait for");
+	assert_has(text, "open, and as large as it ever was");
+	assert_has(text, "that window is not the limit");
 	assert_has(text, "the network loses what is sent");
 	assert_has(text, "nobody answers there");
 	assert_has(text, "waits somewhere on the way");
@@ -406,6 +413,11 @@ static void by_the_settings(void **state)
 	assert_has_not(text, "policy=drop-oldest");
 	assert_has_not(text, "send_timeout_ms=30000");
 	free(text);
+	w->stats[0].records[0].protocol = CREW__HTTP;
+	text = text_of(w, "0010", 0);
+	assert_has(text, "Policy drop-newest (answers of HTTP have no other)");
+	free(text);
+	w->stats[0].records[0].protocol = CREW__WS;
 	static const struct {
 		int64_t policy;
 		const char *words;
