@@ -72,10 +72,8 @@ void crew__conn_tell(crew_conn *c)
 {
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, false);
-	if (c->flags & CREW__C_TELL_GAP) {
-		crew__conn_clear(c, CREW__C_TELL_GAP);
+	if (c->flags & CREW__C_TELL_GAP)
 		crew__policy_tell_gap(c);
-	}
 	if (c->flags & CREW__C_TELL_FULL) {
 		crew__conn_clear(c, CREW__C_TELL_FULL);
 		if (c->record->state <= CREW__CONN_OPEN)
@@ -321,7 +319,8 @@ static void note_closed(const crew_conn *c)
 	closed->verdict = CREW_VERDICT_NONE;
 	closed->episodes = 0;
 	closed->figures = (struct crew__slow_figures){ 0 };
-	/* The record of one that never had a backlog is not to be looked at: that gives it memory. */
+	/* The record of one that never had a backlog is not to be looked at: that gives it memory.
+	 */
 	if (rare->used && atomic_load_explicit(&slow->id, memory_order_relaxed) == c->record->id) {
 		closed->verdict = rare->unsent_bytes > 0 ? last_verdict(slow) : CREW_VERDICT_NONE;
 		closed->episodes = slow->episodes;

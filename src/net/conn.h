@@ -33,10 +33,10 @@
 
 enum {
 	/* Why we do not read. */
-	CREW__C_PAUSED = 1u << 0,    /* the program paused it */
-	CREW__C_HELD = 1u << 1,      /* its own queue is over half full */
-	CREW__C_WAITING = 1u << 2,   /* the protocol waits for the program (an HTTP answer) */
-	CREW__C_PIPE_FULL = 1u << 3, /* what it flows into cannot keep up */
+	CREW__C_PAUSED = 1u << 0,       /* the program paused it */
+	CREW__C_HELD = 1u << 1,         /* its own queue is over half full */
+	CREW__C_WAITING = 1u << 2,      /* the protocol waits for the program (an HTTP answer) */
+	CREW__C_PIPE_FULL = 1u << 3,    /* what it flows into cannot keep up */
 	CREW__C_OVER_BUDGET = 1u << 31, /* the buffer budget is nearly spent (budget.h) */
 	CREW__C_STOPPED = CREW__C_PAUSED | CREW__C_HELD | CREW__C_WAITING | CREW__C_PIPE_FULL |
 			  CREW__C_OVER_BUDGET,
@@ -70,10 +70,10 @@ enum {
 	CREW__C_TELL_LOSS = 1u << 20,
 	CREW__C_DOOMED = 1u << 21, /* CLOSED: tell and free */
 	CREW__C_TELL_ROOM = 1u << 23,
-	CREW__C_TELL_GAP = 1u << 30,
-	CREW__C_AGENDA = 0x3fu << 16 | CREW__C_TELL_ROOM | CREW__C_TELL_GAP,
+	CREW__C_AGENDA = 0x3fu << 16 | CREW__C_TELL_ROOM,
 	/* Slow readers. */
-	CREW__C_CAPPED = 1u << 26, /* it has a rate cap (rate.h) */
+	CREW__C_TELL_GAP = 1u << 30, /* on_gap is due once what waits has moved and there is room */
+	CREW__C_CAPPED = 1u << 26,   /* it has a rate cap (rate.h) */
 	CREW__C_HELD_BACK =
 		1u << 27,         /* ... which holds its queue back: the wheel goes on with it */
 	CREW__C_TIGHT = 1u << 28, /* its limit is rare->limit, not the service's */
@@ -272,8 +272,8 @@ size_t crew__conn_most_of(const crew_conn *c, size_t max_message);
 
 /* A message was offered to nobody (NULL connection, stale id) or to one that is closing. */
 void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes);
-/* There was no memory to frame it. Returns -ENOMEM. */
-int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes);
+/* There was no memory to frame it; `about` may be NULL. Returns -ENOMEM. */
+int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes, const struct crew__about *about);
 /* Arguments that can never be sent. */
 void crew__net_count_invalid(struct crew__net *net);
 

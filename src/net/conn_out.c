@@ -74,9 +74,10 @@ void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes)
 	crew__slab_end(s);
 }
 
-int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes)
+int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes, const struct crew__about *about)
 {
 	crew__out_lose_offered(c, CREW_LOST_MEMORY, bytes);
+	crew__policy_note_gap(c, bytes, about);
 	return -ENOMEM;
 }
 
@@ -229,6 +230,8 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 		return -ENOTCONN;
 	if ((size_t)n == total) {
 		crew__out_settle(c, total, 1);
+		if (crew__unlikely(c->flags & CREW__C_TELL_GAP))
+			crew__policy_moved(c);
 		return 0;
 	}
 	int error = crew__out_queue_rest(c, out, (size_t)n);

@@ -66,7 +66,7 @@ void crew__policy_grown(crew_conn *c);
 void crew__policy_shrunk(crew_conn *c);
 /* A loss that on_gap is to tell of. */
 void crew__policy_note_gap(crew_conn *c, uint64_t bytes, const struct crew__about *about);
-/* The kernel took bytes: on_gap is due if there is something to tell and room to answer. */
+/* TELL_GAP, and the kernel took bytes: on_gap is due if there is room to answer. */
 void crew__policy_moved(crew_conn *c);
 void crew__policy_tell_gap(crew_conn *c);
 /* The soft limit's and the authentication's deadlines: act on those that have come. The next, or

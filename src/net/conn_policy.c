@@ -37,6 +37,8 @@ void crew__policy_note_gap(crew_conn *c, uint64_t bytes, const struct crew__abou
 	struct crew__gap *gap = &crew__conn_touch(c)->gap;
 	gap->messages++;
 	gap->bytes += bytes;
+	gap->out = c->record->bytes_out;
+	c->flags |= CREW__C_TELL_GAP;
 	if (c->flags & CREW__C_SLOW)
 		crew__slow_note_loss(c, 1, 0);
 	if (!about)
@@ -54,19 +56,25 @@ void crew__policy_note_gap(crew_conn *c, uint64_t bytes, const struct crew__abou
 	note_key(&gap->last_key_len, gap->last_key, about->key);
 }
 
+/* Something has left since the last of them was lost, and an answer has room. */
+static bool gap_is_due(const crew_conn *c)
+{
+	return c->record->bytes_out != crew__conn_rare(c)->gap.out &&
+	       c->record->bytes_queued * 2 <= crew__conn_limit(c);
+}
+
 void crew__policy_moved(crew_conn *c)
 {
-	const struct crew__rare *rare = crew__conn_rare(c);
-	if (rare->gap.messages > 0 && c->record->bytes_queued * 2 <= crew__conn_limit(c) &&
-		c->record->state <= CREW__CONN_OPEN)
+	if (c->record->state <= CREW__CONN_OPEN && gap_is_due(c))
 		crew__conn_agenda(c, CREW__C_TELL_GAP);
 }
 
 void crew__policy_tell_gap(crew_conn *c)
 {
 	struct crew__rare *rare = crew__conn_rare(c);
-	if (rare->gap.messages == 0 || c->record->state > CREW__CONN_OPEN)
+	if (c->record->state > CREW__CONN_OPEN || !gap_is_due(c))
 		return;
+	crew__conn_clear(c, CREW__C_TELL_GAP);
 	struct crew__gap gap = rare->gap; /* the call may cause the next */
 	rare->gap = (struct crew__gap){ 0 };
 	c->net->stats.slab->gaps++;

@@ -354,15 +354,13 @@ void crew__conn_flush(crew_conn *c)
 		if (crew__likely(over) || (c->flags & CREW__C_WRITING))
 			return;
 	}
-	uint64_t before = c->record->bytes_out;
 	for (int round = 0; round < ROUNDS && !crew__queue_empty(&c->queue); round++)
 		if (!write_round(c))
 			break;
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
-	bool waited = c->flags & CREW__C_BACKLOG;
 	crew__out_shorter(c);
-	if (waited && c->record->bytes_out != before)
+	if (crew__unlikely(c->flags & CREW__C_TELL_GAP))
 		crew__policy_moved(c);
 	if (!crew__queue_empty(&c->queue))
 		crew__out_wants_flush(c);

@@ -104,6 +104,7 @@ enum {
 };
 struct crew__gap {
 	uint64_t messages, bytes;
+	uint64_t out;         /* bytes_out when the last of them was lost */
 	uint64_t first, last; /* sequences; 0: none */
 	uint8_t first_key_len, last_key_len;
 	char first_key[CREW__GAP_KEY], last_key[CREW__GAP_KEY];

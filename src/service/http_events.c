@@ -73,7 +73,7 @@ int64_t crew_send_event(crew_conn *c, const crew_event *event)
 		return crew__answer_refused(c, -EINVAL);
 	int error = encode(crew__worker_of(c), event, &text);
 	if (error == -ENOMEM)
-		return crew__conn_lose_memory(c, event->data.len);
+		return crew__conn_lose_memory(c, event->data.len, NULL);
 	if (error)
 		return crew__answer_refused(c, error);
 	crew_frame frame = { .body = text };

@@ -235,7 +235,7 @@ static int64_t begin_parts(crew_conn *c, struct crew__exchange *e, const crew_re
 	struct sending *s = malloc(sizeof(*s));
 	struct crew__out out = { .head = head };
 	if (!s)
-		return crew__answer_offered(c, crew__conn_lose_memory(c, 0), true);
+		return crew__answer_offered(c, crew__conn_lose_memory(c, 0, NULL), true);
 	*s = *plan;
 	crew__file_ref(s->file);
 	int64_t queued = crew__conn_begin_parts(c);
@@ -275,7 +275,7 @@ static int64_t send_prepared(
 	crew_worker *w = crew__worker_of(c);
 	char *room = crew__answer_room(w);
 	if (!room)
-		return crew__answer_offered(c, crew__conn_lose_memory(c, 0), true);
+		return crew__answer_offered(c, crew__conn_lose_memory(c, 0, NULL), true);
 	int error = crew__answer_is_plain(e) ? 0 : crew__answer_prepare(e, &response);
 	if (error == -ENOTCONN)
 		return crew__service_send(c, (crew_bytes){ NULL, 0 }, CREW_KIND_DEFAULT);

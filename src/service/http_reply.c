@@ -189,7 +189,8 @@ static int64_t reply_prepared(crew_conn *c, struct crew__exchange *e, crew_respo
 	bool changed;
 	char *room = crew__answer_room(crew__worker_of(c));
 	if (!room)
-		return crew__answer_offered(c, crew__conn_lose_memory(c, response.body.len), true);
+		return crew__answer_offered(
+			c, crew__conn_lose_memory(c, response.body.len, NULL), true);
 	int head = crew__answer_head(
 		e, &response, (int64_t)response.body.len, room, CREW__ANSWER_HEAD_MOST);
 	if (head < 0)

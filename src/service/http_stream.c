@@ -167,7 +167,7 @@ static int64_t begin_prepared(
 {
 	char *room = crew__answer_room(crew__worker_of(c));
 	if (!room)
-		return crew__answer_offered(c, crew__conn_lose_memory(c, 0), true);
+		return crew__answer_offered(c, crew__conn_lose_memory(c, 0, NULL), true);
 	int head = crew__answer_head(e, &response, length, room, CREW__ANSWER_HEAD_MOST);
 	if (head < 0)
 		return crew__answer_refused(c, head);

@@ -126,12 +126,12 @@ static int judge(const crew_conn *c, crew_bytes bytes, crew_kind kind)
 	return crew__unlikely(!c || c->record->state > CREW__CONN_OPEN) ? -ENOTCONN : 0;
 }
 
-static int64_t not_sent(crew_conn *c, crew_bytes bytes, int error)
+static int64_t not_sent(crew_conn *c, crew_bytes bytes, const struct crew__about *about, int error)
 {
 	if (error == -ENOTCONN)
 		return lose_closed(c, bytes.len);
 	if (error == -ENOMEM)
-		return crew__conn_lose_memory(c, bytes.len);
+		return crew__conn_lose_memory(c, bytes.len, about);
 	return refuse(c ? c->net : net_of_nobody(), error < 0 ? error : -EINVAL);
 }
 
@@ -184,7 +184,8 @@ static __attribute__((noinline)) int64_t send_framed(
 		out.arg = how->arg;
 		out.owned = how->owned;
 	}
-	int64_t queued = error ? not_sent(c, bytes, error) : send_out(c, &out, replaced);
+	int64_t queued = error ? not_sent(c, bytes, how->about, error)
+			       : send_out(c, &out, replaced);
 	/* encode() made other bytes, which were copied: the program's own are done with. */
 	if (replaced && how->release)
 		how->release((void *)(uintptr_t)bytes.data, how->arg);
@@ -498,7 +499,7 @@ int64_t crew_send_shared(crew_conn *c, crew_shared *s)
 		return lose_closed(c, s->len);
 	int error = encoding_for(c, s, &encoded);
 	if (error == -ENOMEM)
-		return crew__conn_lose_memory(c, s->len);
+		return crew__conn_lose_memory(c, s->len, s->says ? &s->about : NULL);
 	if (error)
 		return refuse(c->net, error);
 	return send_encoded(c, s, encoded);
