@@ -62,9 +62,12 @@ static int await_end(
 	}
 	if (chosen->count == 0)
 		return 0;
-	/* A worker that has died meanwhile has taken its connections with it. */
+	/* A worker that has died meanwhile has taken its connections with it. So
+	 * has a program that was stopped. */
 	error = crew__attach_refresh(
 		attached, act->settings->run_dir, act->settings->name, text, sizeof(text));
+	if (error == -ESRCH)
+		chosen->count = 0;
 	if (error == 0)
 		error = crew__act_still_there(attached, chosen, &gone);
 	if (error == 0)
@@ -175,6 +178,11 @@ static int kick_chosen(const struct crew__act *act, struct crew__attached *attac
 		return complain(act, "no memory to see what came of it", CREW__FAILED);
 	memcpy(left.ids, meant->ids, meant->count * sizeof(uint64_t));
 	left.count = meant->count;
+	if (handed_on.late > 0)
+		fprintf(stderr,
+			"%s: %u of them could not be told of: their worker does not listen; kick again "
+			"when it does\n",
+			settings->name, handed_on.late);
 	error = await_end(act, attached, &left);
 	int exit_status = error ? complain(act, "no memory to see what came of it", CREW__FAILED)
 				: tell(act, attached, meant, &left);

@@ -223,10 +223,16 @@ static void print_settings_help(void)
 	const struct crew__setting_row *rows = crew__settings_table(&count);
 	printf("Settings come from the program, then the INI file (-c FILE), then --set "
 	       "SECTION.KEY=VALUE.\n"
-	       "Section 'service' stands for the name of a service. Sizes take k, m, g.\n\n");
-	for (size_t i = 0; i < count; i++)
-		printf("  %-8s %-24s %-10s %-14s %s\n", rows[i].section, rows[i].key, rows[i].type,
-			rows[i].fallback ? rows[i].fallback : "", rows[i].sentence);
+	       "Section 'service' stands for the name of a service. Sizes take k, m, g.\n"
+	       "`set SECTION.KEY=VALUE` changes those with a * while the program runs, until it "
+	       "reloads or restarts.\n\n");
+	for (size_t i = 0; i < count; i++) {
+		bool service = strcmp(rows[i].section, "service") == 0;
+		printf("%c %-8s %-24s %-10s %-14s %s\n",
+			crew__setting_is_live(service, rows[i].key) ? '*' : ' ', rows[i].section,
+			rows[i].key, rows[i].type, rows[i].fallback ? rows[i].fallback : "",
+			rows[i].sentence);
+	}
 }
 
 static int run_help(struct run *run)
