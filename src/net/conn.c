@@ -394,6 +394,7 @@ static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 		return CREW__WHEEL_OUT;
 	}
 	uint32_t next = crew__slow_look(c, now);
+	c->net->pieces.changed = true; /* the turn is to be looked at */
 	if (c->record->state == CREW__CONN_CLOSED)
 		return CREW__WHEEL_OUT;
 	if (limits->send_timeout > 0) {

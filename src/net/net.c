@@ -67,8 +67,8 @@ static __attribute__((noinline)) bool end_busy_turn(struct crew__net *net)
 		crew__slow_turn(net);
 	crew__budget_turn(net);
 	net->stats.slab->bytes_held = crew__net_held(net);
-	/* A stage of the budget is looked at in every turn, whether more is held or not. */
-	net->held_told = net->budget.stage > 0 ? ~net->pieces.held : net->pieces.held;
+	/* A stage of the budget, and connections that are looked at, concern every turn. */
+	net->pieces.changed = net->budget.stage > 0 || net->looked_at;
 	return again;
 }
 
@@ -77,7 +77,7 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 {
 	struct crew__net *net = crew__container_of(hook, struct crew__net, hook);
 	net->ended_turn = net->clock->turn;
-	if (crew__likely(!net->agenda && !net->looked_at && net->pieces.held == net->held_told))
+	if (crew__likely(!net->agenda && !net->pieces.changed))
 		return false;
 	return end_busy_turn(net);
 }

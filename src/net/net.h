@@ -181,7 +181,6 @@ struct crew__net {
 	char *read_buffer;
 	struct crew__piece_pool pieces;
 	const uint64_t *shared_held;
-	uint64_t held_told; /* pieces.held as it was when the last turn ended that changed it */
 	struct {
 		uint64_t alarm;         /* held from here on: look */
 		uint64_t held_then;     /* the least since `since` */

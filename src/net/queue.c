@@ -52,7 +52,7 @@ struct crew__piece *crew__piece_copying(struct crew__piece_pool *pool, size_t le
 	*p = (struct crew__piece){ .data = p->room, .kind = CREW__COPIED };
 	p->copy.cap = (uint32_t)cap;
 	p->charge = (uint32_t)(sizeof(*p) + cap);
-	pool->held += p->charge;
+	crew__pool_hold(pool, p->charge);
 	return p;
 }
 
@@ -98,7 +98,7 @@ static struct crew__piece *new_referring(struct crew__piece_pool *pool, uint32_t
 	if (!p)
 		return NULL;
 	*p = (struct crew__piece){ .sealed = true, .charge = (uint32_t)sizeof(*p) + owned };
-	pool->held += p->charge;
+	crew__pool_hold(pool, p->charge);
 	return p;
 }
 
@@ -167,7 +167,7 @@ bool crew__queue_file_first(
 
 void crew__piece_free(struct crew__piece_pool *pool, struct crew__piece *p)
 {
-	pool->held -= p->charge;
+	crew__pool_hold(pool, -(int64_t)p->charge);
 	if (p->unit)
 		crew__unit_free(&pool->units, p->unit);
 	if (p->kind == CREW__COPIED) {

@@ -42,6 +42,7 @@ struct crew__piece_pool {
 	uint32_t count;
 	struct crew__units units;
 	uint64_t held; /* bytes of memory that all queues cost */
+	bool changed;  /* `held` is another than when this was last set to false */
 };
 void crew__piece_pool_fini(struct crew__piece_pool *pool);
 

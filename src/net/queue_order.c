@@ -138,7 +138,7 @@ static void join(struct crew__piece_pool *pool, struct crew__piece *first, struc
 	first->unit = unit;
 	unit->piece = first;
 	first->charge += cost;
-	pool->held += cost;
+	crew__pool_hold(pool, cost);
 }
 
 static void undo(struct crew__queue *run, struct crew__piece_pool *pool)

@@ -64,6 +64,12 @@ static inline uint32_t crew__piece_first_end(struct crew__piece *p)
 	return *crew__piece_end_at(p, p->copy.noted - p->ends);
 }
 
+static inline void crew__pool_hold(struct crew__piece_pool *pool, int64_t bytes)
+{
+	pool->held += (uint64_t)bytes;
+	pool->changed = true;
+}
+
 /* Empty, with room for `len` bytes and their ends in at least `least` bytes; it belongs to no
  * queue. NULL without memory. */
 struct crew__piece *crew__piece_copying(struct crew__piece_pool *pool, size_t len, size_t least);

@@ -166,29 +166,32 @@ static int about_of(const crew_send_options *options, struct crew__about *ret_ab
 	return 0;
 }
 
-/* `how` the body is held, and released in every case. */
+/* How the body is held stands in `out`; it is released in every case. */
 static __attribute__((noinline)) int64_t send_framed(
-	crew_conn *c, crew_bytes bytes, crew_kind kind, const struct crew__out *how)
+	crew_conn *c, crew_bytes bytes, crew_kind kind, struct crew__out *out)
 {
-	crew_frame frame = { .body = bytes };
+	crew_frame frame;
+	frame.body = bytes;
 	int error = judge(c, bytes, kind);
 	if (crew__likely(!error))
 		error = encode(c, kind_for(c, kind), &frame);
-	struct crew__out out = {
-		.head = frame.head, .body = frame.body, .tail = frame.tail, .about = how->about
-	};
 	bool replaced = error || frame.body.data != bytes.data;
-	if (crew__likely(!replaced)) {
-		out.hold = how->hold;
-		out.release = how->release;
-		out.arg = how->arg;
-		out.owned = how->owned;
+	crew__release_fn *release = replaced ? out->release : NULL;
+	if (crew__unlikely(replaced)) { /* encode() made other bytes, which are copied */
+		out->hold = CREW__HOLD_COPY;
+		out->release = NULL;
 	}
-	int64_t queued = error ? not_sent(c, bytes, how->about, error)
-			       : send_out(c, &out, replaced);
-	/* encode() made other bytes, which were copied: the program's own are done with. */
-	if (replaced && how->release)
-		how->release((void *)(uintptr_t)bytes.data, how->arg);
+	int64_t queued;
+	if (crew__likely(!error)) {
+		out->head = frame.head;
+		out->body = frame.body;
+		out->tail = frame.tail;
+		queued = send_out(c, out, replaced);
+	} else {
+		queued = not_sent(c, bytes, out->about, error);
+	}
+	if (release) /* the program's own are done with */
+		release((void *)(uintptr_t)bytes.data, out->arg);
 	return queued;
 }
 
