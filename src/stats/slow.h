@@ -38,7 +38,7 @@ struct crew__slow_figures {
 	uint32_t capped_ms;         /* window: our own rate cap held the queue back */
 	uint64_t delivery_rate;     /* bytes per second, as the kernel measures it */
 	uint64_t drained;           /* window: bytes that left our queue */
-	uint32_t late_ms;           /* by so much our own loop was late for this look */
+	uint32_t late_ms; /* window: our own loop was inside its turns, or late for this look */
 	bool has_tcp;
 };
 

@@ -2,6 +2,7 @@
 
 A few runs of each; `./dev soak verdicts` makes many and prints the matrix. Needs root."""
 
+import concurrent.futures
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from program import find_binary
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "netns"))
 import lab  # noqa: E402
+import unsent  # noqa: E402
 import verdicts  # noqa: E402
 
 SIDE_BY_SIDE = 6
@@ -51,6 +53,17 @@ def test_each_fault_is_named(engine):
     again = wrong_of([(fault, congestion) for fault, congestion, *_ in wrong for _ in range(2)],
                      engine)
     assert not again, (wrong, again)
+
+
+@pytest.mark.one_engine
+def test_kernel_memory_of_a_stalled_client(engine):
+    """kernel_unsent_limit keeps what waits out of the kernel; without it megabytes are there."""
+    limits = [unsent.DEFAULT, "off"]
+    with concurrent.futures.ThreadPoolExecutor(len(limits)) as pool:
+        limited, unlimited = pool.map(
+            lambda limit: unsent.stalled_kib(find_binary("flood"), engine, limit, "cubic"), limits)
+    assert limited < 300
+    assert unlimited > 2 * limited, "without the limit it is no more: this shows nothing"
 
 
 @pytest.mark.one_engine

@@ -85,11 +85,15 @@ def speed_of(binary, engine, limit, congestion):
         return scene.kib_per_s()
 
 
+def stalled_kib(binary, engine, limit, congestion):
+    with lab.Lab(**NEAR) as place, Scene(place, binary, engine, limit, congestion) as scene:
+        return scene.stalled_kib()
+
+
 def one(binary, engine, limit, congestion):
     """The better of two runs: what is lost on the way by chance is not the limit's doing."""
     speed = max(speed_of(binary, engine, limit, congestion) for _ in range(2))
-    with lab.Lab(**NEAR) as place, Scene(place, binary, engine, limit, congestion) as scene:
-        return Row(limit, congestion, scene.stalled_kib(), speed)
+    return Row(limit, congestion, stalled_kib(binary, engine, limit, congestion), speed)
 
 
 def measure(binary, engine="epoll"):
