@@ -63,8 +63,8 @@ static void let_faults_be(void)
 bool crew__terminal_there(void)
 {
 	const char *term = getenv("TERM");
-	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && term && *term &&
-	       strcmp(term, "dumb") != 0;
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
+	       (!term || strcmp(term, "dumb") != 0);
 }
 
 /* A description of our own does not wait, while the shell's stays as it is: a terminal that takes

@@ -243,6 +243,18 @@ def test_no_colours(crowd):
         assert terminal.wait_end() == 0
 
 
+@pytest.mark.one_engine
+def test_dumb_terminal(launch):
+    """One that understands no sequences gets none."""
+    program = launch("push")
+    with top(program, env={"TERM": "dumb"}) as terminal:
+        terminal.wait_screen("ready")
+        terminal.wait_screen(lambda _: terminal.raw.count("generation 1") > 1, "a second screen")
+        terminal.keys("\x03")
+        assert terminal.wait_end() == 0
+        assert "\x1b" not in terminal.raw
+
+
 # ---- ends --------------------------------------------------------------------------------------
 
 
