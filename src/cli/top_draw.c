@@ -25,25 +25,29 @@ static const char *plural(uint64_t count)
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
-static void draw_program(struct crew__page *page, unsigned row, const struct crew__status *status)
-{
-	char text[512], uptime[CREW__UNIT_MAX];
-	unsigned at = crew__page_put(page, row, 0, page->columns, CREW__STYLE_STRONG, status->app);
-	snprintf(text, sizeof(text),
-		"%s%s  up %s  load %.2f %.2f %.2f  generation %" PRIu32 "  %s  %s",
-		status->version[0] ? " " : "", status->version,
-		crew__seconds_text(status->uptime_s, uptime), status->load[0], status->load[1],
-		status->load[2], status->generation, status->engine, status->mode);
-	crew__page_put(page, row, at, page->columns, CREW__PLAIN, text);
-}
-
-/* One figure of the second line; what there is no room for is left out. */
+/* One word or figure of a line; what there is no room for is left out, and all after it. */
 static unsigned draw_figure(
 	struct crew__page *page, unsigned row, unsigned at, unsigned style, const char *text)
 {
 	if (at + strlen(text) > page->columns)
 		return page->columns;
 	return crew__page_put(page, row, at, page->columns, style, text) + 2;
+}
+
+static void draw_program(struct crew__page *page, unsigned row, const struct crew__status *status)
+{
+	char text[128], uptime[CREW__UNIT_MAX];
+	unsigned at = crew__page_put(page, row, 0, page->columns, CREW__STYLE_STRONG, status->app);
+	at = draw_figure(page, row, at + 1, CREW__PLAIN, status->version);
+	snprintf(text, sizeof(text), "up %s", crew__seconds_text(status->uptime_s, uptime));
+	at = draw_figure(page, row, at, CREW__PLAIN, text);
+	snprintf(text, sizeof(text), "load %.2f %.2f %.2f", status->load[0], status->load[1],
+		status->load[2]);
+	at = draw_figure(page, row, at, CREW__PLAIN, text);
+	snprintf(text, sizeof(text), "generation %" PRIu32, status->generation);
+	at = draw_figure(page, row, at, CREW__PLAIN, text);
+	at = draw_figure(page, row, at, CREW__PLAIN, status->mode);
+	draw_figure(page, row, at, CREW__PLAIN, status->engine);
 }
 
 static void draw_figures(struct crew__page *page, unsigned row, const struct crew__top_look *look)

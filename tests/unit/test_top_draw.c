@@ -146,7 +146,7 @@ static void expect_not(const char *text, const char *words)
 static void the_least_terminal(void **state)
 {
 	assert_string_equal(drawn(*state, 15, 60),
-		"shop 1.2  up 3m10s  load 0.50 0.25 1.00  generation 3  epo..\n"
+		"shop 1.2  up 3m10s  load 0.50 0.25 1.00  generation 3\n"
 		"sent 1500/s  3.0MB/s  fails 2.5/s  slow 29  queued 29.0M\n"
 		"  service   id state      conn    qps  queued fail/s busy in\n"
 		"  feed       0 ready        10      0       0      0\n"
