@@ -342,7 +342,7 @@ void crew__conn_free(crew_conn *c)
 	note_closed(c);
 	if (net->rare[c->slot].used)
 		net->rare[c->slot] = (struct crew__rare){ 0 };
-	if (net->ips && !(c->flags & CREW__C_NO_CLIENT))
+	if (net->ips && !c->no_client)
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	crew__slab_begin(s);
 	s->connections--;

@@ -59,8 +59,6 @@ enum {
 	CREW__C_PARTS = 1u << 22,     /* a message in parts is under way */
 	CREW__C_LEFT =
 		1u << 25, /* its end has been seen while an answer is awaited: not read yet */
-	CREW__C_NO_CLIENT =
-		1u << 26, /* whose it is, is still to be told: it counts for no address */
 	CREW__C_WANTS_ROOM = 1u << 24, /* to be told when there is room (crew__conn_has_room) */
 	/* The agenda. */
 	CREW__C_DIRTY = 1u << 16, /* flush it, and see whether closing can go on */
@@ -101,6 +99,7 @@ struct crew_conn {
 	struct crew__queue queue;
 	struct crew__buf in; /* unfinished input, kept for the next read */
 	struct crew__wheel_entry wheel;
+	bool no_client;          /* whose it is, is still to be told: it counts for no address */
 	_Alignas(16) char ext[]; /* of the layer above */
 };
 

@@ -397,7 +397,9 @@ static int send_control(crew_conn *c, crew_bytes bytes, bool at_once)
 	if (error)
 		return error;
 	crew__out_count_bytes(c, bytes.len);
-	crew__out_wants_flush(c);
+	crew__policy_grown(c);
+	if (!(c->flags & CREW__C_WRITING)) /* a cap on messages holds back none of these */
+		crew__conn_agenda(c, CREW__C_DIRTY);
 	return 0;
 }
 

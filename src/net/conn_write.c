@@ -157,6 +157,15 @@ static size_t join(struct crew__net *net, struct iovec *vectors, size_t count, s
 	return 1;
 }
 
+static void held_back_no_more(crew_conn *c)
+{
+	struct crew__rare *rare = crew__conn_rare(c);
+	if (!(c->flags & CREW__C_HELD_BACK))
+		return;
+	crew__conn_clear(c, CREW__C_HELD_BACK);
+	rare->capped_hundredths += crew__net_now(c->net) - rare->capped_since;
+}
+
 /* What has become true because the queue got shorter. */
 void crew__out_shorter(crew_conn *c)
 {
@@ -176,6 +185,7 @@ void crew__out_shorter(crew_conn *c)
 		crew__conn_agenda(c, CREW__C_TELL_ROOM);
 	if (!crew__queue_empty(&c->queue))
 		return;
+	held_back_no_more(c); /* what it held back may have been lost meanwhile */
 	if (c->flags & CREW__C_SLOW)
 		crew__slow_over(c);
 	if (c->flags & CREW__C_WRITING) {
@@ -278,7 +288,7 @@ static size_t room_by_cap(crew_conn *c)
 	crew__rate_room(&rare->rate, now, &bytes, &messages);
 	if (messages < UINT32_MAX) {
 		uint64_t extent = crew__queue_extent(&c->queue, messages);
-		if (extent == 0) /* no new message; one that has begun may go on */
+		if (extent == 0) /* no new message; one that has begun may go on, and control */
 			extent = crew__queue_begun_extent(&c->queue);
 		bytes = crew__min(bytes, extent);
 	}
@@ -290,15 +300,6 @@ static size_t room_by_cap(crew_conn *c)
 	}
 	crew__conn_deadline(c, now + crew__rate_wait(&rare->rate, c->record->bytes_queued));
 	return 0;
-}
-
-static void held_back_no_more(crew_conn *c)
-{
-	struct crew__rare *rare = crew__conn_rare(c);
-	if (!(c->flags & CREW__C_HELD_BACK))
-		return;
-	crew__conn_clear(c, CREW__C_HELD_BACK);
-	rare->capped_hundredths += crew__net_now(c->net) - rare->capped_since;
 }
 
 /* For how long the oldest message had waited, in a queue that has waited at all. */

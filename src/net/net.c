@@ -279,7 +279,7 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 	}
 	net->slots[slot] = c;
 	if (net->proxied)
-		c->flags |= CREW__C_NO_CLIENT;
+		c->no_client = true;
 	begin_limited(c);
 	count_opened(net, slot);
 	crew_conn *outer = net->current;
@@ -307,7 +307,7 @@ bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *clie
 		net->stats.slab->refused_ip++;
 		return false;
 	}
-	crew__conn_clear(c, CREW__C_NO_CLIENT);
+	c->no_client = false;
 	net->stats.cold[c->slot].remote = *client;
 	return true;
 }

@@ -106,9 +106,8 @@ void crew__queue_take_out(struct crew__queue *q, struct crew__piece_pool *pool,
 /* A part of the first message left before it came to the queue. */
 void crew__queue_begun(struct crew__queue *q);
 
-/* What is left of a message (or of bytes of none) that has begun, as far as it is here; 0: none
- * has.
- */
+/* What may leave though no message may begin: what is left of one that has begun, as far as it is
+ * here, or the control bytes that come first. */
 uint64_t crew__queue_begun_extent(const struct crew__queue *q);
 /* The bytes up to the end of the `count`th message; all when there are fewer. */
 uint64_t crew__queue_extent(const struct crew__queue *q, uint32_t count);

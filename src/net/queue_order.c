@@ -324,7 +324,7 @@ uint64_t crew__queue_extent(const struct crew__queue *q, uint32_t count)
 uint64_t crew__queue_begun_extent(const struct crew__queue *q)
 {
 	const struct crew__piece *p = q->head;
-	if (!p || !p->begun)
-		return 0;
-	return p->control ? p->len : crew__queue_extent(q, 1);
+	if (p && p->control)
+		return p->len;
+	return p && p->begun ? crew__queue_extent(q, 1) : 0;
 }
