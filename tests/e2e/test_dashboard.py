@@ -6,6 +6,7 @@ With CREW_SCREENS=DIRECTORY the pictures of the manual are made there.
 import json
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -249,6 +250,50 @@ def test_page_does_not_grow(feed, browser):
 		return [samples.length, events.length, document.querySelectorAll("#slow tr").length, slowRows.rows.size];
 	})()""")
     assert grown[0] <= 301 and grown[1] == 200 and grown[2] == grown[3] == 1
+
+
+HIDE = """Object.defineProperty(document, "hidden", { value: %s, configurable: true });
+	document.dispatchEvent(new Event("visibilitychange"))"""
+
+
+def test_hidden_tab_draws_nothing(feed, browser):
+    """It goes on listening, so that what it shows when somebody looks again has no hole."""
+    tab = dashboard(browser, feed)
+    tab.value(HIDE % "true")
+    shown = tab.value("find('about').textContent")
+    tab.wait_value("samples.length > 5")
+    assert tab.value("find('about').textContent") == shown
+    tab.value(HIDE % "false")
+    assert tab.value("find('about').textContent") != shown
+    assert tab.value("samples.every(one => one.seconds < 3)")
+
+
+def test_long_hidden_tab_lets_go(feed, browser):
+    tab = dashboard(browser, feed)
+    tab.value(HIDE % "true")
+    tab.value("hiddenAt = performance.now() - HIDDEN_MS - 1")
+    tab.wait_value("socket === null")
+    wait_until(lambda: not [c for c in feed.connections() if c["protocol"] == "ws"],
+               "nobody looks any more")
+    tab.value(HIDE % "false")
+    tab.wait_value("socket !== null && find('link').textContent.includes('live')")
+
+
+def test_worker_that_stands_still(feed, browser):
+    """What an operator does then is told to the master, and done when the worker goes on."""
+    tab = dashboard(browser, feed)
+    client, identity = stall(feed)
+    pid = feed.pid("feed")
+    tab.wait_value(f"{row_js(identity, '.verdict')} !== null")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        tab.value(f"{row_js(identity, '.kick')}.click(); find('ask-yes').click()")
+        give_token(tab, TOKEN)
+        tab.wait_value("find('done').textContent.includes('as soon as it turns again')")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    feed.wait_totals("it is kicked", lambda t: t["closes_by_reason"]["kicked"] == 1)
+    client.close()
 
 
 def shoot(tab, path):
