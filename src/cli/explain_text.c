@@ -121,15 +121,16 @@ static void print_cost(const struct crew__explain *explain, const struct crew__s
 	const struct crew__connection *conn = &explain->row.conn;
 	char text[PARAGRAPH_MAX];
 	heading(screen, "What it costs at present");
-	snprintf(text, sizeof(text),
+	size_t used = (size_t)snprintf(text, sizeof(text),
 		"%s in %" PRIu64
-		" message%s in our queue, the oldest for %s; in the kernel %s unsent, "
-		"%s of memory.",
+		" message%s in our queue, the oldest for %s; in the kernel %s unsent",
 		crew__unit_bytes(conn->send_queue).text, conn->send_queue_messages,
 		conn->send_queue_messages == 1 ? "" : "s",
 		crew__unit_seconds(conn->oldest_queued_s).text,
-		crew__unit_bytes(conn->kernel_unsent).text,
-		crew__unit_bytes(explain->slow.figures.kernel_memory).text);
+		crew__unit_bytes(conn->kernel_unsent).text);
+	if (explain->has_slow && explain->slow.figures.at && used < sizeof(text))
+		snprintf(text + used, sizeof(text) - used, ", %s of memory",
+			crew__unit_bytes(explain->slow.figures.kernel_memory).text);
 	crew__screen_fold(screen, INDENT, text);
 }
 

@@ -115,6 +115,21 @@ def test_going_on_over_the_death_of_a_worker(launch, follow):
     assert told.ended() == 0
 
 
+def test_going_on_over_a_reload(launch, follow):
+    program = views.start(launch)
+    told = follow(program, "--json")
+    first = told.wait("start")
+    assert program.cli("reload").returncode == 0
+    program.wait_ready(generation=2)
+    fresh = program.pid("push")
+    assert told.wait("start", pid=fresh)["generation"] == 2
+    assert told.wait("reload")["figures"]["generation"] == 2
+    with views.client(program) as client:
+        cid = client.identity()
+        assert program.cli("kick", cid).returncode == 0
+    assert told.wait("kick", id=cid)["pid"] == fresh != first["pid"]
+
+
 def test_it_ends_with_the_program(launch, follow):
     program = views.start(launch)
     told = follow(program, "--json")

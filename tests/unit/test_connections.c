@@ -468,6 +468,40 @@ static void text_has_a_row_each_and_totals(void **state)
 	free(text);
 }
 
+/* Longest first of the lines of the table, which are all but the last. */
+static size_t widest_line(const char *text)
+{
+	size_t widest = 0;
+	for (const char *line = text, *end; (end = strchr(line, '\n')) && end[1]; line = end + 1)
+		if ((size_t)(end - line) > widest)
+			widest = (size_t)(end - line);
+	return widest;
+}
+
+static void a_narrow_terminal_shows_fewer_columns(void **state)
+{
+	struct world *w = *state;
+	open_slot(w, 0, 0)->bytes_queued = 1536000;
+	judge(w, 0, 0, CREW_VERDICT_READER_STALLED);
+	struct crew__connections all = take(w);
+	for (unsigned width = 80; width <= 240; width += 8) {
+		char *text = NULL;
+		size_t size = 0;
+		struct crew__screen screen = { .out = open_memstream(&text, &size),
+			.width = width };
+		assert_int_equal(crew__connections_text(&all, &screen), 0);
+		assert_int_equal(fclose(screen.out), 0);
+		if (widest_line(text) > width)
+			fail_msg("wider than %u:\n%s", width, text);
+		assert_non_null(strstr(text, "0010000000000001"));
+		assert_non_null(strstr(text, " reader-stalled "));
+		assert_non_null(strstr(text, "Send-Q"));
+		assert_int_equal(strstr(text, "local") != NULL, width >= 224);
+		free(text);
+	}
+	crew__connections_fini(&all);
+}
+
 static void ten_thousand(void **state)
 {
 	struct world *w = *state;
@@ -507,6 +541,7 @@ int main(void)
 		TEST(json_has_every_key),
 		TEST(json_and_text_of_verdicts),
 		TEST(text_has_a_row_each_and_totals),
+		TEST(a_narrow_terminal_shows_fewer_columns),
 		TEST(ten_thousand),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
