@@ -1,7 +1,8 @@
 /* conn.c - a connection's life: how it begins, is asked to end, ends, and is told of. */
-#include "net/conn_out.h"
+#include "net/conn.h"
 
 #include "base/check.h"
+#include "net/conn_out.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
 #include "stats/rings.h"

@@ -1,7 +1,8 @@
 /* queue.c - the order of arrival: appended at the tail, leaving at the head. */
-#include "net/queue_parts.h"
+#include "net/queue.h"
 
 #include "base/check.h"
+#include "net/queue_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
