@@ -170,17 +170,17 @@ def test_no_counter_ever_falls(launch):
             try:
                 look()
             except (OSError, http.client.HTTPException):
-                pass  # the admin worker itself is replaced by the reload
+                pass  # the admin worker itself dies, and is replaced by the reload
             watch.wait(0.05)
 
     thread = threading.Thread(target=watcher)
     thread.start()
     try:
         time.sleep(0.5)
-        for _ in range(2):
-            old = program.pid("ctl", 0)
+        for service in ("ctl", "admin", "ctl"):
+            old = program.pid(service, 0)
             hit(old)
-            wait_new_pid(program, "ctl", 0, old)
+            wait_new_pid(program, service, 0, old)
             time.sleep(0.3)
         done = program.cli("reload")
         assert done.returncode == 0, done.stderr
@@ -194,6 +194,7 @@ def test_no_counter_ever_falls(launch):
     assert not failures
     assert looks > 20
     assert last['crew_worker_exits_total{service="ctl",status="0",signal="9"}'] == 2
+    assert last['crew_worker_exits_total{service="admin",status="0",signal="9"}'] == 1
     done = last['crew_total_request_total{service="ctl",worker="0"}'] + \
         last['crew_total_request_total{service="ctl",worker="1"}']
     assert done >= load.asked  # nothing was forgotten
