@@ -83,6 +83,18 @@ static void kick(const struct crew__event *event, char *text, size_t size)
 		snprintf(text, size, "ended by an operator; nothing waited");
 }
 
+/* The stages of net/budget.h. */
+static void budget(const struct crew__event *event, char *text, size_t size)
+{
+	static const char *const deeds[] = { "all is taken again",
+		"the longest queues may grow no further", "nothing is read",
+		"new connections are refused", "the longest queues are ended" };
+	const uint64_t *v = event->values;
+	snprintf(text, size, "buffer budget: stage %" PRIu64 " (%s), queues hold %s of %s", v[0],
+		v[0] < crew__lengthof(deeds) ? deeds[v[0]] : "unknown to this version",
+		bytes(v[1]).text, bytes(v[2]).text);
+}
+
 static void death(const struct crew__event *event, char *text, size_t size)
 {
 	const uint64_t *v = event->values;
@@ -128,8 +140,7 @@ static void say(const struct crew__event *event, char *text, size_t size)
 		kick(event, text, size);
 		break;
 	case CREW__EVENT_BUDGET:
-		snprintf(text, size, "buffer budget: stage %" PRIu64 ", queues hold %s of %s", v[0],
-			bytes(v[1]).text, bytes(v[2]).text);
+		budget(event, text, size);
 		break;
 	case CREW__EVENT_SET:
 		snprintf(text, size, "set");

@@ -208,7 +208,7 @@ static void every_kind_in_words(void **state)
 			"ended by an operator; 7 in 1 message waited: by user 0\n" },
 		{ { .kind = CREW__EVENT_KICK }, "ended by an operator; nothing waited\n" },
 		{ { .kind = CREW__EVENT_BUDGET, .values = { 2, 1024, 4096 } },
-			"stage 2, queues hold 1.0K of 4.0K\n" },
+			"stage 2 (nothing is read), queues hold 1.0K of 4.0K\n" },
 		{ { .kind = CREW__EVENT_SET, .text = "policy=replace" }, "set policy=replace\n" },
 		{ { .kind = CREW__EVENT_KINDS }, "?           an event that this version" },
 		{ { .kind = 255 }, "?           an event that this version" },
