@@ -376,7 +376,7 @@ static void on_message(crew_conn *c, crew_msg msg)
 	char text[32] = "";
 	char *word;
 
-	if (msg.body.len >= sizeof(text))
+	if (msg.body.len == 0 || msg.body.len >= sizeof(text))
 		return;
 	memcpy(text, msg.body.data, msg.body.len);
 	word = strchr(text, ' ');
