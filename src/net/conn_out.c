@@ -234,7 +234,8 @@ static int64_t send_now(crew_conn *c, struct crew__out *out, size_t total)
 			crew__policy_moved(c);
 		return 0;
 	}
-	int error = crew__out_queue_rest(c, out, (size_t)n);
+	int error = n == 0 && says_much(out) ? queue_with(c, out)
+					     : crew__out_queue_rest(c, out, (size_t)n);
 	crew__out_settle(c, (size_t)n, 0);
 	if (error) {
 		crew__conn_broken(

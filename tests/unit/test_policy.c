@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -360,6 +361,22 @@ static void one_that_has_begun_does_not_expire(void **state)
 	assert_string_equal(hear_lines(&world, peer), "t-1");
 }
 
+/* A kernel that is full takes no byte of it: nothing of what was said of it may be lost. */
+static void a_long_one_that_finds_the_kernel_full(void **state)
+{
+	crew_conn *c = begin(state, CREW_DROP_NEWEST);
+	crew_send_options brief = { .ttl_ms = 30, .sequence = 5, .key = CREW_BYTES("k") };
+	char filling[POLICY_FILL];
+	memset(filling, 'F', sizeof(filling));
+	filling[POLICY_FILL - 1] = '\n';
+	while (send(c->fd, filling, sizeof(filling), MSG_DONTWAIT) == sizeof(filling))
+		continue;
+	assert_true(send_line(c, "t", 1, 5000, &brief) > 0);
+	world_until(&world, counter(&world, "fail_expired") == 1);
+	assert_int_equal(crew__conn_rare(c)->gap.first, 5);
+	assert_int_equal(crew_queued(c), 0);
+}
+
 /* The replacing message has a time, the one in whose place it comes had none. */
 static void a_replacement_has_its_own_time(void **state)
 {
@@ -394,6 +411,7 @@ int main(void)
 		ON_BOTH(each_has_its_own_time),
 		ON_BOTH(nothing_waits_nothing_expires),
 		ON_BOTH(one_that_has_begun_does_not_expire),
+		ON_BOTH(a_long_one_that_finds_the_kernel_full),
 		ON_BOTH(a_replacement_has_its_own_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
