@@ -196,19 +196,19 @@ int crew__connections_text(
 	const struct crew__connections *connections, const struct crew__screen *screen)
 {
 	struct crew__column columns[COLUMNS];
-	add_fn *add[COLUMNS];
-	size_t shown = 0;
+	const struct shown *shown[COLUMNS] = { NULL };
+	size_t count = 0;
 	unsigned rank = rank_that_fits(screen->width);
 	for (size_t i = 0; i < COLUMNS; i++)
 		if (all_columns[i].rank <= rank) {
-			columns[shown] = all_columns[i].column;
-			add[shown++] = all_columns[i].add;
+			columns[count] = all_columns[i].column;
+			shown[count++] = &all_columns[i];
 		}
 	struct crew__table table;
-	crew__table_init(&table, columns, shown);
+	crew__table_init(&table, columns, count);
 	for (size_t i = 0; i < connections->count; i++)
-		for (size_t n = 0; n < shown; n++)
-			add[n](&table, &connections->rows[i]);
+		for (size_t n = 0; n < count; n++)
+			shown[n]->add(&table, &connections->rows[i]);
 	int error = crew__table_print(&table, screen);
 	crew__table_fini(&table);
 	if (!error)

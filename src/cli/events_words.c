@@ -21,14 +21,14 @@ struct unit_text {
 
 static struct unit_text bytes(uint64_t n)
 {
-	struct unit_text unit;
+	struct unit_text unit = { "" };
 	crew__bytes_text(n, unit.text);
 	return unit;
 }
 
 static struct unit_text duration(uint64_t ms)
 {
-	struct unit_text unit;
+	struct unit_text unit = { "" };
 	crew__seconds_text((double)ms / 1000, unit.text);
 	return unit;
 }

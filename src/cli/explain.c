@@ -57,10 +57,10 @@ static bool apply_set(struct crew__service_settings *settings, const char *text)
 	char key[CREW__NAME_MAX];
 	const char *equals = strchr(text, '=');
 	const char *dot = equals ? memchr(text, '.', (size_t)(equals - text)) : NULL;
-	const char *begin = dot ? dot + 1 : text;
-	if (!equals || (size_t)(equals - begin) >= sizeof(key))
+	const char *name = dot ? dot + 1 : text;
+	if (!equals || (size_t)(equals - name) >= sizeof(key))
 		return false;
-	snprintf(key, sizeof(key), "%.*s", (int)(equals - begin), begin);
+	snprintf(key, sizeof(key), "%.*s", (int)(equals - name), name);
 	if (strcmp(key, "policy") == 0)
 		return set_policy(equals + 1, &settings->policy);
 	int64_t number, *place = number_of(settings, key);

@@ -5,8 +5,6 @@
 #include "cli/explain.h"
 #include "cli/screen.h"
 
-#include <string.h>
-
 enum {
 	CREW__PERCENT = 100,
 	CREW__EXPLAIN_KIB = 1024
@@ -19,16 +17,18 @@ struct crew__unit {
 
 static inline struct crew__unit crew__unit_bytes(uint64_t bytes)
 {
-	struct crew__unit unit;
-	crew__bytes_text(bytes, unit.text);
+	struct crew__unit unit = { "" };
 	if (bytes < CREW__EXPLAIN_KIB) /* a bare number says nothing in a sentence */
-		strcat(unit.text, bytes == 1 ? " byte" : " bytes");
+		snprintf(unit.text, sizeof(unit.text), "%u byte%s", (unsigned)bytes,
+			bytes == 1 ? "" : "s");
+	else
+		crew__bytes_text(bytes, unit.text);
 	return unit;
 }
 
 static inline struct crew__unit crew__unit_seconds(double seconds)
 {
-	struct crew__unit unit;
+	struct crew__unit unit = { "" };
 	crew__seconds_text(seconds, unit.text);
 	return unit;
 }
