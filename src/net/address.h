@@ -19,7 +19,8 @@ struct crew__address {
 	socklen_t socket_size;
 	dev_t file_device; /* of the Unix socket's file, once it listens */
 	ino_t file_inode;
-	char text[256]; /* as shown: as it was written, with RUNDIR resolved */
+	uint32_t unsent_limit; /* to be set before listening: TCP_NOTSENT_LOWAT; 0: the system's */
+	char text[256];        /* as shown: as it was written, with RUNDIR resolved */
 };
 
 /* `run_dir` replaces a leading RUNDIR/ in a path; another relative path counts from the working

@@ -1,6 +1,8 @@
 /* address_listen.c - from an address to a listening socket, or to a sentence that says why not.
  *
- * Accepted TCP sockets inherit TCP_NODELAY from the listener, which saves a call for each. */
+ * Accepted TCP sockets inherit TCP_NODELAY and TCP_NOTSENT_LOWAT from the listener, which saves
+ * calls for each. Both are set before it listens: who connects before a worker is ready has them
+ * too. */
 #include "net/address.h"
 
 #include "net/holder.h"
@@ -55,6 +57,9 @@ static int prepare_tcp(int fd, const struct crew__address *address, bool reuse_p
 	int error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (!error)
 		error = switch_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!error && address->unsent_limit > 0)
+		error = switch_option(
+			fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)address->unsent_limit);
 	if (!error && address->socket.ss_family == AF_INET6)
 		error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !address->every);
 	if (!error && reuse_port)

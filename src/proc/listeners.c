@@ -29,6 +29,7 @@ static int open_service(struct crew__listener *listener,
 	int status = crew__address_parse(settings->listen, run_dir, address, ret_error, error_size);
 	if (status < 0)
 		return status;
+	address->unsent_limit = (uint32_t)settings->kernel_unsent_limit;
 	bool each = settings->reuse_port && !single && address->transport == CREW__TCP;
 	size_t count = each ? (size_t)settings->workers : 1;
 	listener->fds = calloc(count, sizeof(int));

@@ -125,6 +125,26 @@ static void every_address_is_both_families(void **state)
 	close(fd);
 }
 
+/* Who connects before a worker has looked at the listener gets what all get. */
+static void the_first_to_connect_has_all_options(void **state)
+{
+	(void)state;
+	struct crew__address address = parse("tcp://127.0.0.1:0");
+	assert_int_equal(address.unsent_limit, 0);
+	address.unsent_limit = 12345;
+	int fd = crew__address_listen(&address, false, error, sizeof(error));
+	assert_true(fd >= 0);
+	int client = connect_to("127.0.0.1", port_of(fd)), accepted = -1;
+	assert_true(client >= 0);
+	while (accepted < 0)
+		accepted = accept(fd, NULL, NULL);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 12345);
+	assert_int_not_equal(option(accepted, IPPROTO_TCP, TCP_NODELAY), 0);
+	close(accepted);
+	close(client);
+	close(fd);
+}
+
 static void ipv6_alone_is_ipv6_alone(void **state)
 {
 	(void)state;
@@ -351,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_listening_socket_of_tcp),
 		cmocka_unit_test(every_address_is_both_families),
+		cmocka_unit_test(the_first_to_connect_has_all_options),
 		cmocka_unit_test(ipv6_alone_is_ipv6_alone),
 		cmocka_unit_test(a_port_in_use_names_its_holder),
 		cmocka_unit_test(a_shared_port),
