@@ -504,7 +504,8 @@ struct crew_service {
 	                           * not called in time */
 	int64_t unauthenticated_limit; /* 64 KiB: of its queue, and of its messages, until then */
 	/* What a policy has lost of a connection that lives: called once what waits has moved and is at
-	 * most half of max_send_buffer, so that what it sends ("you missed n") has room. */
+	 * most half of max_send_buffer, so that what it sends ("you missed n") has room; while more
+	 * waits all the time, once a second at the most. */
 	void (*on_gap)(crew_conn *c, const crew_gap *gap);
 };
 

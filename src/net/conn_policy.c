@@ -12,6 +12,10 @@
 
 #include <string.h>
 
+enum {
+	GAP_EVERY = 100 /* hundredths */
+};
+
 static crew_policy policy_of(const crew_conn *c, const struct crew__about *about)
 {
 	const struct crew__rare *rare = crew__conn_rare(c);
@@ -56,11 +60,18 @@ void crew__policy_note_gap(crew_conn *c, uint64_t bytes, const struct crew__abou
 	note_key(&gap->last_key_len, gap->last_key, about->key);
 }
 
-/* Something has left since the last of them was lost, and an answer has room. */
+/* Something has left since the last of them was lost, and an answer has room. Half of the limit is
+ * room enough for any; a peer that is always behind, and never has that, hears of it once a second.
+ */
 static bool gap_is_due(const crew_conn *c)
 {
-	return c->record->bytes_out != crew__conn_rare(c)->gap.out &&
-	       c->record->bytes_queued * 2 <= crew__conn_limit(c);
+	const struct crew__rare *rare = crew__conn_rare(c);
+	uint64_t queued = c->record->bytes_queued;
+	size_t limit = crew__conn_limit(c);
+	if (c->record->bytes_out == rare->gap.out)
+		return false;
+	return queued * 2 <= limit ||
+	       (queued < limit && crew__net_now(c->net) - rare->gap_told >= GAP_EVERY);
 }
 
 void crew__policy_moved(crew_conn *c)
@@ -77,6 +88,7 @@ void crew__policy_tell_gap(crew_conn *c)
 	crew__conn_clear(c, CREW__C_TELL_GAP);
 	struct crew__gap gap = rare->gap; /* the call may cause the next */
 	rare->gap = (struct crew__gap){ 0 };
+	rare->gap_told = crew__net_now(c->net);
 	c->net->stats.slab->gaps++;
 	const crew_gap told = {
 		.messages = gap.messages,

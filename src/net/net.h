@@ -142,6 +142,7 @@ struct crew__rare {
 	uint32_t capped_since;      /* HELD_BACK: since when (hundredths) */
 	uint32_t capped_hundredths; /* in all, before that */
 	struct crew__gap gap;
+	uint32_t gap_told;     /* hundredths: when on_gap was last called */
 	uint64_t unsent_bytes; /* what was queued when it ended */
 	uint32_t unsent_messages;
 	crew_conn *pipe_to, *pipe_from;           /* NULL unless CREW__C_PIPED */
