@@ -85,12 +85,12 @@ static void send_each(crew_conn *c, size_t len)
 {
 	static const char *const keys[] = { "", "k",
 		"a key that is too long to lie inside a unit" };
-	for (unsigned i = 0; i < 12; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		const crew_send_options options = {
 			.policy = (crew_policy)(1 + i % 3),
 			.priority = i % 4 == 0 ? CREW_HIGH : CREW_NORMAL,
 			.key = crew_str(keys[i % 3]),
-			.ttl_ms = i % 5 == 0 ? 1 : 0,
+			.ttl_ms = i % 5 == 2 ? 1 : 0,
 			.sequence = i + 1,
 		};
 		crew_send_with(c, (crew_bytes){ bytes, len }, &options);

@@ -444,7 +444,7 @@ static void finish(void)
 	for (int i = 0; i < CLIENTS; i++) {
 		crew_conn *c = crew_find(play.clients[i].id);
 		if (c)
-			crew_set_rate(c, CREW_OFF, CREW_OFF);
+			crew__conn_set_rate(c, 0, 0); /* one that is closing as well */
 	}
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < CLIENTS; i++)
