@@ -124,13 +124,6 @@ void crew__conn_opened(crew_conn *c)
 	crew__conn_deadline(c, crew__net_now(c->net) + 1);
 }
 
-/* The later of two times that have passed; right for 497 days, when the hundredths come round. */
-static uint32_t later(const crew_conn *c, uint32_t a, uint32_t b)
-{
-	uint32_t now = crew__net_now(c->net);
-	return now - a <= now - b ? a : b;
-}
-
 /* ---- ending -------------------------------------------------------------------------------- */
 
 static void set_state(crew_conn *c, enum crew__conn_state state)
@@ -180,8 +173,7 @@ static void close_socket(crew_conn *c)
 	unpipe(c);
 }
 
-/* Ended in good order: nothing is queued. */
-static void done(crew_conn *c)
+void crew__conn_done(crew_conn *c)
 {
 	crew__must(c->record->bytes_queued == 0);
 	close_socket(c);
@@ -262,7 +254,7 @@ static void advance_finishing(crew_conn *c)
 	shut_down(c);
 	if (c->flags & CREW__C_PEER_ENDED) {
 		set_end(c, CREW_END_PEER);
-		done(c);
+		crew__conn_done(c);
 	}
 }
 
@@ -280,8 +272,8 @@ void crew__conn_advance(crew_conn *c)
 	bool ended = c->flags & CREW__C_PEER_ENDED;
 	if (c->record->state == CREW__CONN_CLOSING) {
 		if ((c->flags & CREW__C_UNPARTED) && !ended) {
-			crew__conn_deadline(
-				c, later(c, c->since, c->record->last_out) + c->net->limits.linger);
+			crew__conn_deadline(c, crew__conn_later(c, c->since, c->record->last_out) +
+						       c->net->limits.linger);
 			return;
 		}
 		shut_down(c);
@@ -290,7 +282,7 @@ void crew__conn_advance(crew_conn *c)
 		crew__conn_deadline(c, c->since + c->net->limits.linger);
 	}
 	if (c->record->state == CREW__CONN_LINGER && (ended || c->net->limits.linger == 0))
-		done(c);
+		crew__conn_done(c);
 }
 
 /* ---- the end of the end -------------------------------------------------------------------- */
@@ -355,115 +347,6 @@ void crew__conn_free(crew_conn *c)
 	crew__buf_release(&c->in);
 	c->magic = 0;
 	free(c);
-}
-
-/* ---- deadlines ----------------------------------------------------------------------------- */
-
-static bool come(uint32_t due, uint32_t now)
-{
-	return (int32_t)(now - due) >= 0;
-}
-
-static uint32_t sooner_of(uint32_t a, uint32_t b)
-{
-	if (a == CREW__WHEEL_OUT)
-		return b;
-	if (b == CREW__WHEEL_OUT)
-		return a;
-	return (int32_t)(a - b) <= 0 ? a : b;
-}
-
-void crew__conn_deadline(crew_conn *c, uint32_t due)
-{
-	if (c->record->state == CREW__CONN_CLOSED)
-		return;
-	crew__wheel_sooner(c->net->wheel, &c->wheel, due == CREW__WHEEL_OUT ? 1 : due);
-}
-
-/* The last time the kernel took bytes of a queue that is not empty. */
-static uint32_t progress(const crew_conn *c)
-{
-	return later(c, c->record->last_out, c->record->queued_since);
-}
-
-/* Something waits: look at why, and end a peer that takes nothing. */
-static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
-{
-	const struct crew__limits *limits = &c->net->limits;
-	if (c->record->bytes_queued == 0) {
-		c->net->stats.cold[c->slot].kernel_unsent = 0;
-		return CREW__WHEEL_OUT;
-	}
-	uint32_t next = crew__slow_look(c, now);
-	c->net->pieces.changed = true; /* the turn is to be looked at */
-	if (c->record->state == CREW__CONN_CLOSED)
-		return CREW__WHEEL_OUT;
-	if (limits->send_timeout > 0) {
-		uint32_t due = progress(c) + limits->send_timeout;
-		if (come(due, now)) {
-			crew__conn_abort(c, CREW_END_DEADLINE);
-			return CREW__WHEEL_OUT;
-		}
-		next = sooner_of(next, due);
-	}
-	return next;
-}
-
-static uint32_t look_at_ending(crew_conn *c, uint32_t now)
-{
-	const struct crew__limits *limits = &c->net->limits;
-	bool lingers = c->record->state == CREW__CONN_LINGER;
-	if (!lingers && c->record->bytes_queued > 0) {
-		uint32_t due = later(c, c->since, progress(c)) + limits->closing_timeout;
-		if (!come(due, now))
-			return due;
-		crew__conn_abort(
-			c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
-		return CREW__WHEEL_OUT;
-	}
-	uint32_t due = later(c, c->since, c->record->last_out) + limits->linger;
-	if (!come(due, now))
-		return due;
-	if (lingers) {
-		done(c);
-		return CREW__WHEEL_OUT;
-	}
-	crew__conn_parted(c);
-	return now + 1;
-}
-
-static uint32_t look_at_idle(crew_conn *c, uint32_t now)
-{
-	uint32_t timeout = c->net->limits.idle_timeout;
-	if (timeout == 0)
-		return CREW__WHEEL_OUT;
-	bool left = c->flags & CREW__C_LEFT;
-	if ((c->flags & CREW__C_WAITING) && !left)
-		return now + timeout;
-	uint32_t due = later(c, c->record->last_in, c->record->last_out) + timeout;
-	if (!come(due, now))
-		return due;
-	crew__conn_close(c, left ? CREW_END_PEER : CREW_END_IDLE);
-	return now + c->net->limits.linger + 1;
-}
-
-uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_t now)
-{
-	(void)arg;
-	crew_conn *c = crew__container_of(entry, crew_conn, wheel);
-	crew__must(c->magic == CREW__CONN_MAGIC);
-	if (c->flags & CREW__C_HELD_BACK)
-		crew__conn_agenda(c, CREW__C_DIRTY);
-	uint32_t next = look_at_backlog(c, now);
-	if (c->record->state <= CREW__CONN_OPEN)
-		next = sooner_of(next, crew__policy_deadline(c, now));
-	if (c->record->state <= CREW__CONN_OPEN)
-		next = sooner_of(next, c->net->ops->on_deadline(c, now));
-	if (c->record->state == CREW__CONN_OPEN)
-		next = sooner_of(next, look_at_idle(c, now));
-	if (c->record->state == CREW__CONN_CLOSING || c->record->state == CREW__CONN_LINGER)
-		next = sooner_of(next, look_at_ending(c, now));
-	return c->record->state == CREW__CONN_CLOSED ? CREW__WHEEL_OUT : next;
 }
 
 /* ---- pipes --------------------------------------------------------------------------------- */

@@ -325,6 +325,8 @@ bool crew__conn_own_queue(crew_conn *c);
 void crew__conn_drop_queue(crew_conn *c, crew_end_reason end);
 void crew__conn_agenda(crew_conn *c, uint32_t what);
 void crew__conn_broken(crew_conn *c, crew_end_reason reason);
+/* Ended in good order: nothing is queued. */
+void crew__conn_done(crew_conn *c);
 void crew__conn_advance(crew_conn *c);
 void crew__conn_watch(crew_conn *c);
 void crew__conn_tell(crew_conn *c);

@@ -18,6 +18,13 @@ enum {
 	CREW__US_PER_HUNDREDTH = 10000,
 };
 
+/* The later of two times that have passed; right for 497 days, when the hundredths come round. */
+static inline uint32_t crew__conn_later(const crew_conn *c, uint32_t a, uint32_t b)
+{
+	uint32_t now = crew__net_now(c->net);
+	return now - a <= now - b ? a : b;
+}
+
 size_t crew__out_size(const struct crew__out *out);
 
 /* Bytes are queued that end no message. */

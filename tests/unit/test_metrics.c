@@ -356,7 +356,7 @@ static void test_no_family_can_be_taken_for_another(void **state)
 			crew__metric_name("", table[i].name, table[i].gauge, names[count++]);
 	crew__metric_app_names(nasty, app);
 	for (size_t i = 0; nasty[i].name; i++)
-		snprintf(names[count++], sizeof(names[0]), "%s", app[i]);
+		memcpy(names[count++], app[i], sizeof(names[0]));
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < count; k++)
 			if (i != k && is_sample(names[i], names[k]))
