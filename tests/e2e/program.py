@@ -33,6 +33,7 @@ LISTENS = {
     "feed": {"feed": "ws://127.0.0.1:{port}"},
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "push": {"push": "ws://127.0.0.1:{port}"},
+    "slow": {"slow": "ws://127.0.0.1:{port}"},
     "web": {"web": "http://127.0.0.1:{port}"},
     "stream": {"web": "http://127.0.0.1:{port}"},
     "bulk": {"web": "http://127.0.0.1:{port}"},
