@@ -18,6 +18,18 @@
 
 struct crew__wheel;
 
+/* Has that time come? Right for times within 2^31 hundredths of the present. */
+static inline bool crew__wheel_come(uint32_t due, uint32_t now)
+{
+	return (int32_t)(now - due) >= 0;
+}
+
+/* A time that was worked out, as the wheel takes it. */
+static inline uint32_t crew__wheel_time(uint32_t due)
+{
+	return due == CREW__WHEEL_OUT ? 1 : due;
+}
+
 /* Embed it, initialised by crew__wheel_entry_init; in no bucket when the node is alone. */
 struct crew__wheel_entry {
 	struct crew__node node;

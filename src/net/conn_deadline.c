@@ -5,11 +5,6 @@
 #include "base/check.h"
 #include "net/conn_slow.h"
 
-static bool come(uint32_t due, uint32_t now)
-{
-	return (int32_t)(now - due) >= 0;
-}
-
 static uint32_t sooner_of(uint32_t a, uint32_t b)
 {
 	if (a == CREW__WHEEL_OUT)
@@ -23,7 +18,7 @@ void crew__conn_deadline(crew_conn *c, uint32_t due)
 {
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
-	crew__wheel_sooner(c->net->wheel, &c->wheel, due == CREW__WHEEL_OUT ? 1 : due);
+	crew__wheel_sooner(c->net->wheel, &c->wheel, crew__wheel_time(due));
 }
 
 /* The last time the kernel took bytes of a queue that is not empty. */
@@ -46,7 +41,7 @@ static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 		return CREW__WHEEL_OUT;
 	if (limits->send_timeout > 0) {
 		uint32_t due = progress(c) + limits->send_timeout;
-		if (come(due, now)) {
+		if (crew__wheel_come(due, now)) {
 			crew__conn_abort(c, CREW_END_DEADLINE);
 			return CREW__WHEEL_OUT;
 		}
@@ -61,14 +56,14 @@ static uint32_t look_at_ending(crew_conn *c, uint32_t now)
 	bool lingers = c->record->state == CREW__CONN_LINGER;
 	if (!lingers && c->record->bytes_queued > 0) {
 		uint32_t due = crew__conn_later(c, c->since, progress(c)) + limits->closing_timeout;
-		if (!come(due, now))
+		if (!crew__wheel_come(due, now))
 			return due;
 		crew__conn_abort(
 			c, CREW_END_APP); /* it keeps its reason; what waits was lost by us */
 		return CREW__WHEEL_OUT;
 	}
 	uint32_t due = crew__conn_later(c, c->since, c->record->last_out) + limits->linger;
-	if (!come(due, now))
+	if (!crew__wheel_come(due, now))
 		return due;
 	if (lingers) {
 		crew__conn_done(c);
@@ -87,7 +82,7 @@ static uint32_t look_at_idle(crew_conn *c, uint32_t now)
 	if ((c->flags & CREW__C_WAITING) && !left)
 		return now + timeout;
 	uint32_t due = crew__conn_later(c, c->record->last_in, c->record->last_out) + timeout;
-	if (!come(due, now))
+	if (!crew__wheel_come(due, now))
 		return due;
 	crew__conn_close(c, left ? CREW_END_PEER : CREW_END_IDLE);
 	return now + c->net->limits.linger + 1;

@@ -315,14 +315,14 @@ uint32_t crew__policy_deadline(crew_conn *c, uint32_t now)
 	uint32_t next = CREW__WHEEL_OUT;
 	if (rare->soft_since > 0) {
 		next = rare->soft_since + limits->soft_time;
-		if ((int32_t)(now - next) >= 0) {
+		if (crew__wheel_come(next, now)) {
 			crew__conn_abort(c, CREW_END_FULL);
 			return CREW__WHEEL_OUT;
 		}
 	}
 	if (rare->unauthenticated) {
 		uint32_t due = c->record->opened + limits->auth_timeout;
-		if ((int32_t)(now - due) >= 0) {
+		if (crew__wheel_come(due, now)) {
 			crew__conn_close(c, CREW_END_HANDSHAKE);
 			return next;
 		}

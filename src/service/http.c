@@ -364,7 +364,7 @@ uint32_t crew__http_deadline(crew_conn *c, uint32_t now)
 		began = handshaking ? c->record->opened : last_active(c);
 	uint32_t due = began + w->handshake_timeout;
 	if ((int32_t)(now - due) < 0)
-		return due ? due : 1;
+		return crew__wheel_time(due);
 	if (http->began != 0)
 		crew__http_refuse(c, 408, CREW_END_HANDSHAKE);
 	else

@@ -181,11 +181,6 @@ int64_t crew_events_begin(crew_conn *c, const crew_response *response)
 
 /* ---- keeping it alive ---------------------------------------------------------------------- */
 
-static bool come(uint32_t due, uint32_t now)
-{
-	return (int32_t)(now - due) >= 0;
-}
-
 /* A stream of rare events is no idle connection: there is something to say before it would be. */
 static uint32_t interval(crew_conn *c)
 {
@@ -218,12 +213,12 @@ uint32_t crew__events_deadline(crew_conn *c, uint32_t now)
 		return CREW__WHEEL_OUT;
 	bool waits = c->record->bytes_queued > 0;
 	uint32_t due = c->record->last_out + every;
-	if (!waits && !come(due, now))
-		return due == CREW__WHEEL_OUT ? 1 : due;
+	if (!waits && !crew__wheel_come(due, now))
+		return crew__wheel_time(due);
 	if (!waits)
 		comment(c);
 	due = now + every;
-	return due == CREW__WHEEL_OUT ? 1 : due;
+	return crew__wheel_time(due);
 }
 
 /* ---- ending -------------------------------------------------------------------------------- */

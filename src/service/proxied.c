@@ -170,7 +170,7 @@ static uint32_t on_deadline(crew_conn *c, uint32_t now)
 		return CREW__WHEEL_OUT;
 	uint32_t due = c->record->opened + limit;
 	if ((int32_t)(now - due) < 0)
-		return due ? due : 1;
+		return crew__wheel_time(due);
 	crew__conn_close(c, CREW_END_HANDSHAKE);
 	return CREW__WHEEL_OUT;
 }

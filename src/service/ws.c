@@ -226,16 +226,6 @@ bool crew__ws_closing(crew_conn *c)
 
 /* ---- the heartbeat ------------------------------------------------------------------------- */
 
-static bool come(uint32_t due, uint32_t now)
-{
-	return (int32_t)(now - due) >= 0;
-}
-
-static uint32_t nonzero(uint32_t hundredths)
-{
-	return hundredths ? hundredths : 1;
-}
-
 /* Has the ping left our queue, and the kernel's? A peer that reads slowly is not a dead one. */
 static bool ping_has_passed(crew_conn *c)
 {
@@ -260,7 +250,7 @@ static void ping(crew_conn *c, uint32_t now)
 	struct crew__ws_side *ws = &crew__side(c)->ws;
 	send_control(c, CREW__WS_OP_PING, (crew_bytes){ NULL, 0 });
 	ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
-	ws->ping_at = nonzero(now);
+	ws->ping_at = crew__wheel_time(now);
 	ws->ping_in = (uint32_t)c->record->bytes_in;
 	ws->ping_passed = false;
 }
@@ -274,26 +264,26 @@ uint32_t crew__ws_deadline(crew_conn *c, uint32_t now)
 	bool heard = (uint32_t)c->record->bytes_in != ws->ping_in;
 	if (ws->ping_at == 0 || heard) {
 		ws->ping_at = 0;
-		if (!come(c->record->last_in + every, now))
-			return nonzero(c->record->last_in + every);
+		if (!crew__wheel_come(c->record->last_in + every, now))
+			return crew__wheel_time(c->record->last_in + every);
 		ping(c, now);
-		return nonzero(now + every);
+		return crew__wheel_time(now + every);
 	}
 	/* We stopped reading ourselves: its answer may lie in the kernel. */
 	if (!ws->ping_passed || (c->flags & CREW__C_STOPPED)) {
 		ws->ping_passed = ping_has_passed(c);
-		ws->ping_at = nonzero(now);
-		return nonzero(now + every);
+		ws->ping_at = crew__wheel_time(now);
+		return crew__wheel_time(now + every);
 	}
-	if (!come(ws->ping_at + every, now))
-		return nonzero(ws->ping_at + every);
+	if (!crew__wheel_come(ws->ping_at + every, now))
+		return crew__wheel_time(ws->ping_at + every);
 	/* Its kernel has the ping, its program may not have read so far: a frozen page. As long as
 	 * it leaves more of ours waiting it is slow, not dead; that must pass as well. */
 	if (peer_takes_nothing(c)) {
 		ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
 		ws->ping_passed = false;
-		ws->ping_at = nonzero(now);
-		return nonzero(now + every);
+		ws->ping_at = crew__wheel_time(now);
+		return crew__wheel_time(now + every);
 	}
 	crew__conn_close(c, CREW_END_HEARTBEAT);
 	return CREW__WHEEL_OUT;
