@@ -14,12 +14,13 @@ import sys
 from pathlib import Path
 
 import measure
+import policies
 import scenes
 import servers
 from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
-SPECIALS = ["instructions", "memory", "stalled", "status", "commands", "parser"]
+SPECIALS = ["instructions", "memory", "stalled", "policies", "status", "commands", "parser"]
 
 
 class Report:
@@ -209,6 +210,25 @@ def stalled(kinds, options, report):
         table(["", "crew", "target", ""], stalled_rows(result, report))
 
 
+def all_policies(kinds, options, report):
+    """As many clients as there may be, a tenth stalled, under each policy."""
+    if servers.Crew not in kinds:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 8 // 10
+    count = min(scenes.POLICIES_CONNECTIONS, limit)
+    print(f"policies, {count:,} clients of which a tenth never read ...", flush=True)
+    try:
+        result = policies.scene(options.build_dir, count, options.stalled_seconds * 2)
+    except Failed as why:
+        report.failed("policies", why)
+        return
+    report.data["policies"] = result
+    scene = scenes.POLICIES
+    print(f"\n{count:,} subscribers of which {result['stalled']:,} never read, "
+          f"{scene['payload'] >> 10} KiB at {scene['rate']}/s, shared\n")
+    table(["", "crew", "target", ""], policies.rows(result, report.verdict))
+
+
 def status(kinds, options, report):
     if servers.Crew not in kinds:
         return
@@ -345,7 +365,8 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    for name, function in zip(SPECIALS, (instructions, memory, stalled, status, commands, parsers)):
+    specials = (instructions, memory, stalled, all_policies, status, commands, parsers)
+    for name, function in zip(SPECIALS, specials):
         if name in options.chosen:
             function(kinds, options, report)
     results = options.build_dir / "bench" / "results.json"

@@ -67,6 +67,13 @@ STALLED_MEMORY = {
     "copy": STALLED["stalled"] * (STALLED_LIMIT + STALLED["payload"]) + 16 * MIB,
 }
 
+# The same in full size, under each policy; with fewer clients where descriptors are few.
+POLICIES_CONNECTIONS = 10000
+POLICIES = {"payload": 8 << 10, "rate": 4}
+POLICIES_LIMIT = 64 << 10  # max_send_buffer
+POLICIES_MEMORY = 16 * MIB
+POLICIES_KERNEL = 300 << 10
+
 STATUS_MS = 200
 
 # The commands that look, while so many connections are open (or as many as the limit of

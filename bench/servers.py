@@ -2,7 +2,8 @@
 
 Every server runs on one core and answers in modes: `http` (hello), `json` (a small object made for
 each request), `file` (1 MiB from the disk), `ws` (echo) and `fanout` (what one says goes to all);
-crew also `copy`, which is `fanout` with a copy for each receiver.
+crew also `copy`, which is `fanout` with a copy for each receiver, and `policy`, whose messages have
+a key.
 """
 import json
 import os
@@ -150,7 +151,7 @@ class Crew(Server):
     """The program of bench/crew with the one service of the mode."""
 
     name = "crew"
-    modes = ("http", "json", "file", "ws", "fanout", "copy")
+    modes = ("http", "json", "file", "ws", "fanout", "copy", "policy")
     services = {"http": "http", "json": "http", "file": "http"}  # others are called as their mode
     single = False
 

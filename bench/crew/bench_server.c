@@ -5,6 +5,7 @@
  *   ws       echoes
  *   fanout   what one client says goes to all: one shared message
  *   copy     the same with a send, and so a copy where it must wait, for each
+ *   policy   as fanout; a message is the latest of its one key, and has a number
  *
  * It is written as any program would be: nothing here is tuned for the measurement. With BENCH_ONLY
  * in its environment it has that one service alone, so that one is measured. */
@@ -73,6 +74,19 @@ static void to_all(crew_conn *c, crew_msg msg)
 	crew_shared_unref(s);
 }
 
+static void latest_to_all(crew_conn *c, crew_msg msg)
+{
+	static uint64_t number;
+	crew_shared *s = crew_shared_new_with(msg.body,
+		&(crew_send_options){
+			.kind = msg.kind, .key = CREW_BYTES("latest"), .sequence = ++number });
+
+	if (!s)
+		return;
+	crew_broadcast(crew_service_of(c), s);
+	crew_shared_unref(s);
+}
+
 static void send_copy(crew_conn *c, void *arg)
 {
 	const crew_msg *msg = arg;
@@ -108,7 +122,13 @@ int main(int argc, char **argv)
 		.on_message = to_each,
 	};
 
-	const crew_service *const all[] = { &http, &ws, &fanout, &copy };
+	static const crew_service policy = {
+		.name = "policy",
+		.listen = "ws://127.0.0.1:19004",
+		.on_message = latest_to_all,
+	};
+
+	const crew_service *const all[] = { &http, &ws, &fanout, &copy, &policy };
 	const char *only = getenv("BENCH_ONLY");
 	crew_app app = { .name = "crew_bench_server" };
 	size_t count = 0;
