@@ -55,17 +55,48 @@ static void every_command_by_name(void **state)
 {
 	(void)state;
 	static const char *const names[] = { "start", "stop", "restart", "reload", "status",
-		"connections", "configtest", "version", "help" };
+		"connections", "top", "explain", "kick", "set", "events", "configtest", "version",
+		"help" };
 	assert_int_equal(crew__lengthof(names), CREW__COMMANDS - 1);
 	for (size_t i = 0; i < crew__lengthof(names); i++) {
 		struct crew__command_line line;
-		assert_int_equal(parse(&line, names[i]), 0);
+		assert_int_equal(parse(&line, names[i], "--help"), 0);
 		assert_string_equal(crew__command_name(line.command), names[i]);
 		assert_int_equal(crew__command_find(names[i]), line.command);
 		crew__command_line_fini(&line);
 	}
-	assert_int_equal(crew__command_find("explain"), CREW__COMMAND_NONE);
+	assert_int_equal(crew__command_find("expound"), CREW__COMMAND_NONE);
 	assert_int_equal(crew__command_find(""), CREW__COMMAND_NONE);
+}
+
+/* What a command is about stands anywhere behind it; one word, and for `kick` a verdict instead. */
+static void what_a_command_is_about(void **state)
+{
+	(void)state;
+	struct crew__command_line line;
+	assert_int_equal(parse(&line, "explain", "--json", "0012"), 0);
+	assert_string_equal(line.argument, "0012");
+	crew__command_line_fini(&line);
+	assert_int_equal(parse(&line, "set", "feed.policy=replace", "-q"), 0);
+	assert_string_equal(line.argument, "feed.policy=replace");
+	crew__command_line_fini(&line);
+	assert_int_equal(parse(&line, "kick", "--verdict", "reader-stalled"), 0);
+	assert_null(line.argument);
+	assert_string_equal(line.verdict, "reader-stalled");
+	crew__command_line_fini(&line);
+	assert_int_equal(parse(&line, "events", "-f", "--json"), 0);
+	assert_true(line.follow && line.json);
+	crew__command_line_fini(&line);
+	assert_int_equal(parse(&line, "connections", "--closed"), 0);
+	assert_true(line.closed);
+	crew__command_line_fini(&line);
+	assert_int_equal(parse(&line, "explain"), -EINVAL);
+	assert_non_null(strstr(error_text, "'explain' needs CID"));
+	assert_int_equal(parse(&line, "kick"), -EINVAL);
+	assert_non_null(strstr(error_text, "'kick' needs CID|ADDRESS"));
+	assert_int_equal(parse(&line, "explain", "1", "2"), -EINVAL);
+	assert_non_null(strstr(error_text, "unexpected argument '2'"));
+	assert_int_equal(parse(&line, "status", "1"), -EINVAL);
 }
 
 static void options_before_and_after(void **state)
@@ -174,7 +205,7 @@ static void unknown_commands(void **state)
 	refuse("unknown command 'frobnicate'. Try 'prog help'.", "frobnicate");
 	refuse("unknown command ''. Try 'prog help'.", "");
 	refuse("unknown command '-'. Try 'prog help'.", "-");
-	refuse("unknown command 'explain'. Try 'prog help'.", "explain", "abc");
+	refuse("unknown command 'expound'. Try 'prog help'.", "expound", "abc");
 	refuse("unknown command '-d'. Try 'prog help'.", "--", "-d");
 	refuse("unexpected argument 'stop' after 'start'. Try 'prog help start'.", "start", "stop");
 }
@@ -191,8 +222,8 @@ static void unknown_options(void **state)
 		"--single");
 	refuse("'start' takes no option '-g'. Try 'prog help start'.", "-g", "start");
 	refuse("unknown option '--watch'. Try 'prog help start'.", "start", "--watch");
-	refuse("unknown option '--closed'. Try 'prog help connections'.", "connections",
-		"--closed");
+	refuse("unknown option '--opened'. Try 'prog help connections'.", "connections",
+		"--opened");
 	refuse("option '-d' needs a command. Try 'prog help'.", "-d");
 	refuse("unknown option '--hlep'; did you mean '--help'? Try 'prog help'.", "--hlep");
 	refuse("unknown option '--'. Try 'prog help status'.", "status", "--=x");
@@ -277,7 +308,7 @@ static void help_of_one_command(void **state)
 {
 	(void)state;
 	char *text = help_of(CREW__COMMAND_CONNECTIONS);
-	assert_non_null(strstr(text, "usage: prog connections [--json] [--sort KEY]\n"));
+	assert_non_null(strstr(text, "usage: prog connections [--json] [--sort KEY] [--closed]\n"));
 	assert_non_null(strstr(text, "\n  --sort KEY "));
 	assert_non_null(strstr(text, "\n  -c, --config FILE "));
 	free(text);
@@ -292,8 +323,10 @@ static void an_option_takes_a_value_in_all_commands_or_in_none(void **state)
 {
 	(void)state;
 	static const char *const flags[] = { "-q", "-h", "-d", "-g", "--quiet", "--help",
-		"--version", "--daemon", "--graceful", "--single", "--no-wait", "--json" };
-	static const char *const values[] = { "-c", "--config", "--set", "--run-dir", "--sort" };
+		"--version", "--daemon", "--graceful", "--single", "--no-wait", "--json",
+		"--closed", "-f", "--follow" };
+	static const char *const values[] = { "-c", "--config", "--set", "--run-dir", "--sort",
+		"--verdict" };
 	for (enum crew__command i = CREW__COMMAND_START; i < CREW__COMMANDS; i++) {
 		char *text = help_of(i);
 		char *save = NULL;
@@ -325,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_typed),
 		cmocka_unit_test(every_command_by_name),
+		cmocka_unit_test(what_a_command_is_about),
 		cmocka_unit_test(options_before_and_after),
 		cmocka_unit_test(a_value_is_no_command),
 		cmocka_unit_test(the_same_letter_means_what_its_command_says),

@@ -52,9 +52,10 @@ static void assert_counters(const json_t *object, size_t further)
 	static const char *const plain[] = { "connections", "connections_total", "timers",
 		"total_request", "messages_offered", "messages_sent", "messages_queued",
 		"messages_replaced", "bytes_in", "bytes_out", "bytes_queued", "send_fail",
-		"send_invalid", "accept_failed", "refused_limit", "refused_ip", "access_log_lost",
-		"requests_malformed", "requests_too_large", "requests_too_slow", "memory_bytes",
-		"qps", "orders", "refunds" };
+		"send_invalid", "accept_failed", "refused_limit", "refused_ip", "refused_budget",
+		"budget_tightened", "budget_paused", "budget_cut", "bytes_held", "slow",
+		"slow_total", "gaps", "access_log_lost", "requests_malformed", "requests_too_large",
+		"requests_too_slow", "memory_bytes", "qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
 		"expired", "evicted", "deadline", "memory", "crash" };
 	static const char *const ended[] = { "peer", "reset", "app", "idle", "handshake",
