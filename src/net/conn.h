@@ -78,6 +78,20 @@ enum {
 	CREW__C_SLOW = 1u << 29,  /* an episode is under way (conn_slow.h) */
 };
 
+/* Each flag is one bit, no two are the same: all 32 are in use. */
+_Static_assert((uint64_t)CREW__C_PAUSED + CREW__C_HELD + CREW__C_WAITING + CREW__C_PIPE_FULL +
+			       CREW__C_OVER_BUDGET + CREW__C_PEER_ENDED + CREW__C_WRITING +
+			       CREW__C_BACKLOG + CREW__C_FULL + CREW__C_FINISHING +
+			       CREW__C_FINISHED + CREW__C_UNPARTED + CREW__C_END_TOLD +
+			       CREW__C_ON_AGENDA + CREW__C_PIPED + CREW__C_IN_BURST +
+			       CREW__C_DETACHED + CREW__C_PARTS + CREW__C_LEFT +
+			       CREW__C_WANTS_ROOM + CREW__C_DIRTY + CREW__C_FEED +
+			       CREW__C_TELL_FULL + CREW__C_TELL_DRAIN + CREW__C_TELL_LOSS +
+			       CREW__C_DOOMED + CREW__C_TELL_ROOM + CREW__C_TELL_GAP +
+			       CREW__C_CAPPED + CREW__C_HELD_BACK + CREW__C_TIGHT + CREW__C_SLOW ==
+		       UINT32_MAX,
+	"two flags are one bit");
+
 /* What a write needs comes first, in one cache line: a broadcast visits every connection. */
 struct crew_conn {
 	struct crew__source source;
@@ -121,6 +135,12 @@ static inline size_t crew__conn_limit(const crew_conn *c)
 {
 	return crew__unlikely(c->flags & CREW__C_TIGHT) ? c->net->rare[c->slot].limit
 							: c->net->limits.max_send_buffer;
+}
+
+/* What may wait for one that has not proved who it is. */
+static inline size_t crew__conn_unauthenticated_limit(const struct crew__net *net)
+{
+	return crew__min(net->limits.unauthenticated_limit, net->limits.max_send_buffer);
 }
 
 /* Where its input flows, or NULL; and whose input flows into it. */
