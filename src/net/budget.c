@@ -48,6 +48,9 @@ static void tighten(crew_conn *c, uint64_t mean)
 	rare->limit = queued;
 	c->flags |= CREW__C_TIGHT;
 	c->net->stats.slab->budget_tightened++;
+	crew_conn *from = crew__conn_pipe_from(c);
+	if (from) /* what flows in is to wait there, not to be lost here */
+		crew__conn_stop_reading(from, CREW__C_PIPE_FULL);
 }
 
 static void tighten_longest(struct crew__net *net)
@@ -68,7 +71,7 @@ static void loosen(crew_conn *c, uint64_t unused)
 	if (!(c->flags & CREW__C_TIGHT))
 		return;
 	if (rare->unauthenticated)
-		rare->limit = c->net->limits.unauthenticated_limit;
+		rare->limit = crew__conn_unauthenticated_limit(c->net);
 	else
 		crew__conn_clear(c, CREW__C_TIGHT);
 }

@@ -10,7 +10,7 @@
 int64_t crew__conn_begin_parts(crew_conn *c)
 {
 	struct crew__slab *s = c->net->stats.slab;
-	size_t limit = c->net->limits.max_send_buffer;
+	size_t limit = crew__conn_limit(c);
 	if (c->flags & CREW__C_PARTS)
 		return -EBUSY;
 	bool closed = c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING);

@@ -159,10 +159,12 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 static void apply_to(crew_conn *c, const struct crew__limits *limits)
 {
 	struct crew__rare *rare = crew__conn_rare(c);
-	if (rare->unauthenticated && limits->auth_timeout > 0)
+	if (rare->unauthenticated && limits->auth_timeout > 0) {
+		rare->limit = crew__conn_unauthenticated_limit(c->net);
 		crew__conn_deadline(c, c->record->opened + limits->auth_timeout);
-	else if (rare->unauthenticated)
+	} else if (rare->unauthenticated) {
 		crew__conn_authenticated(c);
+	}
 	if (!rare->own_rate && ((c->flags & CREW__C_CAPPED) || limits->rate_bytes > 0 ||
 				       limits->rate_messages > 0))
 		crew__conn_set_rate(c, limits->rate_bytes, limits->rate_messages);
@@ -257,7 +259,7 @@ static void begin_limited(crew_conn *c)
 		return;
 	struct crew__rare *rare = crew__conn_touch(c);
 	rare->unauthenticated = true;
-	rare->limit = crew__min(limits->unauthenticated_limit, limits->max_send_buffer);
+	rare->limit = crew__conn_unauthenticated_limit(c->net);
 	c->flags |= CREW__C_TIGHT;
 	crew__conn_deadline(c, c->record->opened + limits->auth_timeout);
 }

@@ -72,7 +72,7 @@ size_t crew__service_data(crew_conn *c, char *data, size_t len)
 void crew__service_pipe(crew_conn *from, crew_msg msg)
 {
 	crew_conn *to = crew__conn_pipe_to(from);
-	size_t limit = to->net->limits.max_send_buffer;
+	size_t limit = crew__conn_limit(to);
 	crew__service_send(to, msg.body, msg.kind);
 	if (crew__likely(to->record->bytes_queued * 2 <= limit))
 		return;

@@ -139,7 +139,8 @@ static inline int64_t send_out(crew_conn *c, struct crew__out *out, bool replace
 int crew__send_about(const crew_send_options *options, struct crew__about *ret_about)
 {
 	uint64_t hundredths = ((uint64_t)options->ttl_ms + 9) / 10;
-	if (options->ttl_ms < 0 || hundredths > INT32_MAX || options->key.len > CREW_KEY_MOST ||
+	/* Times are compared by their difference, which must not come round (unit.h). */
+	if (options->ttl_ms < 0 || hundredths > INT32_MAX / 2 || options->key.len > CREW_KEY_MOST ||
 		(!options->key.data && options->key.len > 0) ||
 		(unsigned)options->policy >= CREW_POLICIES ||
 		(unsigned)options->priority > CREW_HIGH)

@@ -277,6 +277,27 @@ static void tiny_messages_with_keys_count_in_full(void **state)
 
 /* ---- nothing is stuck ---------------------------------------------------------------------- */
 
+/* What flows into a queue that may grow no further waits where it comes from; none of it is lost.
+ */
+static void a_pipe_keeps_to_the_tighter_limit(void **state)
+{
+	char line[1000];
+	memset(line, 'p', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	begin(state, &lines, 3);
+	assert_int_equal(crew_pipe(world_conn(&world, 1), world_conn(&world, 0)), 0);
+	hold(0, 72);
+	look();
+	assert_int_equal(stage(), CREW__BUDGET_TIGHTENS);
+	for (int i = 0; i < 50; i++) {
+		ssize_t n = send(peers[1], line, sizeof(line), MSG_NOSIGNAL);
+		(void)n;
+		world_turn(&world, 0);
+	}
+	assert_int_equal(counter(&world, "send_fail"), 0);
+	assert_true(world_conn(&world, 1)->flags & CREW__C_PIPE_FULL);
+}
+
 /* Nobody lets go of what he holds, and the others are not read from: after a while the longest
  * ends.
  */
@@ -385,6 +406,7 @@ int main(void)
 		ON_BOTH(shared_bytes_count_once),
 		ON_BOTH(bytes_handed_over_count),
 		ON_BOTH(tiny_messages_with_keys_count_in_full),
+		ON_BOTH(a_pipe_keeps_to_the_tighter_limit),
 		ON_BOTH(patience_ends_at_last),
 		ON_BOTH(switched_off_all_goes_on),
 		ON_BOTH(http_hears_503),

@@ -308,6 +308,42 @@ static void of_broadcasts_that_came_together(void **state)
 	assert_int_equal(counter(&world, "messages_queued"), 0);
 }
 
+static void options_that_say_nothing_sound(void **state)
+{
+	crew_conn *c = begin(state, CREW_DROP_NEWEST);
+	static const char key[CREW_KEY_MOST + 1];
+	const crew_send_options bad[] = {
+		{ .ttl_ms = -1 },
+		{ .ttl_ms = INT64_MAX },
+		{ .key = { key, sizeof(key) } },
+		{ .key = { NULL, 1 } },
+		{ .policy = CREW_POLICIES },
+		{ .policy = (crew_policy)-1 },
+		{ .priority = CREW_HIGH + 1 },
+		{ .kind = CREW_BINARY + 1 },
+	};
+	const crew_send_options all = {
+		.kind = CREW_BINARY,
+		.policy = CREW_DISCONNECT,
+		.priority = CREW_HIGH,
+		.ttl_ms = INT64_C(100) * 86400 * 1000,
+		.key = { key, CREW_KEY_MOST },
+		.sequence = UINT64_MAX,
+	};
+	for (size_t i = 0; i < crew__lengthof(bad); i++) {
+		assert_int_equal(crew_send_with(c, CREW_BYTES("x"), &bad[i]), -EINVAL);
+		assert_null(crew_shared_new_with(CREW_BYTES("x"), &bad[i]));
+	}
+	assert_int_equal(counter(&world, "send_invalid"), crew__lengthof(bad));
+	assert_int_equal(counter(&world, "messages_offered"), 0);
+	assert_true(crew_send_with(c, CREW_BYTES("good-1"), &all) > 0);
+	crew_shared *s = crew_shared_new_with(CREW_BYTES("good-2"), &all);
+	assert_non_null(s);
+	assert_true(crew_send_shared(c, s) > 0);
+	crew_shared_unref(s);
+	assert_string_equal(hear_lines(&world, peer), "good-1 good-2");
+}
+
 /* ---- times to live ------------------------------------------------------------------------- */
 
 static uint64_t ms_since(uint64_t ns)
@@ -407,6 +443,7 @@ int main(void)
 		ON_BOTH(of_one_send),
 		ON_BOTH(of_a_broadcast),
 		ON_BOTH(of_broadcasts_that_came_together),
+		ON_BOTH(options_that_say_nothing_sound),
 		ON_BOTH(its_time_is_kept_to_the_hundredth),
 		ON_BOTH(each_has_its_own_time),
 		ON_BOTH(nothing_waits_nothing_expires),
