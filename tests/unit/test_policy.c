@@ -155,7 +155,7 @@ static void replace_keeps_the_latest(void **state)
 	static const char *const keys[] = { "x", "yy", "a key that is too long to be kept inside" };
 	for (unsigned i = 1; i <= 1000; i++) {
 		crew_send_options options = { .key = crew_str(keys[i % 3]) };
-		assert_true(send_line(c, "abc" + i % 3, i, LINE + i % 50, &options) > 0);
+		assert_true(send_line(c, &"abc"[i % 3], i, LINE + i % 50, &options) > 0);
 		crew__net_check(&world.worker->net);
 		assert_true(crew_queued(c) < 1000);
 	}
