@@ -99,13 +99,15 @@ static unsigned lines_in(unsigned ms, const char *prefix)
 static void so_many_messages_a_second(void **state)
 {
 	crew_conn *c = begin(state, 0, 20);
+	uint64_t began = crew__clock_ns();
 	offer(c, "a", 100);
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 20);
-	unsigned half = lines_in(500, "a-");
-	assert_in_range(half, 6, 13);
+	unsigned heard = lines_of(hear_lines(&world, peer), "a-") + lines_in(500, "a-");
+	/* However late the machine is: a second's worth, and what time brings. */
+	uint64_t ms = (crew__clock_ns() - began) / CREW__NS_PER_MS;
+	assert_in_range(heard, 20 + 6, 20 + ms * 20 / 1000 + 1);
 	assert_true(c->flags & CREW__C_HELD_BACK);
 	assert_int_equal(counter(&world, "send_fail"), 0);
-	assert_true(counter(&world, "messages_queued") <= 80 - half);
+	assert_true(counter(&world, "messages_queued") <= 100 - heard);
 }
 
 /* By bytes a message may be cut on its way; only the whole is read here. */
@@ -113,23 +115,24 @@ static void so_many_bytes_a_second(void **state)
 {
 	crew_conn *c = begin(state, 2000, 0);
 	char room[10000];
+	uint64_t began = crew__clock_ns();
 	offer(c, "a", 60);
-	size_t first = peer_hears_all(&world, peer, room, sizeof(room));
-	assert_in_range(first, 2000, 2100);
+	size_t heard = peer_hears_all(&world, peer, room, sizeof(room));
 	world_pass(&world, 500);
-	size_t then = peer_hears_all(&world, peer, room, sizeof(room));
-	assert_in_range(then, 700, 1300);
+	heard += peer_hears_all(&world, peer, room, sizeof(room));
+	uint64_t ms = (crew__clock_ns() - began) / CREW__NS_PER_MS;
+	assert_in_range(heard, 2000 + 700, 2000 + ms * 2 + 100);
 }
 
 static void of_its_own_event_too(void **state)
 {
-	begin(state, 0, 5);
+	begin(state, 0, 3);
 	char text[200] = "";
 	for (int i = 0; i < 20; i++)
 		strcat(text, "a-1\n");
 	peer_says(peer, (crew_bytes){ text, strlen(text) });
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 5);
-	assert_in_range(lines_in(450, "a-"), 1, 4);
+	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 3);
+	assert_in_range(lines_in(450, "a-"), 1, 5);
 }
 
 static void a_broadcast_keeps_to_it(void **state)
@@ -160,13 +163,13 @@ static void what_waits_leaves_when_the_cap_goes(void **state)
 
 static void zero_is_the_services(void **state)
 {
-	crew_conn *c = begin(state, 0, 7);
-	assert_int_equal(crew_set_rate(c, 0, 3), 0);
+	crew_conn *c = begin(state, 0, 3);
+	assert_int_equal(crew_set_rate(c, 0, 2), 0);
 	offer(c, "a", 10);
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 3);
+	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 2);
 	assert_int_equal(crew_set_rate(c, 0, 0), 0);
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 7); /* a new second's worth */
-	assert_int_equal(crew__conn_rare(c)->rate.messages_per_s, 7);
+	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 3); /* a new second's worth */
+	assert_int_equal(crew__conn_rare(c)->rate.messages_per_s, 3);
 }
 
 static void bad_caps_are_refused(void **state)
@@ -249,7 +252,7 @@ static void a_pong_is_not_held_back_by_messages(void **state)
 /* Whose it is and whether it is capped are two things. */
 static void a_cap_behind_a_proxy(void **state)
 {
-	wanted.messages = 5;
+	wanted.messages = 3;
 	wanted.per_ip = 1;
 	wanted.proxied = true;
 	assert_true(world_open(&world, &lines, engine_of(state), adjust));
@@ -261,7 +264,7 @@ static void a_cap_behind_a_proxy(void **state)
 		assert_non_null(c);
 		assert_true(c->flags & CREW__C_CAPPED);
 		offer(c, "a", 20);
-		assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 5);
+		assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 3);
 		close(peer);
 		world_until(&world, counter(&world, "connections") == 0);
 	}
@@ -290,15 +293,15 @@ static void limits_that_change_reach_those_that_are_there(void **state)
 	int own = world_connect(&world);
 	assert_int_equal(crew_set_rate(world_conn(&world, 1), 0, 50), 0);
 	struct crew__limits limits = world.worker->net.limits;
-	limits.rate_messages = 4;
+	limits.rate_messages = 3;
 	crew__net_set_limits(&world.worker->net, &limits);
 	offer(c, "a", 20);
 	offer(world_conn(&world, 1), "a", 20);
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 4);
+	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 3);
 	assert_int_equal(lines_of(hear_lines(&world, own), "a-"), 20);
 	limits.rate_messages = 0;
 	crew__net_set_limits(&world.worker->net, &limits);
-	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 16);
+	assert_int_equal(lines_of(hear_lines(&world, peer), "a-"), 17);
 	close(own);
 }
 
