@@ -1,5 +1,5 @@
-"""The whole size of a slow reader's scene: as many clients as the descriptors allow, a tenth of them
-stalled, under each policy."""
+"""The whole size of a slow reader's scene: as many clients as the descriptors allow, a tenth of
+them stalled, under each policy."""
 import re
 import subprocess
 import time

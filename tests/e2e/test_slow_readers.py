@@ -1,5 +1,5 @@
-"""Policies at work: a tenth of the clients stall. The others notice nothing, memory stays within its
-bound, and a client that wakes up is told to the message what it has missed."""
+"""Policies at work: a tenth of the clients stall. The others notice nothing, memory stays within
+its bound, and a client that wakes up is told to the message what it has missed."""
 
 import time
 
@@ -262,7 +262,7 @@ def test_kick_lets_go_at_once(launch):
 
 
 def test_a_cap_slows_one_alone(launch):
-    """Row 54 the other way round: it is not the reader that is slow, and nobody else waits for it."""
+    """Row 54 the other way round: the reader is not slow, and nobody else waits for it."""
     with Scene(launch, stalled=1) as scene:
         slow = scene.stalled[0]
         assert scene.control.ask(f"rate {scene.ids[0]} 0 10") == "0"
