@@ -284,8 +284,8 @@ void crew__policy_shrunk(crew_conn *c)
 {
 	const struct crew__limits *limits = &c->net->limits;
 	struct crew__rare *rare = crew__conn_rare(c);
-	if (limits->soft_limit > 0 && rare->soft_since > 0 &&
-		c->record->bytes_queued < limits->soft_limit)
+	bool above = limits->soft_limit > 0 && c->record->bytes_queued >= limits->soft_limit;
+	if (rare->soft_since > 0 && !above)
 		rare->soft_since = 0;
 }
 

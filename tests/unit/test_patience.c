@@ -152,6 +152,29 @@ static void so_does_all_that_makes_it_shorter(void **state)
 	assert_int_equal(counter(&world, "connections"), 1);
 }
 
+/* An operator's `set`: the clock is the new limit's, also of a queue that grows no more. */
+static void a_limit_that_changes_counts_at_once(void **state)
+{
+	crew_conn *c = begin_soft(state, CREW_DROP_NEWEST);
+	struct crew__limits limits = c->net->limits;
+	offer(c, 40, NULL);
+	assert_true(crew__conn_rare(c)->soft_since > 0);
+	limits.soft_limit = 10 * SOFT;
+	crew__net_set_limits(c->net, &limits);
+	assert_int_equal(crew__conn_rare(c)->soft_since, 0);
+	limits.soft_limit = SOFT;
+	crew__net_set_limits(c->net, &limits);
+	assert_true(crew__conn_rare(c)->soft_since > 0);
+	limits.soft_limit = 0;
+	crew__net_set_limits(c->net, &limits);
+	world_pass(&world, 250);
+	assert_int_equal(counter(&world, "connections"), 1);
+	limits.soft_limit = SOFT;
+	crew__net_set_limits(c->net, &limits);
+	world_until(&world, counter(&world, "connections") == 0);
+	assert_non_null(strstr(told(), "close:full"));
+}
+
 /* ---- until it has proved who it is --------------------------------------------------------- */
 
 static void begin_unproved(void **state, const crew_service *service, unsigned ms)
@@ -392,6 +415,7 @@ int main(void)
 		ON_BOTH(below_it_may_stay),
 		ON_BOTH(a_drain_stops_the_clock),
 		ON_BOTH(so_does_all_that_makes_it_shorter),
+		ON_BOTH(a_limit_that_changes_counts_at_once),
 		ON_BOTH(one_that_never_reads_costs_little),
 		ON_BOTH(our_own_sends_keep_to_the_limit),
 		ON_BOTH(its_messages_keep_to_the_limit),
