@@ -93,6 +93,31 @@ static void take_settings(struct crew__explain *explain, const struct crew__sett
 		}
 }
 
+static int64_t to_number(uint64_t n)
+{
+	return n > INT64_MAX ? INT64_MAX : (int64_t)n;
+}
+
+/* What its worker says of the connection is better than what this command has read. */
+static void take_bounds(struct crew__explain *explain)
+{
+	const struct crew__slow_bounds *bounds = &explain->slow.bounds;
+	struct crew__service_settings *s = &explain->settings;
+	if (!explain->has_slow || bounds->policy == CREW_POLICY_DEFAULT ||
+		bounds->policy >= CREW_POLICIES)
+		return;
+	s->policy = bounds->policy;
+	s->max_send_buffer = to_number(bounds->limit);
+	s->soft_limit = to_number(bounds->soft_limit);
+	s->soft_limit_ms = (int64_t)bounds->soft_time * 10;
+	s->send_timeout_ms = (int64_t)bounds->send_timeout * 10;
+	s->rate_bytes = to_number(bounds->rate_bytes);
+	s->rate_messages = to_number(bounds->rate_messages);
+	explain->tight = bounds->tight;
+	explain->exact = true;
+	explain->has_settings = true;
+}
+
 /* ---- finding ------------------------------------------------------------------------------- */
 
 struct search {
@@ -139,20 +164,23 @@ static void make_bool(bool *value)
 static int search_open(struct search *search, const struct crew__segment *segment)
 {
 	size_t count;
-	struct crew__explain explain;
+	struct crew__explain worker, explain;
 	struct crew__conn_snapshot *records = crew__segment_connections(segment, &count);
 	if (!records)
 		return count ? -ENOMEM : 0;
-	begin(search, segment, &explain);
+	begin(search, segment, &worker);
 	for (size_t i = 0; i < count; i++) {
 		const struct crew__conn_snapshot *from = &records[i];
 		if (!crew__id_has_prefix(from->hot.id, search->request->prefix))
 			continue;
+		explain = worker;
 		crew__connection_fill(&from->hot, &from->cold, explain.now, &explain.row.conn);
 		explain.has_slow = from->has_slow;
 		memcpy(&explain.slow, &from->slow, sizeof(explain.slow));
 		make_bool(&explain.slow.slow);
 		make_bool(&explain.slow.figures.has_tcp);
+		make_bool(&explain.slow.bounds.tight);
+		take_bounds(&explain);
 		explain.verdict = crew__connection_verdict(
 			&explain.row.conn, from->has_slow ? &from->slow : NULL, &explain.worker);
 		explain.row.conn.verdict = crew__verdict_or_null(explain.verdict);

@@ -29,10 +29,12 @@ struct crew__explain {
 	int64_t now_ms; /* the same moment since 1970 */
 	int64_t ended_ago_ms;
 	const char *program;
-	/* Of its service, with what `set` changed since, as far as events tell. `has_settings` is
-	 * false for a service that the settings do not know. */
+	/* `exact`: what holds for it, as its worker wrote down when it last looked. Else of its
+	 * service, with what `set` changed since, as far as events tell. `has_settings` is false
+	 * when neither is known. */
 	struct crew__service_settings settings;
-	bool has_settings, changed_live;
+	bool has_settings, changed_live, exact;
+	bool tight; /* max_send_buffer stands for a limit that is lower at present */
 	char service[CREW__NAME_MAX];
 };
 

@@ -40,11 +40,16 @@ static void next_policy(const struct crew__explain *explain, struct crew__lines 
 	bool http = strcmp(conn->protocol, crew__protocol_name(CREW__HTTP)) == 0;
 	bool full = conn->send_queue >= most;
 	int64_t policy = http ? CREW_DROP_NEWEST : explain->settings.policy;
-	say(lines, "Policy %s%s: the queue is %s (%s of max_send_buffer %s)%s %s.",
+	say(lines, "Policy %s%s: the queue is %s (%s of %s%s)%s %s.",
 		crew_policy_name((crew_policy)policy),
 		http ? " (answers of HTTP have no other)" : "", full ? "full" : "not full",
-		crew__unit_bytes(conn->send_queue).text, crew__unit_bytes(most).text,
-		full ? ":" : "; once it is,", policy_sentence(policy));
+		crew__unit_bytes(conn->send_queue).text, explain->tight ? "" : "max_send_buffer ",
+		crew__unit_bytes(most).text, full ? ":" : "; once it is,", policy_sentence(policy));
+	if (explain->tight)
+		say(lines,
+			"That limit is below max_send_buffer, because the buffer budget is nearly "
+			"spent, or because the peer has not proved who it is "
+			"(unauthenticated_limit).");
 }
 
 static void next_deadline(const struct crew__explain *explain, struct crew__lines *lines)
@@ -80,11 +85,10 @@ static void next_rate(const struct crew__explain *explain, struct crew__lines *l
 {
 	const struct crew__service_settings *settings = &explain->settings;
 	if (settings->rate_bytes)
-		say(lines, "Rate cap of the service: %s a second (rate_bytes).",
+		say(lines, "Rate cap: %s a second (rate_bytes).",
 			crew__unit_bytes((uint64_t)settings->rate_bytes).text);
 	if (settings->rate_messages)
-		say(lines,
-			"Rate cap of the service: %" PRId64 " messages a second (rate_messages).",
+		say(lines, "Rate cap: %" PRId64 " messages a second (rate_messages).",
 			settings->rate_messages);
 }
 
@@ -97,12 +101,19 @@ void crew__explain_next(const struct crew__explain *explain, struct crew__lines 
 	next_deadline(explain, ret_lines);
 	next_soft_limit(explain, ret_lines);
 	next_rate(explain, ret_lines);
-	say(ret_lines,
-		explain->changed_live
-			? "These are the settings that this command was given, with what `set` "
-			  "has changed since; the program may have set a connection's own."
-			: "These are the settings that this command was given: a start with "
-			  "others, a live `set`, or the program itself may have changed them.");
+	if (explain->exact)
+		say(ret_lines,
+			"This is what holds for this connection; a message may bring a policy "
+			"of its own.");
+	else
+		say(ret_lines,
+			explain->changed_live
+				? "These are the settings that this command was given, with what "
+				  "`set` has changed since; the program may have set a "
+				  "connection's own."
+				: "These are the settings that this command was given: a start "
+				  "with others, a live `set`, or the program itself may have "
+				  "changed them.");
 }
 
 /* ---- advice -------------------------------------------------------------------------------- */

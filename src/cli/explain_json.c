@@ -55,15 +55,15 @@ static json_t *array_of(const struct crew__lines *lines)
 /* ---- evidence ------------------------------------------------------------------------------ */
 
 /* Every number of struct crew__slow_figures but the time, which is told as an age. */
-#define CREW_SLOW_FIGURE_TABLE(X)                                                             \
-	X(window_ms)                                                                          \
-	X(rtt_us)                                                                             \
-	X(min_rtt_us) X(rttvar_us) X(rto_us) X(peer_window) X(peer_window_most)               \
-		X(congestion_window) X(segment_size) X(unacked) X(unsent) X(kernel_memory)    \
-			X(kernel_memory_most) X(acked) X(segments_out) X(retransmits) X(lost) \
-				X(timeouts) X(last_ack_ms) X(busy_ms) X(peer_limited_ms)      \
-					X(buffer_limited_ms) X(capped_ms) X(delivery_rate)    \
-						X(drained) X(late_ms)
+#define CREW_SLOW_FIGURE_TABLE(X)                                                                  \
+	X(window_ms)                                                                               \
+	X(rtt_us)                                                                                  \
+	X(min_rtt_us)                                                                              \
+	X(rttvar_us) X(rto_us) X(peer_window) X(peer_window_most) X(congestion_window)             \
+		X(segment_size) X(unacked) X(unsent) X(kernel_memory) X(kernel_memory_most)        \
+			X(acked) X(segments_out) X(retransmits) X(lost) X(timeouts) X(last_ack_ms) \
+				X(busy_ms) X(peer_limited_ms) X(buffer_limited_ms) X(capped_ms)    \
+					X(delivery_rate) X(drained) X(late_ms)
 
 static json_t *sentences(const struct crew__explain *explain)
 {
@@ -177,13 +177,13 @@ static json_t *settings(const struct crew__explain *explain)
 	const struct crew__service_settings *s = &explain->settings;
 	if (!explain->has_settings)
 		return json_null();
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "policy",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b}", "policy",
 		crew_policy_name((crew_policy)s->policy), "max_send_buffer",
 		(json_int_t)s->max_send_buffer, "send_timeout_ms", (json_int_t)s->send_timeout_ms,
 		"soft_limit", (json_int_t)s->soft_limit, "soft_limit_ms",
 		(json_int_t)s->soft_limit_ms, "rate_bytes", (json_int_t)s->rate_bytes,
 		"rate_messages", (json_int_t)s->rate_messages, "changed_live",
-		explain->changed_live);
+		explain->changed_live, "exact", explain->exact, "tight", explain->tight);
 }
 
 static json_t *connection(const struct crew__explain *explain)

@@ -62,6 +62,8 @@ bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total);
 /* A message that was queued in the burst comes to the queue: it takes the place of one with its key
  * that has come there before. False: there is none, or it cannot be; nothing was done. */
 bool crew__policy_keep_latest(crew_conn *c, crew_bytes frame, const struct crew__about *about);
+/* Of messages that bring none of their own. */
+crew_policy crew__policy_of_conn(const crew_conn *c);
 /* Messages whose time to live has passed are lost, of all connections. */
 void crew__policy_expire(struct crew__net *net);
 void crew__policy_on_expiry(struct crew__timer *timer);

@@ -16,16 +16,20 @@ enum {
 	GAP_EVERY = 100 /* hundredths */
 };
 
-static crew_policy policy_of(const crew_conn *c, const struct crew__about *about)
+crew_policy crew__policy_of_conn(const crew_conn *c)
 {
 	const struct crew__rare *rare = crew__conn_rare(c);
 	if (c->record->protocol == CREW__HTTP)
 		return CREW_DROP_NEWEST; /* a stream of answers with a hole is no stream */
-	if (about && about->policy != CREW_POLICY_DEFAULT)
-		return (crew_policy)about->policy;
-	if (rare->policy != CREW_POLICY_DEFAULT)
-		return (crew_policy)rare->policy;
-	return c->net->limits.policy;
+	return rare->policy != CREW_POLICY_DEFAULT ? (crew_policy)rare->policy
+						   : c->net->limits.policy;
+}
+
+static crew_policy policy_of(const crew_conn *c, const struct crew__about *about)
+{
+	bool own = about && about->policy != CREW_POLICY_DEFAULT;
+	return own && c->record->protocol != CREW__HTTP ? (crew_policy)about->policy
+							: crew__policy_of_conn(c);
 }
 
 /* ---- gaps ---------------------------------------------------------------------------------- */
@@ -337,6 +341,7 @@ uint32_t crew__policy_deadline(crew_conn *c, uint32_t now)
 void crew__conn_set_policy(crew_conn *c, crew_policy policy)
 {
 	crew__conn_touch(c)->policy = (uint8_t)policy;
+	crew__slow_note_bounds(c);
 }
 
 void crew__conn_set_rate(crew_conn *c, uint64_t bytes_per_s, uint64_t messages_per_s)
@@ -351,5 +356,6 @@ void crew__conn_set_rate(crew_conn *c, uint64_t bytes_per_s, uint64_t messages_p
 		c->flags |= CREW__C_CAPPED;
 	else
 		crew__conn_clear(c, CREW__C_CAPPED);
+	crew__slow_note_bounds(c);
 	crew__conn_agenda(c, CREW__C_DIRTY);
 }

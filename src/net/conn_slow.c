@@ -1,6 +1,7 @@
 #include "net/conn_slow.h"
 
 #include "base/clock.h"
+#include "net/conn_out.h"
 #include "net/verdict.h"
 
 #include <linux/sock_diag.h>
@@ -371,6 +372,31 @@ static bool look(
 	       slow->figures.drained > 0;
 }
 
+static void fill_bounds(const crew_conn *c, struct crew__slow_bounds *bounds)
+{
+	const struct crew__limits *limits = &c->net->limits;
+	const struct crew__rate *rate = &crew__conn_rare(c)->rate;
+	bool capped = c->flags & CREW__C_CAPPED;
+	*bounds = (struct crew__slow_bounds){
+		.limit = crew__conn_limit(c),
+		.tight = c->flags & CREW__C_TIGHT,
+		.policy = (uint8_t)crew__policy_of_conn(c),
+		.send_timeout = limits->send_timeout,
+		.soft_limit = limits->soft_limit,
+		.soft_time = limits->soft_time,
+		.rate_bytes = capped ? rate->bytes_per_s : 0,
+		.rate_messages = capped ? rate->messages_per_s : 0,
+	};
+}
+
+/* Of one that was never looked at nothing is read: to read there would cost memory. */
+void crew__slow_note_bounds(crew_conn *c)
+{
+	struct crew__record_slow *slow = record_of(c);
+	if (crew__conn_rare(c)->past.id == c->record->id && is_ours(c, slow))
+		fill_bounds(c, &slow->bounds);
+}
+
 uint32_t crew__slow_look(crew_conn *c, uint32_t now)
 {
 	struct crew__slow_past *past = &crew__conn_rare(c)->past;
@@ -387,6 +413,7 @@ uint32_t crew__slow_look(crew_conn *c, uint32_t now)
 	bool changed = true;
 	slow->figures.at = now ? now : 1;
 	fill_state(&slow->figures, &sample);
+	fill_bounds(c, &slow->bounds);
 	if (first)
 		begin_looking(c, slow, &sample, now);
 	else

@@ -23,6 +23,9 @@ void crew__slow_over(crew_conn *c);
 /* Messages of it were lost by the policy, or replaced, in an episode. */
 void crew__slow_note_loss(crew_conn *c, uint32_t lost, uint32_t replaced);
 
+/* What holds for it may be another now: its limits, its policy, its cap. */
+void crew__slow_note_bounds(crew_conn *c);
+
 /* A turn has ended while connections are looked at (net->looked_at): how long it took counts. */
 void crew__slow_turn(struct crew__net *net);
 

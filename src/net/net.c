@@ -168,8 +168,9 @@ static void apply_to(crew_conn *c, const struct crew__limits *limits)
 	if (!rare->own_rate && ((c->flags & CREW__C_CAPPED) || limits->rate_bytes > 0 ||
 				       limits->rate_messages > 0))
 		crew__conn_set_rate(c, limits->rate_bytes, limits->rate_messages);
-	crew__policy_shrunk(c);                            /* below another soft_limit, or */
-	crew__policy_grown(c);                             /* above it */
+	crew__policy_shrunk(c); /* below another soft_limit, or */
+	crew__policy_grown(c);  /* above it */
+	crew__slow_note_bounds(c);
 	crew__conn_deadline(c, crew__net_now(c->net) + 1); /* whatever deadline is another now */
 	crew__conn_agenda(c, CREW__C_DIRTY);
 }

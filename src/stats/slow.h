@@ -51,6 +51,15 @@ struct crew__slow_change {
 	uint8_t verdict; /* crew_verdict */
 };
 
+/* What holds for the connection: of its service, of `set`, or its own. */
+struct crew__slow_bounds {
+	uint64_t limit; /* of its queue: max_send_buffer, or less (tight) */
+	uint64_t soft_limit, rate_bytes, rate_messages; /* 0: off */
+	uint32_t send_timeout, soft_time;               /* hundredths; 0: off */
+	uint8_t policy;                                 /* crew_policy; the default: not known */
+	bool tight; /* by the buffer budget, or because it has not proved who it is */
+};
+
 struct crew__record_slow {
 	_Atomic uint64_t id;   /* whose record it is; 0: nobody's */
 	uint8_t verdict;       /* crew_verdict; CREW_VERDICT_NONE when nothing is queued */
@@ -67,6 +76,7 @@ struct crew__record_slow {
 	struct crew__slow_change
 		history[CREW__SLOW_HISTORY]; /* place changes % CREW__SLOW_HISTORY is next */
 	struct crew__slow_figures figures;
+	struct crew__slow_bounds bounds;
 };
 
 #endif

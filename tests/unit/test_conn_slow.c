@@ -274,6 +274,38 @@ static void test_kernel_refuses(void **state)
 	assert_int_equal(slow()->figures.rtt_us, 0);
 }
 
+/* What explain says of policy and limits: at each look, and as soon as they change. */
+static void test_what_holds_for_it(void **state)
+{
+	const struct crew__slow_bounds *bounds;
+	(void)state;
+	begin_with_tcp(4096);
+	bounds = &slow()->bounds;
+	assert_int_equal(bounds->policy, CREW_DROP_NEWEST);
+	assert_int_equal(bounds->limit, 64 * 1024);
+	assert_false(bounds->tight);
+	assert_int_equal(bounds->rate_bytes, 0);
+	assert_int_equal(crew_set_policy(conn(), CREW_REPLACE), 0);
+	assert_int_equal(bounds->policy, CREW_REPLACE);
+	assert_int_equal(crew_set_rate(conn(), 100000, 70), 0);
+	assert_int_equal(bounds->rate_bytes, 100000);
+	assert_int_equal(bounds->rate_messages, 70);
+	struct crew__limits limits = world.worker->net.limits;
+	limits.send_timeout = 500;
+	limits.soft_limit = 1 << 20;
+	limits.soft_time = 300;
+	limits.max_send_buffer = 32 * 1024;
+	crew__net_set_limits(&world.worker->net, &limits);
+	assert_int_equal(bounds->send_timeout, 500);
+	assert_int_equal(bounds->soft_limit, 1 << 20);
+	assert_int_equal(bounds->soft_time, 300);
+	assert_int_equal(bounds->limit, 32 * 1024);
+	assert_int_equal(bounds->policy, CREW_REPLACE); /* its own */
+	assert_int_equal(crew_set_rate(conn(), CREW_OFF, CREW_OFF), 0);
+	assert_int_equal(bounds->rate_bytes, 0);
+	assert_int_equal(bounds->rate_messages, 0);
+}
+
 static void test_late_loop(void **state)
 {
 	(void)state;
@@ -622,6 +654,7 @@ int main(void)
 		TEST(test_largest_window_is_kept),
 		TEST(test_kernels_of_all_ages),
 		TEST(test_kernel_refuses),
+		TEST(test_what_holds_for_it),
 		TEST(test_late_loop),
 		TEST(test_long_turns),
 		TEST(test_held_back_by_the_cap),

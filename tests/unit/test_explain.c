@@ -432,6 +432,53 @@ static void by_the_settings(void **state)
 	}
 }
 
+/* Its worker's word counts more than the settings of who asks. */
+static void by_what_its_worker_says(void **state)
+{
+	struct view_world *w = *state;
+	struct crew__explain explain;
+	view_open(w, 1, 0);
+	view_open(w, 1, 1);
+	view_queue(w, 1, 0, 2048);
+	view_slow(w, 1, 0, CREW_VERDICT_READER_STALLED);
+	struct crew__slow_bounds *bounds = &w->stats[0].slow[0].bounds;
+	*bounds = (struct crew__slow_bounds){ .policy = CREW_REPLACE,
+		.limit = 2048,
+		.send_timeout = 700,
+		.soft_limit = 1024,
+		.soft_time = 200,
+		.rate_messages = 9 };
+	char *text = text_of(w, "00100000", 0);
+	assert_has(text, "Policy replace: the queue is full (2.0K of max_send_buffer 2.0K): a new");
+	assert_has(text, "takes nothing for 7.0s (send_timeout_ms)");
+	assert_has(text, "stays at or above 1.0K for 2.0s; it is above now");
+	assert_has(text, "9 messages a second");
+	assert_has(text, "This is what holds for this connection");
+	assert_has_not(text, "settings that this command was given");
+	free(text);
+	bounds->tight = true;
+	text = text_of(w, "00100000", 0);
+	assert_has(text, "is full (2.0K of 2.0K)");
+	assert_has(text, "That limit is below max_send_buffer");
+	free(text);
+	json_t *json = json_of(w, "00100000", 0);
+	json_t *settings = json_object_get(json, "settings");
+	assert_true(json_is_true(json_object_get(settings, "exact")));
+	assert_true(json_is_true(json_object_get(settings, "tight")));
+	assert_int_equal(json_integer_value(json_object_get(settings, "max_send_buffer")), 2048);
+	json_decref(json);
+	assert_int_equal(find(w, "00100001", &explain), 0); /* not of its neighbour */
+	assert_false(explain.exact);
+	assert_int_equal(explain.settings.policy, CREW_DROP_NEWEST);
+	bounds->policy = 77; /* another process's memory */
+	bounds->limit = UINT64_MAX;
+	assert_int_equal(find(w, "00100000", &explain), 0);
+	assert_false(explain.exact);
+	bounds->policy = CREW_REPLACE;
+	assert_int_equal(find(w, "00100000", &explain), 0);
+	assert_true(explain.settings.max_send_buffer == INT64_MAX);
+}
+
 static void set_event(struct view_world *w, const char *text)
 {
 	struct crew__event event = { .kind = CREW__EVENT_SET };
@@ -581,6 +628,7 @@ int main(void)
 		VIEW_TEST(a_worker_in_a_long_turn),
 		VIEW_TEST(a_worker_that_was_stopped_or_has_gone),
 		VIEW_TEST(by_the_settings),
+		VIEW_TEST(by_what_its_worker_says),
 		VIEW_TEST(and_what_was_set_since),
 		VIEW_TEST(of_a_service_that_the_settings_do_not_know),
 		VIEW_TEST(history_in_its_order),
