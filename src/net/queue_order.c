@@ -63,21 +63,33 @@ static struct crew__piece *behind(const struct crew__queue *q, struct crew__piec
 	return last ? last->next : q->head;
 }
 
+/* The first piece behind what has begun whose lane is lower than that; NULL. Sought from both ends:
+ * mostly one of them is near, and a queue may have a hundred thousand pieces. */
+static struct crew__piece *first_below(
+	const struct crew__queue *q, struct crew__piece *begun, unsigned lane)
+{
+	struct crew__piece *front = behind(q, begun), *back = q->tail;
+	while (front && front->lane >= lane && back->lane < lane) {
+		front = front->next;
+		back = back->prev;
+	}
+	return front && front->lane >= lane ? back->next : front;
+}
+
 /* Behind which piece one of that lane belongs; NULL: at the head. */
 static int find_place(struct crew__queue *q, struct crew__piece_pool *pool, enum crew__lane lane,
 	struct crew__piece **ret_after)
 {
-	struct crew__piece *after;
+	struct crew__piece *begun;
 	if (lane == CREW__LANE_NORMAL) {
 		*ret_after = q->tail;
 		return 0;
 	}
-	int error = set_begun_apart(q, pool, &after);
+	int error = set_begun_apart(q, pool, &begun);
 	if (error)
 		return error;
-	for (struct crew__piece *p = behind(q, after); p && p->lane >= lane; p = p->next)
-		after = p;
-	*ret_after = after;
+	struct crew__piece *next = first_below(q, begun, lane);
+	*ret_after = next ? next->prev : q->tail;
 	return 0;
 }
 
@@ -272,9 +284,8 @@ static void take_out(struct crew__queue *q, struct crew__piece_pool *pool, struc
 static struct crew__piece *oldest_of(
 	const struct crew__queue *q, struct crew__piece *begun, enum crew__lane lane)
 {
-	struct crew__piece *p = behind(q, begun);
-	while (p && (p->lane > lane || p->control))
-		p = p->next;
+	struct crew__piece *p = first_below(q, begun, lane + 1u);
+	crew__must(!p || !p->control);
 	return p && p->lane == lane && last_of_message(p) ? p : NULL;
 }
 

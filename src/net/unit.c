@@ -30,6 +30,18 @@ static struct crew__unit **chain_of(const struct crew__units *units, uint32_t ha
 	return &units->chains[hash & (units->chain_count - 1)];
 }
 
+/* To the front. One queue may hold many of one key (only the policy `replace` makes them give way),
+ * so leaving must not walk the chain. */
+static void chain_up(struct crew__units *units, struct crew__unit *unit)
+{
+	struct crew__unit **chain = chain_of(units, unit->hash);
+	unit->next = *chain;
+	unit->link = chain;
+	if (unit->next)
+		unit->next->link = &unit->next;
+	*chain = unit;
+}
+
 /* Twice the chains. Without memory they grow longer instead: slower, and right. */
 static void grow_table(struct crew__units *units)
 {
@@ -52,9 +64,7 @@ static void grow_table(struct crew__units *units)
 		}
 		while (reversed) {
 			struct crew__unit *next = reversed->next;
-			struct crew__unit **chain = chain_of(units, reversed->hash);
-			reversed->next = *chain;
-			*chain = reversed;
+			chain_up(units, reversed);
 			reversed = next;
 		}
 	}
@@ -67,19 +77,16 @@ static int enter_table(struct crew__units *units, struct crew__unit *unit)
 		grow_table(units);
 	if (units->chain_count == 0)
 		return -ENOMEM;
-	struct crew__unit **chain = chain_of(units, unit->hash);
-	unit->next = *chain;
-	*chain = unit;
+	chain_up(units, unit);
 	units->keyed++;
 	return 0;
 }
 
 static void leave_table(struct crew__units *units, struct crew__unit *unit)
 {
-	struct crew__unit **place = chain_of(units, unit->hash);
-	while (*place != unit)
-		place = &(*place)->next;
-	*place = unit->next;
+	*unit->link = unit->next;
+	if (unit->next)
+		unit->next->link = unit->link;
 	units->keyed--;
 }
 

@@ -44,7 +44,8 @@ struct crew__unit {
 	struct crew__piece *piece; /* the first of its message, of which nothing has left */
 	const void *owner;         /* the queue it waits in */
 	uint64_t sequence;
-	struct crew__unit *next; /* in its chain of the table; in the list of spare ones */
+	struct crew__unit *next;  /* in its chain of the table; in the list of spare ones */
+	struct crew__unit **link; /* what points to it in its chain: a chain may be long */
 	uint32_t hash;
 	uint32_t expires; /* hundredths */
 	uint32_t place;   /* in the heap, plus one; 0: it is not there */
