@@ -130,8 +130,9 @@ static void say(const struct crew__event *event, char *text, size_t size)
 		slow_end(event, text, size);
 		break;
 	case CREW__EVENT_DROP:
-		snprintf(text, size, "lost %" PRIu64 " message%s (%s): %s", v[0], plural(v[0]),
-			bytes(v[1]).text, crew_reason_name((crew_reason)event->reason));
+		snprintf(text, size, "lost %" PRIu64 " message%s (%s)%s%s", v[0], plural(v[0]),
+			bytes(v[1]).text, event->text[0] ? "" : ": ",
+			event->text[0] ? "" : crew_reason_name((crew_reason)event->reason));
 		break;
 	case CREW__EVENT_GAP:
 		gap(event, text, size);

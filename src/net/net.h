@@ -124,7 +124,8 @@ struct crew__slow_past {
 	uint32_t due;          /* when to look next */
 	uint8_t looks;         /* since what waits began to; stops at 255 */
 	uint8_t idle;          /* in a row in which nothing changed */
-	uint32_t drops_at;     /* hundredths: the last event of losses; 0: none yet */
+	uint32_t drops_at;     /* hundredths: the last event of losses */
+	uint8_t drops_told;    /* events of losses in a row, up to a limit; 0: none yet */
 	uint64_t drops_bytes;
 	uint32_t drops[CREW_LOST_REASONS]; /* not told yet */
 };

@@ -9,7 +9,10 @@
 
 enum {
 	LINES_PER_SECOND = 2, /* of each verdict, and of begins and ends apart */
-	DROP_EVERY = 100,     /* hundredths between two events of losses of one connection */
+	/* Events of losses: the ring is small, and other things are to be found in it too. */
+	DROP_EVERY = 100,     /* hundredths between two of one connection, ... */
+	DROP_DOUBLINGS = 6,   /* ... at first: twice as long after each, so often */
+	DROPS_PER_SECOND = 8, /* of all connections that live */
 };
 
 /* ---- words --------------------------------------------------------------------------------- */
@@ -198,8 +201,17 @@ static void tell_drops(crew_conn *c)
 	memset(past->drops, 0, sizeof(past->drops));
 	past->drops_bytes = 0;
 	past->drops_at = crew__net_now(c->net);
-	if (past->drops_at == 0)
-		past->drops_at = 1;
+	past->drops_told = (uint8_t)(past->drops_told + (past->drops_told <= DROP_DOUBLINGS));
+}
+
+/* Not of one that goes on losing at once again; and a flood of them hides nothing else. */
+static bool drops_are_due(const crew_conn *c, const struct crew__slow_past *past)
+{
+	uint32_t left_out;
+	int32_t since = (int32_t)(crew__net_now(c->net) - past->drops_at);
+	if (past->drops_told > 0 && since < DROP_EVERY << (past->drops_told - 1))
+		return false;
+	return crew__log_allowed(&crew__worker_of(c)->drop_events, DROPS_PER_SECOND, &left_out);
 }
 
 static uint32_t sum(uint32_t a, uint64_t b)
@@ -218,9 +230,7 @@ void crew__episode_loss(crew_conn *c, const crew_loss *loss)
 	crew__conn_rare(c)->used = true;
 	past->drops[loss->reason] = sum(past->drops[loss->reason], loss->messages);
 	past->drops_bytes += loss->bytes;
-	int32_t since = (int32_t)(crew__net_now(c->net) - past->drops_at);
-	bool soon = past->drops_at != 0 && since < DROP_EVERY;
-	if (!soon || c->record->state == CREW__CONN_CLOSED)
+	if (c->record->state == CREW__CONN_CLOSED || drops_are_due(c, past))
 		tell_drops(c);
 }
 
@@ -248,6 +258,8 @@ void crew__episode(crew_conn *c, bool begins)
 		return;
 	}
 	crew__episode_closed(c); /* before the end of the episode */
+	struct crew__slow_past *past = &crew__conn_rare(c)->past;
+	past->drops_told = crew__min(past->drops_told, 1);
 	log_end(c);
 	add_end(c);
 }

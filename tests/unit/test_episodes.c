@@ -222,6 +222,47 @@ static void test_drops_add_up(void **state)
 	assert_int_equal(next_event().kind, CREW__EVENT_NONE);
 }
 
+/* One that loses for long is told of less and less often, until its episode ends. */
+static void test_drops_of_one_become_fewer(void **state)
+{
+	uint64_t told = 0;
+	unsigned events = 0;
+	(void)state;
+	slow_record(CREW_VERDICT_READER_STALLED);
+	for (int i = 0; i < 60; i++) {
+		lose(CREW_LOST_FULL, 10, 100);
+		pass(1100);
+	}
+	crew__episode(conn(), false);
+	struct crew__event event = next_event();
+	for (; event.kind == CREW__EVENT_DROP; event = next_event(), events++)
+		told += event.values[0];
+	assert_int_equal(event.kind, CREW__EVENT_SLOW_END);
+	assert_int_equal(told, 600);
+	assert_in_range(events, 5, 9);
+	for (int i = 0; i < 2; i++) { /* the next one is news again */
+		pass(1100);
+		lose(CREW_LOST_FULL, 1, 1);
+		assert_int_equal(next_event().kind, CREW__EVENT_DROP);
+	}
+}
+
+/* However many lose: what else has happened is to be found beside it. */
+static void test_drops_of_many_are_few(void **state)
+{
+	struct crew__slow_past *past = &crew__conn_rare(conn())->past;
+	unsigned events = 0;
+	(void)state;
+	pass(1100);
+	for (int i = 0; i < 1000; i++) {
+		lose(CREW_LOST_FULL, 1, 1);
+		past->drops_told = 0; /* as if it were another one each time */
+	}
+	while (next_event().kind == CREW__EVENT_DROP)
+		events++;
+	assert_in_range(events, 8, 24); /* a second may end meanwhile */
+}
+
 /* What waits to be told is told when the episode ends, or the connection. */
 static void test_drops_are_told_in_the_end(void **state)
 {
@@ -304,6 +345,8 @@ int main(void)
 		TEST(test_ended),
 		TEST(test_lines_are_few),
 		TEST(test_drops_add_up),
+		TEST(test_drops_of_one_become_fewer),
+		TEST(test_drops_of_many_are_few),
 		TEST(test_drops_are_told_in_the_end),
 		TEST(test_odd_losses),
 		TEST(test_all_reasons_fit),
