@@ -259,7 +259,8 @@ void crew__episode(crew_conn *c, bool begins)
 	}
 	crew__episode_closed(c); /* before the end of the episode */
 	struct crew__slow_past *past = &crew__conn_rare(c)->past;
-	past->drops_told = crew__min(past->drops_told, 1);
+	if (past->drops_told > 1)
+		past->drops_told = 1;
 	log_end(c);
 	add_end(c);
 }
