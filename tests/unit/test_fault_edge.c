@@ -9,11 +9,9 @@
 
 #include <cmocka.h>
 
-#include "base/log.h"
-#include "fault.h"
+#include "fault_scenes.h"
 #include "service_world.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -169,38 +167,17 @@ static bool run(const char *script, enum fault_kind kind, unsigned n, bool lasti
 	return hit;
 }
 
-static void for_every_n(enum fault_kind kind)
+static bool run_scene(size_t index, enum fault_kind kind, unsigned n, bool lasting)
 {
-	for (size_t i = 0; i < crew__lengthof(scripts); i++) {
-		unsigned reached = 0;
-		for (int lasting = 0; lasting < 2; lasting++)
-			for (unsigned n = 1; run(scripts[i], kind, n, lasting); n++)
-				reached = n;
-		assert_true(reached > 0);
-	}
+	return run(scripts[index], kind, n, lasting);
 }
-
-#define FAULT_TEST(name, kind)         \
-	static void name(void **state) \
-	{                              \
-		(void)state;           \
-		for_every_n(kind);     \
-	}
-
-FAULT_TEST(no_memory, FAULT_MEMORY)
-FAULT_TEST(reads_that_would_block, FAULT_RECV_AGAIN)
-FAULT_TEST(reads_that_are_reset, FAULT_RECV_RESET)
-FAULT_TEST(watches_that_fail, FAULT_LOOP)
 
 int main(void)
 {
-	signal(SIGPIPE, SIG_IGN);
-	crew__log_open(-1, CREW_ERROR, "test");
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_memory),
-		cmocka_unit_test(reads_that_would_block),
-		cmocka_unit_test(reads_that_are_reset),
-		cmocka_unit_test(watches_that_fail),
+	const struct fault_scenes scenes = {
+		.count = crew__lengthof(scripts),
+		.run = run_scene,
+		.kinds = { FAULT_MEMORY, FAULT_RECV_AGAIN, FAULT_RECV_RESET, FAULT_LOOP },
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fault_scenes_main(&scenes);
 }
