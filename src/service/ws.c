@@ -195,12 +195,15 @@ size_t crew__ws_data(crew_conn *c, char *data, size_t len)
 
 /* ---- the goodbye --------------------------------------------------------------------------- */
 
-/* What may be echoed or sent; 0: no code at all. */
-static int code_to_send(int wanted)
+/* What may be echoed or sent; 0: no code at all. A peer that has not proved in time who it is hears
+ * that it broke a rule (RFC 6455 section 7.4.1). */
+static int code_to_send(const crew_conn *c, int wanted)
 {
 	if (wanted == CREW__CLOSE_NO_STATUS)
 		return 0;
-	return wanted != 0 ? wanted : CREW__CLOSE_NORMAL;
+	if (wanted != 0)
+		return wanted;
+	return c->record->end == CREW_END_HANDSHAKE ? CREW__CLOSE_POLICY : CREW__CLOSE_NORMAL;
 }
 
 /* True when the peer's close frame is to be waited for: not after its own, nor after an error. */
@@ -209,7 +212,7 @@ bool crew__ws_closing(crew_conn *c)
 	crew_worker *w = crew__worker_of(c);
 	char body[CREW__WS_CONTROL_MAX];
 	size_t len = 0;
-	int code = code_to_send(w->closing_code);
+	int code = code_to_send(c, w->closing_code);
 	if (code != 0) {
 		body[0] = (char)(code >> 8);
 		body[1] = (char)code;

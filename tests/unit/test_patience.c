@@ -300,6 +300,17 @@ static void in_time_or_not_at_all(void **state)
 	close(other);
 }
 
+/* It hears 1008, which tells its program not to come again the same way. */
+static void a_websocket_hears_that_it_was_late(void **state)
+{
+	char room[100];
+	begin_socket(state, 100);
+	world_until(&world, counter(&world, "close_handshake") == 1 ||
+				    crew_close_reason(world_conn(&world, 0)) == CREW_END_HANDSHAKE);
+	assert_true(peer_hears_all(&world, peer, room, sizeof(room)) >= 4);
+	assert_memory_equal(room, "\x88\x02\x03\xf0", 4);
+}
+
 static void without_the_setting_nothing_is_asked(void **state)
 {
 	crew_conn *c = begin(state, &lines);
@@ -421,6 +432,7 @@ int main(void)
 		ON_BOTH(its_messages_keep_to_the_limit),
 		ON_BOTH(so_do_those_of_a_websocket),
 		ON_BOTH(in_time_or_not_at_all),
+		ON_BOTH(a_websocket_hears_that_it_was_late),
 		ON_BOTH(without_the_setting_nothing_is_asked),
 		ON_BOTH(a_higher_priority_passes),
 		ON_BOTH(never_within_a_message),
