@@ -10,6 +10,7 @@ enum {
 	CUTS_MOST = 64,    /* in a turn */
 	LEAST = 64 * 1024, /* no limit is made tighter than that */
 	SLACK = 10,        /* percent below its own threshold at which a stage ends */
+	RELIEF = 2,        /* percent of the budget: less is none */
 };
 
 static const unsigned thresholds[] = { 0, 70, 80, 90, 100 }; /* percent of the budget */
@@ -170,6 +171,19 @@ static void enter(struct crew__net *net, unsigned stage)
 		for_each(net, loosen, 0);
 }
 
+/* Nobody who holds it lets go of much, and the others are not read from: not for the sake of some
+ * who take a little now and then, nor one by one, when there are thousands. */
+static void lose_patience(struct crew__net *net, uint32_t now)
+{
+	uint64_t relief = percent(net, RELIEF), then = net->budget.held_then;
+	uint64_t enough = then > relief ? then - relief : 0;
+	for (int i = 0; i < CUTS_MOST && crew__net_held(net) > enough; i++)
+		if (!cut_one(net))
+			break;
+	net->budget.held_then = crew__net_held(net);
+	net->budget.since = now;
+}
+
 void crew__budget_look(struct crew__net *net)
 {
 	uint32_t now = crew__net_now(net);
@@ -185,13 +199,6 @@ void crew__budget_look(struct crew__net *net)
 		tighten_longest(net);
 	if (stage == CREW__BUDGET_CUTS)
 		crew__budget_cut(net);
-	if (crew__net_held(net) < net->budget.held_then) {
-		net->budget.held_then = crew__net_held(net);
-		net->budget.since = now;
-	}
-	/* Nobody who holds it lets go of it, and the others are not read from. */
-	if (stage >= CREW__BUDGET_STOPS_READING && now - net->budget.since >= PATIENCE) {
-		net->budget.since = now;
-		cut_one(net);
-	}
+	if (stage >= CREW__BUDGET_STOPS_READING && now - net->budget.since >= PATIENCE)
+		lose_patience(net, now);
 }
