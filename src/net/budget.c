@@ -111,19 +111,6 @@ static bool cut_one(struct crew__net *net)
 	return true;
 }
 
-/* Shared bytes go with the last queue that waits for them, so that many cuts may free little: not
- * all connections in one turn. */
-bool crew__budget_cut(struct crew__net *net)
-{
-	uint64_t enough = percent(net, thresholds[CREW__BUDGET_REFUSES]);
-	bool again = net->budget.cut_turn == net->clock->turn;
-	net->budget.cut_turn = net->clock->turn;
-	for (int i = 0; i < CUTS_MOST && !again && crew__net_held(net) > enough; i++)
-		if (!cut_one(net))
-			break;
-	return crew__net_held(net) >= net->limits.budget;
-}
-
 /* ---- the stages ---------------------------------------------------------------------------- */
 
 static unsigned stage_for(const struct crew__net *net)
@@ -169,6 +156,23 @@ static void enter(struct crew__net *net, unsigned stage)
 	}
 	if (stage == CREW__BUDGET_CALM)
 		for_each(net, loosen, 0);
+}
+
+/* Shared bytes go with the last queue that waits for them, so that many cuts may free little: not
+ * all connections in one turn. */
+bool crew__budget_cut(struct crew__net *net)
+{
+	uint64_t enough = percent(net, thresholds[CREW__BUDGET_REFUSES]);
+	bool again = net->budget.cut_turn == net->clock->turn;
+	if (net->budget.stage < CREW__BUDGET_CUTS) { /* all was spent within a turn */
+		enter(net, CREW__BUDGET_CUTS);
+		net->pieces.changed = true; /* the turn's end is to look at it */
+	}
+	net->budget.cut_turn = net->clock->turn;
+	for (int i = 0; i < CUTS_MOST && !again && crew__net_held(net) > enough; i++)
+		if (!cut_one(net))
+			break;
+	return crew__net_held(net) >= net->limits.budget;
 }
 
 /* Nobody who holds it lets go of much, and the others are not read from: not for the sake of some

@@ -10,6 +10,7 @@
 #include "policy_ways.h"
 
 #include "base/clock.h"
+#include "stats/rings.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -195,17 +196,32 @@ static void the_longest_are_cut(void **state)
 	assert_non_null(strstr(told(), "close:memory"));
 }
 
-/* It is itself the worst. */
+static bool told_of_stage(unsigned stage)
+{
+	struct crew__event event;
+	uint64_t after = 0, missed = 0;
+	while (crew__events_next(world.worker->net.stats.events, &after, &event, &missed))
+		if (event.kind == CREW__EVENT_BUDGET && event.values[0] == stage)
+			return true;
+	return false;
+}
+
+/* It is itself the worst. Within one turn, and yet it is told of. */
 static void the_one_that_is_sent_to_may_be_cut(void **state)
 {
 	begin(state, &lines, 2);
 	hold(0, 99);
+	assert_false(told_of_stage(CREW__BUDGET_CUTS));
 	assert_true(send_line(world_conn(&world, 0), "a", 1, 60000, NULL) > 0);
 	assert_int_equal(send_line(world_conn(&world, 0), "a", 1, 100, NULL), -ENOTCONN);
 	world_settle(&world);
 	assert_int_equal(counter(&world, "budget_cut"), 1);
 	assert_int_equal(counter(&world, "connections"), 1);
 	assert_int_equal(held(), 0);
+	assert_true(told_of_stage(CREW__BUDGET_CUTS));
+	look();
+	assert_int_equal(stage(), CREW__BUDGET_CALM);
+	assert_true(told_of_stage(CREW__BUDGET_CALM));
 }
 
 /* A flood from one timer: never much more than the budget, whatever is sent. */
