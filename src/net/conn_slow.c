@@ -236,6 +236,8 @@ static void note_peak(const crew_conn *c, struct crew__record_slow *slow)
 		slow->peak_bytes = c->record->bytes_queued;
 	if (c->record->messages_queued > slow->peak_messages)
 		slow->peak_messages = c->record->messages_queued;
+	if (c->flags & CREW__C_SLOW)
+		slow->drained = c->record->bytes_out - crew__conn_rare(c)->past.began_out;
 }
 
 static void begin_episode(crew_conn *c, struct crew__record_slow *slow, uint32_t now)

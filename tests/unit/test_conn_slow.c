@@ -530,6 +530,11 @@ static void test_episode(void **state)
 	assert_int_equal(counter(&world, "slow_total"), 1); /* still the same one */
 	uint64_t peak = slow()->peak_bytes;
 	assert_true(peak >= crew_queued(conn()) && peak > 0);
+	assert_int_equal(slow()->drained, 0);
+	conn()->record->bytes_out += 700; /* some leave while it lasts */
+	live_through(1000, NOBODY);
+	assert_int_equal(slow()->drained, 700);
+	conn()->record->bytes_out -= 700;
 	peer_drinks(&world, peer);
 	crew__slow_over(conn()); /* if nobody else has noticed */
 	assert_false(conn()->flags & CREW__C_SLOW);
