@@ -312,6 +312,15 @@ size_t crew__conn_most_of(const crew_conn *c, size_t max_message)
 	return crew__min(max_message, c->net->limits.unauthenticated_limit);
 }
 
+/* To one that does not read no goodbye gets through: what it costs is given back at once. */
+static void end_unauthenticated(crew_conn *c)
+{
+	if (c->flags & CREW__C_WRITING)
+		crew__conn_abort(c, CREW_END_HANDSHAKE);
+	else
+		crew__conn_close(c, CREW_END_HANDSHAKE);
+}
+
 uint32_t crew__policy_deadline(crew_conn *c, uint32_t now)
 {
 	const struct crew__limits *limits = &c->net->limits;
@@ -327,7 +336,7 @@ uint32_t crew__policy_deadline(crew_conn *c, uint32_t now)
 	if (rare->unauthenticated) {
 		uint32_t due = c->record->opened + limits->auth_timeout;
 		if (crew__wheel_come(due, now)) {
-			crew__conn_close(c, CREW_END_HANDSHAKE);
+			end_unauthenticated(c);
 			return next;
 		}
 		if (next == CREW__WHEEL_OUT || (int32_t)(due - next) < 0)

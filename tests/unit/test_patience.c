@@ -300,6 +300,18 @@ static void in_time_or_not_at_all(void **state)
 	close(other);
 }
 
+static void at_once_when_it_does_not_read(void **state)
+{
+	begin_unproved(state, &lines, 100);
+	struct crew__limits limits = world.worker->net.limits;
+	limits.closing_timeout = 100000; /* what queues get to leave */
+	crew__net_set_limits(&world.worker->net, &limits);
+	stall(&world, world_conn(&world, 0));
+	world_until(&world, counter(&world, "connections") == 0);
+	assert_int_equal(counter(&world, "close_handshake"), 1);
+	assert_true(counter(&world, "fail_handshake") > 0);
+}
+
 /* It hears 1008, which tells its program not to come again the same way. */
 static void a_websocket_hears_that_it_was_late(void **state)
 {
@@ -432,6 +444,7 @@ int main(void)
 		ON_BOTH(its_messages_keep_to_the_limit),
 		ON_BOTH(so_do_those_of_a_websocket),
 		ON_BOTH(in_time_or_not_at_all),
+		ON_BOTH(at_once_when_it_does_not_read),
 		ON_BOTH(a_websocket_hears_that_it_was_late),
 		ON_BOTH(without_the_setting_nothing_is_asked),
 		ON_BOTH(a_higher_priority_passes),
