@@ -15,9 +15,10 @@ enum {
 
 static const unsigned thresholds[] = { 0, 70, 80, 90, 100 }; /* percent of the budget */
 
+/* Rounded up: of the smallest budget too, nothing held is no stage. */
 static uint64_t percent(const struct crew__net *net, unsigned share)
 {
-	return net->limits.budget / 100 * share;
+	return (net->limits.budget * share + 99) / 100;
 }
 
 void crew__budget_set(struct crew__net *net)

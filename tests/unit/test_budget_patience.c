@@ -94,10 +94,25 @@ static void a_little_now_and_then_is_no_relief(void **state)
 	assert_int_equal(counter(&world, "close_memory"), counter(&world, "budget_cut"));
 }
 
+/* Whatever an operator sets: what is empty is not full. */
+static void the_smallest_budget_refuses_nobody(void **state)
+{
+	begin(state);
+	struct crew__limits limits = world.worker->net.limits;
+	limits.budget = 1;
+	crew__net_set_limits(&world.worker->net, &limits);
+	world_turn(&world, 0);
+	world_pass(&world, 120);
+	assert_int_equal(world.worker->net.budget.stage, CREW__BUDGET_CALM);
+	assert_int_equal(counter(&world, "budget_paused"), 0);
+	assert_int_equal(counter(&world, "connections"), PEERS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_BOTH(a_little_now_and_then_is_no_relief),
+		ON_BOTH(the_smallest_budget_refuses_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
