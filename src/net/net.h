@@ -128,6 +128,7 @@ struct crew__slow_past {
 	uint8_t drops_told;    /* events of losses in a row, up to a limit; 0: none yet */
 	uint64_t drops_bytes;
 	uint32_t drops[CREW_LOST_REASONS]; /* not told yet */
+	crew_gap gap;                      /* likewise, its keys unset */
 };
 
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */

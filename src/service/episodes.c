@@ -13,6 +13,7 @@ enum {
 	DROP_EVERY = 100,     /* hundredths between two of one connection, ... */
 	DROP_DOUBLINGS = 6,   /* ... at first: twice as long after each, so often */
 	DROPS_PER_SECOND = 8, /* of all connections that live */
+	GAPS_PER_SECOND = 8,  /* likewise of gaps */
 };
 
 /* ---- words --------------------------------------------------------------------------------- */
@@ -219,35 +220,62 @@ static uint32_t sum(uint32_t a, uint64_t b)
 	return b > UINT32_MAX - a ? UINT32_MAX : a + (uint32_t)b;
 }
 
-/* What is not told yet waits for the next loss, the end of the episode, or the connection's. */
-void crew__episode_loss(crew_conn *c, const crew_loss *loss)
+static struct crew__slow_past *past_of(crew_conn *c)
 {
 	struct crew__slow_past *past = &crew__conn_rare(c)->past;
-	if ((unsigned)loss->reason >= CREW_LOST_REASONS)
-		return;
 	if (past->id != c->record->id)
 		*past = (struct crew__slow_past){ .id = c->record->id };
 	crew__conn_rare(c)->used = true;
+	return past;
+}
+
+/* What is not told yet waits for the next loss, the end of the episode, or the connection's. */
+void crew__episode_loss(crew_conn *c, const crew_loss *loss)
+{
+	if ((unsigned)loss->reason >= CREW_LOST_REASONS)
+		return;
+	struct crew__slow_past *past = past_of(c);
 	past->drops[loss->reason] = sum(past->drops[loss->reason], loss->messages);
 	past->drops_bytes += loss->bytes;
 	if (c->record->state == CREW__CONN_CLOSED || drops_are_due(c, past))
 		tell_drops(c);
 }
 
-void crew__episode_gap(crew_conn *c, const crew_gap *gap)
+static void tell_gaps(crew_conn *c)
 {
+	crew_gap *gap = &crew__conn_rare(c)->past.gap;
+	if (gap->messages == 0)
+		return;
 	struct crew__event event = event_of(c, CREW__EVENT_GAP);
 	event.values[0] = gap->messages;
 	event.values[1] = gap->bytes;
 	event.values[2] = gap->first;
 	event.values[3] = gap->last;
 	crew__events_add(c->net->stats.events, &event);
+	*gap = (crew_gap){ .messages = 0 };
+}
+
+/* Those that are always behind hear of a gap once a second; their events add up when they are many.
+ */
+void crew__episode_gap(crew_conn *c, const crew_gap *gap)
+{
+	crew_gap *sum_of = &past_of(c)->gap;
+	uint32_t left_out;
+	if (gap->first > 0 && (sum_of->first == 0 || gap->first < sum_of->first))
+		sum_of->first = gap->first;
+	sum_of->last = crew__max(sum_of->last, gap->last);
+	sum_of->messages += gap->messages;
+	sum_of->bytes += gap->bytes;
+	if (crew__log_allowed(&crew__worker_of(c)->gap_events, GAPS_PER_SECOND, &left_out))
+		tell_gaps(c);
 }
 
 void crew__episode_closed(crew_conn *c)
 {
-	if (crew__conn_rare(c)->past.id == c->record->id)
-		tell_drops(c);
+	if (crew__conn_rare(c)->past.id != c->record->id)
+		return;
+	tell_drops(c);
+	tell_gaps(c);
 }
 
 void crew__episode(crew_conn *c, bool begins)

@@ -101,7 +101,7 @@ struct crew_worker {
 	int closing_code; /* what on_closing is to say */
 	crew_bytes closing_reason;
 	struct crew__log_rate protocol_log;
-	struct crew__log_rate drop_events;
+	struct crew__log_rate drop_events, gap_events;
 
 	struct crew__user_timers *timers;
 

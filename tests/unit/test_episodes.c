@@ -336,6 +336,32 @@ static void test_gap(void **state)
 	assert_int_equal(event.values[3], 12);
 }
 
+/* Of many that are always behind: they add up, and all of it is told in the end. */
+static void test_gaps_add_up(void **state)
+{
+	uint64_t told = 0, events = 0;
+	(void)state;
+	pass(1100);
+	for (unsigned i = 0; i < 100; i++) {
+		crew_gap gap = { .messages = 2, .bytes = 20, .first = 1000 - i, .last = 2000 + i };
+		crew__episode_gap(conn(), &gap);
+	}
+	struct crew__event event = next_event();
+	assert_int_equal(event.values[2], 1000);
+	for (; event.kind == CREW__EVENT_GAP; event = next_event(), events++)
+		told += event.values[0];
+	assert_in_range(events, 8, 24); /* a second may end meanwhile */
+	assert_in_range(told, 16, 199);
+	crew__episode_closed(conn());
+	event = next_event();
+	assert_int_equal(event.kind, CREW__EVENT_GAP);
+	assert_int_equal(told + event.values[0], 200);
+	assert_int_equal(event.values[2], 1000 - 99);
+	assert_int_equal(event.values[3], 2000 + 99);
+	crew__episode_closed(conn());
+	assert_int_equal(next_event().kind, CREW__EVENT_NONE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -352,6 +378,7 @@ int main(void)
 		TEST(test_odd_losses),
 		TEST(test_all_reasons_fit),
 		TEST(test_gap),
+		TEST(test_gaps_add_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
