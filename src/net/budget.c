@@ -4,13 +4,16 @@
 #include "net/conn.h"
 #include "stats/rings.h"
 
+#include <stdio.h>
+
 enum {
 	PATIENCE = 500, /* hundredths: how long a stage may last without relief */
 	LOOK_EVERY = 10,
 	CUTS_MOST = 64,    /* in a turn */
 	LEAST = 64 * 1024, /* no limit is made tighter than that */
 	SLACK = 10,        /* percent below its own threshold at which a stage ends */
-	RELIEF = 2,        /* percent of the budget: less is none */
+	TELLS_PER_SECOND = 10,
+	RELIEF = 2, /* percent of the budget: less is none */
 };
 
 static const unsigned thresholds[] = { 0, 70, 80, 90, 100 }; /* percent of the budget */
@@ -125,8 +128,11 @@ static unsigned stage_for(const struct crew__net *net)
 	return stage;
 }
 
+/* Peers that come again as soon as they were ended may bring about many stages in a second. */
 static void tell(struct crew__net *net, unsigned stage)
 {
+	uint32_t left_out;
+	char more[48] = "";
 	static const char *const deeds[] = { "all is taken again",
 		"the longest queues may grow no further", "nothing is read",
 		"new connections are refused", "the longest queues are ended" };
@@ -134,12 +140,16 @@ static void tell(struct crew__net *net, unsigned stage)
 		.kind = CREW__EVENT_BUDGET,
 		.values = { stage, crew__net_held(net), net->limits.budget },
 	};
+	if (!crew__log_allowed(&net->budget.told, TELLS_PER_SECOND, &left_out))
+		return;
+	if (left_out > 0)
+		snprintf(more, sizeof(more), " (%u such lines left out)", left_out);
 	crew__events_add(net->stats.events, &event);
 	crew__log(stage > net->budget.stage ? CREW_WARN : CREW_INFO,
 		"send queues hold %llu of %llu bytes (buffer_budget): %s; `top` and `connections --sort "
-		"send_queue` show whose they are",
+		"send_queue` show whose they are%s",
 		(unsigned long long)crew__net_held(net), (unsigned long long)net->limits.budget,
-		deeds[stage]);
+		deeds[stage], more);
 }
 
 static void enter(struct crew__net *net, unsigned stage)

@@ -14,6 +14,7 @@
 #ifndef CREW_NET_NET_H
 #define CREW_NET_NET_H
 
+#include "base/log.h"
 #include "loop/loop.h"
 #include "loop/wheel.h"
 #include "net/burst.h"
@@ -190,6 +191,7 @@ struct crew__net {
 		uint32_t cut_turn;      /* the turn of the last cuts */
 		uint32_t since, looked; /* hundredths: of the stage, or of the last relief */
 		uint8_t stage;
+		struct crew__log_rate told;
 	} budget;                  /* budget.h */
 	struct crew__timer expiry; /* when the next time to live is over */
 

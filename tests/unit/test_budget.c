@@ -10,6 +10,7 @@
 #include "policy_ways.h"
 
 #include "base/clock.h"
+#include "net/budget.h"
 #include "stats/rings.h"
 
 #include <stdio.h>
@@ -369,6 +370,27 @@ static void empty_by_hand(void)
 	assert_int_equal(stage(), CREW__BUDGET_CALM);
 }
 
+/* Log and ring of events are for other things too. */
+static void of_many_stages_few_are_told(void **state)
+{
+	struct crew__event event;
+	uint64_t after = 0, missed = 0, told = 0;
+	begin(state, &lines, 1);
+	struct crew__net *net = &world.worker->net;
+	net->limits.budget = 100;
+	for (int i = 0; i < 100; i++) {
+		net->pieces.held += 95;
+		crew__budget_look(net);
+		assert_int_equal(stage(), CREW__BUDGET_REFUSES);
+		net->pieces.held -= 95;
+		crew__budget_look(net);
+		assert_int_equal(stage(), CREW__BUDGET_CALM);
+	}
+	while (crew__events_next(net->stats.events, &after, &event, &missed))
+		told += event.kind == CREW__EVENT_BUDGET;
+	assert_in_range(told, 10, 40); /* a second may end meanwhile */
+}
+
 static void http_hears_503(void **state)
 {
 	char room[1000];
@@ -425,6 +447,7 @@ int main(void)
 		ON_BOTH(a_pipe_keeps_to_the_tighter_limit),
 		ON_BOTH(patience_ends_at_last),
 		ON_BOTH(switched_off_all_goes_on),
+		ON_BOTH(of_many_stages_few_are_told),
 		ON_BOTH(http_hears_503),
 		ON_BOTH(a_websocket_hears_1013),
 	};
