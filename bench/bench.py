@@ -260,7 +260,8 @@ def commands(kinds, options, report):
     most = scenes.COMMAND_MS
     rows = [[name, f"{ms:.0f}", f"<= {most}", report.verdict(ms <= most)]
             for name, ms in result["ms"].items()]
-    refresh, extra = result["refresh_cpu_ms"], result["worker_cpu_ms"] - result["worker_rest_cpu_ms"]
+    refresh = result["refresh_cpu_ms"]
+    extra = result["worker_cpu_ms"] - result["worker_rest_cpu_ms"]
     rows.append(["top, CPU of one screen", f"{refresh:.0f}", f"<= {scenes.REFRESH_CPU_MS}",
                  report.verdict(refresh <= scenes.REFRESH_CPU_MS)])
     rows.append(["the workers, CPU for all of that", f"{extra:.2f}",
@@ -289,7 +290,8 @@ def parsers(kinds, options, report):
              f"{head['libhttp_parser_mb_per_s']:.0f}"] for name, head in result["heads"].items()]
     rows.append(["all", f"{result['bytes']:.0f}", f"{result['crew_bytes_per_s'] / 1e6:.0f}",
                  f"{result['libhttp_parser_bytes_per_s'] / 1e6:.0f}"])
-    print(f"\nrequest heads, MB/s; over all of them crew's is {result['ratio']:.2f} times as fast\n")
+    print("\nrequest heads, MB/s; over all of them crew's is "
+          f"{result['ratio']:.2f} times as fast\n")
     table(["", "bytes", "crew", "libhttp-parser"], rows)
 
 

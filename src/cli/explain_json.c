@@ -55,15 +55,15 @@ static json_t *array_of(const struct crew__lines *lines)
 /* ---- evidence ------------------------------------------------------------------------------ */
 
 /* Every number of struct crew__slow_figures but the time, which is told as an age. */
-#define CREW_SLOW_FIGURE_TABLE(X)                                                                  \
-	X(window_ms)                                                                               \
-	X(rtt_us)                                                                                  \
-	X(min_rtt_us)                                                                              \
-	X(rttvar_us) X(rto_us) X(peer_window) X(peer_window_most) X(congestion_window)             \
-		X(segment_size) X(unacked) X(unsent) X(kernel_memory) X(kernel_memory_most)        \
-			X(acked) X(segments_out) X(retransmits) X(lost) X(timeouts) X(last_ack_ms) \
-				X(busy_ms) X(peer_limited_ms) X(buffer_limited_ms) X(capped_ms)    \
-					X(delivery_rate) X(drained) X(late_ms)
+/* clang-format off */
+#define CREW_SLOW_FIGURE_TABLE(X)                                              \
+	X(window_ms) X(rtt_us) X(min_rtt_us) X(rttvar_us) X(rto_us)            \
+	X(peer_window) X(peer_window_most) X(congestion_window) X(segment_size) \
+	X(unacked) X(unsent) X(kernel_memory) X(kernel_memory_most)            \
+	X(acked) X(segments_out) X(retransmits) X(lost) X(timeouts)            \
+	X(last_ack_ms) X(busy_ms) X(peer_limited_ms) X(buffer_limited_ms)      \
+	X(capped_ms) X(delivery_rate) X(drained) X(late_ms)
+/* clang-format on */
 
 static json_t *sentences(const struct crew__explain *explain)
 {
