@@ -333,10 +333,10 @@ void crew__conn_free(crew_conn *c)
 		tell_losses(c, true);
 	net->ops->on_closed(c);
 	note_closed(c);
+	if (net->ips && !net->rare[c->slot].no_client)
+		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	if (net->rare[c->slot].used)
 		net->rare[c->slot] = (struct crew__rare){ 0 };
-	if (net->ips && !c->no_client)
-		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	crew__slab_begin(s);
 	s->connections--;
 	(*crew__slab_close(s, (crew_end_reason)c->record->end))++;

@@ -113,9 +113,9 @@ struct crew_conn {
 	struct crew__queue queue;
 	struct crew__buf in; /* unfinished input, kept for the next read */
 	struct crew__wheel_entry wheel;
-	bool no_client;          /* whose it is, is still to be told: it counts for no address */
 	_Alignas(16) char ext[]; /* of the layer above */
 };
+_Static_assert(sizeof(struct crew_conn) == 128, "every connection pays for each byte");
 
 static inline struct crew__rare *crew__conn_rare(const crew_conn *c)
 {

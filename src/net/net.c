@@ -284,7 +284,7 @@ int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__recor
 	}
 	net->slots[slot] = c;
 	if (net->proxied)
-		c->no_client = true;
+		crew__conn_touch(c)->no_client = true;
 	begin_limited(c);
 	count_opened(net, slot);
 	crew_conn *outer = net->current;
@@ -312,7 +312,7 @@ bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *clie
 		net->stats.slab->refused_ip++;
 		return false;
 	}
-	c->no_client = false;
+	crew__conn_rare(c)->no_client = false;
 	net->stats.cold[c->slot].remote = *client;
 	return true;
 }

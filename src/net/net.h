@@ -134,6 +134,7 @@ struct crew__slow_past {
 
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
 struct crew__rare {
+	bool no_client;       /* whose it is, is still to be told: it counts for no address */
 	bool used;            /* something of it is set: the next one in the slot gets it clean */
 	bool unauthenticated; /* crew_authenticated() was not called, and is waited for */
 	uint8_t policy;       /* crew_set_policy; CREW_POLICY_DEFAULT: the service's */

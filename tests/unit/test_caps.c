@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -287,6 +288,32 @@ static void before_the_proxy_has_told_it_counts_for_nobody(void **state)
 	peer = -1;
 }
 
+/* One that comes from where a client also is, and leaves without a word of whose it was. */
+static void who_left_before_it_told_takes_nobody_along(void **state)
+{
+	struct crew__record_address there = {
+		.ip = { [10] = 0xff, [11] = 0xff, 10, 1, 2, 3 }, .port = 7, .family = AF_INET
+	};
+	const crew_bytes header = CREW_BYTES("PROXY TCP4 10.1.2.3 10.0.0.1 5 6\r\n");
+	int pair[2];
+	wanted.per_ip = 1;
+	wanted.proxied = true;
+	assert_true(world_open(&world, &lines, engine_of(state), adjust));
+	peer = world_connect(&world);
+	peer_says(peer, header);
+	world_settle(&world);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(crew__net_adopt(&world.worker->net, pair[0], &there, NULL), 0);
+	close(pair[1]);
+	world_until(&world, counter(&world, "connections") == 1);
+	int second = world_connect(&world);
+	peer_says(second, header);
+	world_settle(&world);
+	assert_int_equal(counter(&world, "refused_ip"), 1);
+	assert_int_equal(counter(&world, "connections"), 1);
+	close(second);
+}
+
 static void limits_that_change_reach_those_that_are_there(void **state)
 {
 	crew_conn *c = begin(state, 0, 0);
@@ -322,6 +349,7 @@ int main(void)
 		ON_BOTH(a_pong_is_not_held_back_by_messages),
 		ON_BOTH(a_cap_behind_a_proxy),
 		ON_BOTH(before_the_proxy_has_told_it_counts_for_nobody),
+		ON_BOTH(who_left_before_it_told_takes_nobody_along),
 		ON_BOTH(limits_that_change_reach_those_that_are_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
