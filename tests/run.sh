@@ -183,10 +183,10 @@ run_beside() {
 
 run_all() {
 	local good bad left
-	run_parts build layers headers unit package
+	run_parts build layers headers
 	rm -f $logs/beside.counts
 	(run_beside lint asan fuzz) &
-	run_parts scenarios
+	run_parts unit package scenarios
 	wait
 	cat $logs/beside.out
 	read -r good bad left <$logs/beside.counts || good=0 bad=1 left=0

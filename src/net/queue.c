@@ -301,6 +301,7 @@ void crew__queue_rollback(
 {
 	struct crew__piece *p;
 	while ((p = q->tail) != mark->tail) {
+		crew__must(!p->next);
 		if (p->kind != CREW__COPIED)
 			p->reference.release = NULL;
 		crew__queue_remove(q, pool, p);

@@ -47,7 +47,9 @@ static void grow_table(struct crew__units *units)
 {
 	uint32_t before = units->chain_count;
 	uint32_t count = before > 0 ? before * 2 : CHAINS_FIRST;
-	struct crew__unit **chains = count <= CHAINS_MOST ? calloc(count, sizeof(*chains)) : NULL;
+	struct crew__unit **chains = count <= CHAINS_MOST
+					     ? calloc(count, sizeof(struct crew__unit *))
+					     : NULL;
 	struct crew__unit **old = units->chains;
 	if (!chains)
 		return;
@@ -146,7 +148,8 @@ static int enter_heap(struct crew__units *units, struct crew__unit *unit)
 {
 	if (units->timed == units->heap_room) {
 		uint32_t room = units->heap_room > 0 ? units->heap_room * 2 : HEAP_FIRST;
-		struct crew__unit **heap = reallocarray(units->heap, room, sizeof(*heap));
+		struct crew__unit **heap = reallocarray(
+			units->heap, room, sizeof(struct crew__unit *));
 		if (!heap)
 			return -ENOMEM;
 		units->heap = heap;
