@@ -30,6 +30,14 @@ static inline uint32_t crew__wheel_time(uint32_t due)
 	return due == CREW__WHEEL_OUT ? 1 : due;
 }
 
+/* The sooner of two; CREW__WHEEL_OUT is no time. */
+static inline uint32_t crew__wheel_sooner_of(uint32_t a, uint32_t b)
+{
+	if (a == CREW__WHEEL_OUT)
+		return b;
+	return b == CREW__WHEEL_OUT || crew__wheel_come(a, b) ? a : b;
+}
+
 /* Embed it, initialised by crew__wheel_entry_init; in no bucket when the node is alone. */
 struct crew__wheel_entry {
 	struct crew__node node;

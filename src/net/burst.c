@@ -75,17 +75,12 @@ static const struct crew__about *about_of(const struct crew__burst *burst, uint3
  */
 static int keep_one(crew_conn *c, crew_bytes frame, const struct crew__about *about)
 {
-	struct crew__piece_pool *pool = &c->net->pieces;
 	const struct crew__framed framed = { .body = frame };
 	if (!about)
-		return crew__queue_copy(&c->queue, pool, frame.data, frame.len, true);
-	int error = 0;
-	if (!crew__policy_keep_latest(c, frame, about))
-		error = crew__queue_insert(
-			&c->queue, pool, &framed, about, crew__net_now(c->net), NULL);
-	if (!error && about->ttl > 0)
-		crew__policy_watch_expiry(c->net);
-	return error;
+		return crew__queue_copy(&c->queue, &c->net->pieces, frame.data, frame.len, true);
+	if (crew__policy_keep_latest(c, frame, about))
+		return 0;
+	return crew__policy_insert(c, &framed, about, NULL);
 }
 
 /* The messages behind the first `at` bytes of the buffer move to the connection's queue. */

@@ -5,15 +5,6 @@
 #include "base/check.h"
 #include "net/conn_slow.h"
 
-static uint32_t sooner_of(uint32_t a, uint32_t b)
-{
-	if (a == CREW__WHEEL_OUT)
-		return b;
-	if (b == CREW__WHEEL_OUT)
-		return a;
-	return (int32_t)(a - b) <= 0 ? a : b;
-}
-
 void crew__conn_deadline(crew_conn *c, uint32_t due)
 {
 	if (c->record->state == CREW__CONN_CLOSED)
@@ -45,7 +36,7 @@ static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 			crew__conn_abort(c, CREW_END_DEADLINE);
 			return CREW__WHEEL_OUT;
 		}
-		next = sooner_of(next, due);
+		next = crew__wheel_sooner_of(next, due);
 	}
 	return next;
 }
@@ -97,12 +88,12 @@ uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_
 		crew__conn_agenda(c, CREW__C_DIRTY);
 	uint32_t next = look_at_backlog(c, now);
 	if (c->record->state <= CREW__CONN_OPEN)
-		next = sooner_of(next, crew__policy_deadline(c, now));
+		next = crew__wheel_sooner_of(next, crew__policy_deadline(c, now));
 	if (c->record->state <= CREW__CONN_OPEN)
-		next = sooner_of(next, c->net->ops->on_deadline(c, now));
+		next = crew__wheel_sooner_of(next, c->net->ops->on_deadline(c, now));
 	if (c->record->state == CREW__CONN_OPEN)
-		next = sooner_of(next, look_at_idle(c, now));
+		next = crew__wheel_sooner_of(next, look_at_idle(c, now));
 	if (c->record->state == CREW__CONN_CLOSING || c->record->state == CREW__CONN_LINGER)
-		next = sooner_of(next, look_at_ending(c, now));
+		next = crew__wheel_sooner_of(next, look_at_ending(c, now));
 	return c->record->state == CREW__CONN_CLOSED ? CREW__WHEEL_OUT : next;
 }

@@ -33,7 +33,7 @@ void crew__out_count_bytes(crew_conn *c, size_t bytes)
 	crew__slab_end(s);
 }
 
-void crew__out_note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
+static void note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes)
 {
 	struct crew__rare *rare = crew__conn_touch(c);
 	rare->untold_messages[reason] += (uint32_t)messages;
@@ -57,7 +57,7 @@ void crew__out_lose_offered(crew_conn *c, crew_reason reason, size_t bytes)
 	c->record->send_fail++;
 	c->net->stats.cold[c->slot].fail[reason]++;
 	crew__slab_end(s);
-	crew__out_note_untold(c, reason, 1, bytes);
+	note_untold(c, reason, 1, bytes);
 }
 
 void crew__net_lose_closed(struct crew__net *net, crew_conn *c, size_t bytes)
@@ -86,6 +86,24 @@ void crew__net_count_invalid(struct crew__net *net)
 	net->stats.slab->send_invalid++;
 }
 
+void crew__out_lose_queued(crew_conn *c, crew_reason reason, uint32_t messages, uint64_t bytes)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	struct crew__record *r = c->record;
+	crew__slab_begin(s);
+	s->messages_queued -= messages;
+	s->bytes_queued -= bytes;
+	s->send_fail += messages;
+	*crew__slab_fail(s, reason) += messages;
+	r->messages_queued -= messages;
+	r->bytes_queued -= bytes;
+	r->send_fail += messages;
+	c->net->stats.cold[c->slot].fail[reason] += messages;
+	crew__slab_end(s);
+	if (messages > 0)
+		note_untold(c, reason, messages, bytes);
+}
+
 /* Why messages are lost that wait when a connection ends for that reason. */
 crew_reason crew__out_loss_at(crew_end_reason end)
 {
@@ -109,8 +127,7 @@ crew_reason crew__out_loss_at(crew_end_reason end)
 void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 {
 	struct crew__net *net = c->net;
-	struct crew__slab *s = net->stats.slab;
-	struct crew__record *r = c->record;
+	const struct crew__record *r = c->record;
 	if (net->current == c) {
 		net->cork.len = 0;
 		net->cork.messages = 0;
@@ -122,24 +139,12 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 	crew__conn_clear(c, CREW__C_PARTS | CREW__C_WANTS_ROOM);
 	uint32_t messages = r->messages_queued;
 	uint64_t bytes = r->bytes_queued;
-	crew_reason reason = crew__out_loss_at(end);
-	crew__slab_begin(s);
-	s->messages_queued -= messages;
-	s->bytes_queued -= bytes;
-	s->send_fail += messages;
-	*crew__slab_fail(s, reason) += messages;
-	r->messages_queued = 0;
-	r->bytes_queued = 0;
-	r->send_fail += messages;
-	net->stats.cold[c->slot].fail[reason] += messages;
-	crew__slab_end(s);
 	if (bytes > 0) {
 		struct crew__rare *rare = crew__conn_touch(c);
 		rare->unsent_bytes = bytes;
 		rare->unsent_messages = messages;
 	}
-	if (messages > 0)
-		crew__out_note_untold(c, reason, messages, bytes);
+	crew__out_lose_queued(c, crew__out_loss_at(end), messages, bytes);
 }
 
 /* ---- the three ways ------------------------------------------------------------------------ */
@@ -192,13 +197,9 @@ int crew__out_queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
 /* All of a message of which something is said: in its lane, with its unit. */
 static int queue_with(crew_conn *c, struct crew__out *out)
 {
-	const struct crew__framed framed = { out->head, out->body, out->tail,
-		out->hold == CREW__HOLD_REFER, out->owned, out->release, out->arg };
-	int error = crew__queue_insert(
-		&c->queue, &c->net->pieces, &framed, out->about, crew__net_now(c->net), NULL);
+	const struct crew__framed framed = crew__out_framed(out);
+	int error = crew__policy_insert(c, &framed, out->about, NULL);
 	out->referred = !error && framed.refer && framed.body.len > 0;
-	if (!error && out->about->ttl > 0)
-		crew__policy_watch_expiry(c->net);
 	return error;
 }
 

@@ -26,6 +26,11 @@ static inline uint32_t crew__conn_later(const crew_conn *c, uint32_t a, uint32_t
 }
 
 size_t crew__out_size(const struct crew__out *out);
+static inline struct crew__framed crew__out_framed(const struct crew__out *out)
+{
+	return (struct crew__framed){ out->head, out->body, out->tail,
+		out->hold == CREW__HOLD_REFER, out->owned, out->release, out->arg };
+}
 
 /* Bytes are queued that end no message. */
 void crew__out_count_bytes(crew_conn *c, size_t bytes);
@@ -33,8 +38,9 @@ void crew__out_count_bytes(crew_conn *c, size_t bytes);
 void crew__out_settle(crew_conn *c, size_t bytes, uint32_t messages);
 /* A message was not accepted: offered and failed in one update. */
 void crew__out_lose_offered(crew_conn *c, crew_reason reason, size_t bytes);
-/* on_error is to tell of it. */
-void crew__out_note_untold(crew_conn *c, crew_reason reason, uint64_t messages, uint64_t bytes);
+/* Messages that waited, with the bytes of theirs that did, are lost: they leave the counts of what
+ * is queued in the update in which they fail. */
+void crew__out_lose_queued(crew_conn *c, crew_reason reason, uint32_t messages, uint64_t bytes);
 /* Why messages are lost that wait when a connection ends for that reason. */
 crew_reason crew__out_loss_at(crew_end_reason end);
 
@@ -67,8 +73,11 @@ crew_policy crew__policy_of_conn(const crew_conn *c);
 /* Messages whose time to live has passed are lost, of all connections. */
 void crew__policy_expire(struct crew__net *net);
 void crew__policy_on_expiry(struct crew__timer *timer);
-/* A message with a time to live waits. -ENOMEM. */
-int crew__policy_watch_expiry(struct crew__net *net);
+/* Queue a whole message of which something is said: in its lane, with its unit, and watched for its
+ * time to live; in the place of `before`, a unit of the same lane, if that is not NULL. 0, -ENOMEM.
+ */
+int crew__policy_insert(crew_conn *c, const struct crew__framed *message,
+	const struct crew__about *about, const struct crew__unit *before);
 /* The queue of `c` has grown: the soft limit's clock, and when to look. */
 void crew__policy_grown(crew_conn *c);
 /* It is shorter than the soft limit again; look at that only where it was not. */

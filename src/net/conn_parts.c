@@ -37,20 +37,10 @@ int64_t crew__conn_begin_parts(crew_conn *c)
 
 void crew__conn_break_parts(crew_conn *c, crew_end_reason end)
 {
-	struct crew__slab *s = c->net->stats.slab;
-	crew_reason reason = crew__out_loss_at(end);
 	if (!(c->flags & CREW__C_PARTS))
 		return;
 	crew__conn_clear(c, CREW__C_PARTS);
-	crew__slab_begin(s);
-	s->messages_queued--;
-	s->send_fail++;
-	(*crew__slab_fail(s, reason))++;
-	c->record->messages_queued--;
-	c->record->send_fail++;
-	c->net->stats.cold[c->slot].fail[reason]++;
-	crew__slab_end(s);
-	crew__out_note_untold(c, reason, 1, 0);
+	crew__out_lose_queued(c, crew__out_loss_at(end), 1, 0);
 }
 
 void crew__conn_want_room(crew_conn *c)

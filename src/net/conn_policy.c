@@ -108,24 +108,13 @@ void crew__policy_tell_gap(crew_conn *c)
 /* ---- a message that gives way -------------------------------------------------------------- */
 
 /* It waited, and is lost. */
-static void count_lost(crew_conn *c, const struct crew__taken_out *message, crew_reason reason)
+static void lose(crew_conn *c, const struct crew__taken_out *message, crew_reason reason)
 {
-	struct crew__slab *s = c->net->stats.slab;
-	crew__slab_begin(s);
-	s->messages_queued--;
-	s->bytes_queued -= message->bytes;
-	s->send_fail++;
-	(*crew__slab_fail(s, reason))++;
-	c->record->messages_queued--;
-	c->record->bytes_queued -= message->bytes;
-	c->record->send_fail++;
-	c->net->stats.cold[c->slot].fail[reason]++;
-	crew__slab_end(s);
 	const struct crew__about about = {
 		.key = { message->key, message->key_len },
 		.sequence = message->sequence,
 	};
-	crew__out_note_untold(c, reason, 1, message->bytes);
+	crew__out_lose_queued(c, reason, 1, message->bytes);
 	crew__policy_note_gap(c, message->bytes, &about);
 }
 
@@ -136,7 +125,7 @@ static bool evict(crew_conn *c, enum crew__lane most)
 	while (c->record->bytes_queued >= crew__conn_limit(c)) {
 		if (!crew__queue_evict(&c->queue, &c->net->pieces, most, &message))
 			return false;
-		count_lost(c, &message, CREW_LOST_EVICTED);
+		lose(c, &message, CREW_LOST_EVICTED);
 	}
 	return true;
 }
@@ -173,27 +162,35 @@ static void count_replaced(crew_conn *c, uint64_t old_bytes, size_t new_bytes)
 		crew__slow_note_loss(c, 0, 1);
 }
 
+/* The one that waits and is to give way to a message with that key; NULL. */
+static struct crew__unit *find_older(const crew_conn *c, const struct crew__about *about)
+{
+	if (about->key.len == 0 || policy_of(c, about) != CREW_REPLACE)
+		return NULL;
+	return crew__unit_find(&c->net->pieces.units, &c->queue, about->key);
+}
+
+/* In its place where that is of the same lane. False: without memory nothing was done. */
+static bool take_place(crew_conn *c, const struct crew__framed *message,
+	const struct crew__about *about, struct crew__unit *older, struct crew__taken_out *ret_old)
+{
+	if (crew__policy_insert(c, message, about, older->lane == about->lane ? older : NULL) < 0)
+		return false;
+	crew__queue_take_out(&c->queue, &c->net->pieces, older, ret_old);
+	return true;
+}
+
 bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total)
 {
-	struct crew__piece_pool *pool = &c->net->pieces;
-	const struct crew__about *about = out->about;
+	struct crew__unit *older = find_older(c, out->about);
+	const struct crew__framed framed = crew__out_framed(out);
 	struct crew__taken_out old;
-	if (about->key.len == 0 || policy_of(c, about) != CREW_REPLACE)
+	if (!older || c->record->bytes_queued - crew__queue_bytes_of(older) >= crew__conn_limit(c))
 		return false;
-	struct crew__unit *unit = crew__unit_find(&pool->units, &c->queue, about->key);
-	if (!unit || c->record->bytes_queued - crew__queue_bytes_of(unit) >= crew__conn_limit(c))
-		return false;
-	const struct crew__framed framed = { out->head, out->body, out->tail,
-		out->hold == CREW__HOLD_REFER, out->owned, out->release, out->arg };
-	bool same_lane = unit->lane == about->lane;
-	if (crew__queue_insert(&c->queue, pool, &framed, about, crew__net_now(c->net),
-		    same_lane ? unit : NULL) < 0)
+	if (!take_place(c, &framed, out->about, older, &old))
 		return false;
 	out->referred = framed.refer && framed.body.len > 0;
-	crew__queue_take_out(&c->queue, pool, unit, &old);
 	count_replaced(c, old.bytes, total);
-	if (about->ttl > 0)
-		crew__policy_watch_expiry(c->net);
 	if (total < old.bytes)
 		crew__out_shorter(c);
 	else
@@ -203,17 +200,12 @@ bool crew__policy_replace(crew_conn *c, struct crew__out *out, size_t total)
 
 bool crew__policy_keep_latest(crew_conn *c, crew_bytes frame, const struct crew__about *about)
 {
-	struct crew__piece_pool *pool = &c->net->pieces;
 	struct crew__slab *s = c->net->stats.slab;
-	struct crew__taken_out old;
-	if (about->key.len == 0 || policy_of(c, about) != CREW_REPLACE)
-		return false;
-	struct crew__unit *unit = crew__unit_find(&pool->units, &c->queue, about->key);
+	struct crew__unit *older = find_older(c, about);
 	const struct crew__framed framed = { .body = frame };
-	if (!unit || crew__queue_insert(&c->queue, pool, &framed, about, crew__net_now(c->net),
-			     unit->lane == about->lane ? unit : NULL) < 0)
+	struct crew__taken_out old;
+	if (!older || !take_place(c, &framed, about, older, &old))
 		return false;
-	crew__queue_take_out(&c->queue, pool, unit, &old);
 	crew__slab_begin(s);
 	s->messages_queued--;
 	s->messages_replaced++;
@@ -236,7 +228,7 @@ void crew__policy_expire(struct crew__net *net)
 			(struct crew__queue *)(uintptr_t)unit->owner, crew_conn, queue);
 		crew__must(c->magic == CREW__CONN_MAGIC);
 		crew__queue_take_out(&c->queue, &net->pieces, unit, &message);
-		count_lost(c, &message, CREW_LOST_EXPIRED);
+		lose(c, &message, CREW_LOST_EXPIRED);
 		crew__policy_shrunk(c);
 		crew__conn_agenda(c, CREW__C_DIRTY); /* what follows from a shorter queue */
 	}
@@ -250,23 +242,34 @@ static uint64_t ns_of(struct crew__net *net, uint32_t hundredths)
 	return ahead <= 0 ? now_ns : now_ns + (uint64_t)ahead * (CREW__NS_PER_S / 100);
 }
 
-/* The timer stands at the first one's time, or before it. */
-int crew__policy_watch_expiry(struct crew__net *net)
+/* The timer stands at the first one's time, or before it. Should there be no memory for it, what is
+ * over is taken out when next something is written. */
+static void watch_expiry(struct crew__net *net)
 {
 	const struct crew__units *units = &net->pieces.units;
 	if (units->timed == 0)
-		return 0;
+		return;
 	uint64_t due_ns = ns_of(net, units->heap[0]->expires);
-	if (net->expiry.place != 0 && net->expiry.due_ns <= due_ns)
-		return 0;
-	return crew__timer_start(net->loop, &net->expiry, due_ns);
+	if (net->expiry.place == 0 || net->expiry.due_ns > due_ns)
+		crew__timer_start(net->loop, &net->expiry, due_ns);
+}
+
+int crew__policy_insert(crew_conn *c, const struct crew__framed *message,
+	const struct crew__about *about, const struct crew__unit *before)
+{
+	struct crew__net *net = c->net;
+	int error = crew__queue_insert(
+		&c->queue, &net->pieces, message, about, crew__net_now(net), before);
+	if (!error && about->ttl > 0)
+		watch_expiry(net);
+	return error;
 }
 
 void crew__policy_on_expiry(struct crew__timer *timer)
 {
 	struct crew__net *net = crew__container_of(timer, struct crew__net, expiry);
 	crew__policy_expire(net);
-	crew__policy_watch_expiry(net);
+	watch_expiry(net);
 }
 
 /* ---- the soft limit ------------------------------------------------------------------------ */
@@ -339,8 +342,7 @@ uint32_t crew__policy_deadline(crew_conn *c, uint32_t now)
 			end_unauthenticated(c);
 			return next;
 		}
-		if (next == CREW__WHEEL_OUT || (int32_t)(due - next) < 0)
-			next = due;
+		next = crew__wheel_sooner_of(next, due);
 	}
 	return next;
 }

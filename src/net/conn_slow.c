@@ -186,12 +186,12 @@ static bool is_ours(const crew_conn *c, const struct crew__record_slow *slow)
 }
 
 /* The slot's record may be of the connection before: nobody is to read one that is half of each. */
-static struct crew__record_slow *begin_record(const crew_conn *c)
+static struct crew__record_slow *begin_record(crew_conn *c)
 {
 	struct crew__record_slow *slow = record_of(c);
 	if (is_ours(c, slow))
 		return slow;
-	crew__conn_rare(c)->used = true; /* of `past`; and that there is such a record at all */
+	crew__conn_touch(c); /* of `past`; and that there is such a record at all */
 	atomic_store_explicit(&slow->id, 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	memset((char *)slow + sizeof(slow->id), 0, sizeof(*slow) - sizeof(slow->id));
@@ -347,10 +347,9 @@ static bool is_first(const crew_conn *c, uint32_t now)
 static void begin_looking(
 	crew_conn *c, struct crew__record_slow *slow, const struct sample *sample, uint32_t now)
 {
-	struct crew__slow_past *past = &crew__conn_rare(c)->past;
+	struct crew__slow_past *past = &crew__conn_touch(c)->past;
 	if (past->id != c->record->id)
 		*past = (struct crew__slow_past){ .id = c->record->id };
-	crew__conn_rare(c)->used = true;
 	past->looks = 1;
 	past->idle = 0;
 	slow->candidate = CREW_VERDICT_NONE;

@@ -222,10 +222,9 @@ static uint32_t sum(uint32_t a, uint64_t b)
 
 static struct crew__slow_past *past_of(crew_conn *c)
 {
-	struct crew__slow_past *past = &crew__conn_rare(c)->past;
+	struct crew__slow_past *past = &crew__conn_touch(c)->past;
 	if (past->id != c->record->id)
 		*past = (struct crew__slow_past){ .id = c->record->id };
-	crew__conn_rare(c)->used = true;
 	return past;
 }
 
