@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import compressed
 import measure
 import policies
 import scenes
@@ -20,7 +21,8 @@ import servers
 from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
-SPECIALS = ["instructions", "memory", "stalled", "policies", "status", "commands", "parser"]
+SPECIALS = ["instructions", "memory", "fanout-deflate", "memory-deflate", "stalled",
+            "policies", "status", "commands", "parser"]
 
 
 class Report:
@@ -88,22 +90,30 @@ def ratio(results, name, base):
                              for a, b in zip(results[name], results[base]))
 
 
+def rival(scene, results):
+    """Whom the target is against: of several the cheapest of those that could be measured."""
+    names = [name for name in scene.against.split() if name in results]
+    return min(names, key=lambda name: cost(results, name), default=None)
+
+
 def target_cell(scene, results, report):
-    if scene.most is None or "crew" not in results or scene.against not in results:
+    against = rival(scene, results)
+    if scene.most is None or "crew" not in results or not against:
         return "", ""
-    reached = ratio(results, "crew", scene.against)
-    of = "" if scene.against == "floor" else f" x {scene.against} = {reached:.2f}"
+    reached = ratio(results, "crew", against)
+    of = "" if against == "floor" else f" x {against} = {reached:.2f}"
     return f"<= {scene.most}{of}", report.verdict(reached <= scene.most)
 
 
-def peer_cell(name, results, report):
-    """The peer's cost, its ratio to the floor, and whether crew is below it."""
+def peer_cell(scene, name, results, report):
+    """The peer's cost, its ratio to the floor, and whether crew is below it; whom the target is
+    against is judged there."""
     if name not in results:
         return ""
     text = f"{cost(results, name):.3f}"
     if "floor" in results:
         text += f" ({ratio(results, name, 'floor'):.2f})"
-    if "crew" in results:
+    if "crew" in results and scene.peers and name not in scene.against.split():
         text += " " + report.verdict(ratio(results, "crew", name) < 1)
     return text
 
@@ -115,7 +125,7 @@ def scene_row(scene, results, peers, report):
     both = "crew" in results and "floor" in results
     row.append(f"{ratio(results, 'crew', 'floor'):.3f}" if both else "")
     row += target_cell(scene, results, report)
-    return row + [peer_cell(name, results, report) for name in peers]
+    return row + [peer_cell(scene, name, results, report) for name in peers]
 
 
 def timed_scenes(chosen, kinds, options, report):
@@ -174,6 +184,39 @@ def memory(kinds, options, report):
     print(f"\nbytes of user memory for each of {scenes.IDLE_CONNECTIONS:,} idle WebSocket "
           "connections\n")
     table(["", "bytes", "target", ""], rows)
+
+
+def deflate_fanout(kinds, options, report):
+    if servers.Crew not in kinds:
+        return
+    print("fan-out, compressed ...", flush=True)
+    try:
+        costs = compressed.fanout(options.build_dir, options.rounds, options.seconds,
+                                  options.warmup)
+    except Failed as why:
+        report.failed("fanout-deflate", why)
+        return
+    report.data["fanout_deflate"] = costs
+    print("\nserver CPU, microseconds for each delivery\n")
+    table(["", "plain", "compressed", "target", ""],
+          compressed.fanout_rows(costs, report.verdict))
+
+
+def deflate_memory(kinds, options, report):
+    if servers.Crew not in kinds:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 8 // 10
+    count = min(scenes.IDLE_CONNECTIONS, limit)
+    print(f"memory of {count:,} connections, compressed and over TLS ...", flush=True)
+    try:
+        figures = compressed.memory(options.build_dir, count)
+    except Failed as why:
+        report.failed("memory-deflate", why)
+        return
+    report.data["idle_bytes_deflate"] = figures
+    print(f"\nbytes of user memory for each of {count:,} WebSocket connections: idle from the "
+          "beginning, and after an echo of 1 KiB\n")
+    table(["", "idle", "target", "", "after"], compressed.memory_rows(figures, report.verdict))
 
 
 def stalled_rows(result, report):
@@ -338,8 +381,8 @@ def prepare(options):
         options.build_dir = ROOT / "build"
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)
-        subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench/all"],
-                       cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench/all",
+                        "example_proxy"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     options.build_dir = options.build_dir.resolve()
     if {"Node", "Bun"} & set(options.servers):
         try:
@@ -367,7 +410,7 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    specials = (instructions, memory, stalled, all_policies, status, commands, parsers)
+    specials = (instructions, memory, deflate_fanout, deflate_memory, stalled, all_policies, status, commands, parsers)
     for name, function in zip(SPECIALS, specials):
         if name in options.chosen:
             function(kinds, options, report)

@@ -50,7 +50,8 @@ class Generator:
 
 def timed(server, arguments, seconds, warmup):
     if arguments[0] == "file":
-        arguments = [*arguments, "--expect-file", server.directory / servers.FILE]
+        name = Path(arguments[arguments.index("--path") + 1]).name
+        arguments = [*arguments, "--expect-file", server.files() / name]
     with Generator(server, [*arguments, "--seconds", seconds, "--warmup", warmup],
                    server.pids()) as generator:
         return generator.answer()

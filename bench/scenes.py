@@ -1,7 +1,7 @@
 """The scenes that are timed, and what each must reach."""
 from dataclasses import dataclass
 
-from servers import FILE
+from servers import FILE, LONG_FILE, SHORT_FILE
 
 
 @dataclass
@@ -11,11 +11,25 @@ class Scene:
     mode: str                # of the server
     generator: list          # mode and options of the generator
     most: float = None       # crew's cost at most this many times ...
-    against: str = "floor"   # ... that of this server
+    against: str = "floor"   # ... that of this server; of several names, of the cheapest
+    peers: bool = True       # it must be below that of each other peer as well
 
 
 def ws(*options):
     return ["ws", "--connections", "64", *options]
+
+
+def udp(*options):
+    # So few under way that the kernel can hold them all: what is lost is lost for good.
+    return ["udp", "--connections", "16", *options]
+
+
+def proxied(file, connections):
+    return ["file", "--connections", connections, "--path", "/files/" + file]
+
+
+def tls(*options):
+    return [*options, "--tls", "--connections", "64"]
 
 
 def fanout(*options):
@@ -44,6 +58,28 @@ SCENES = [
     Scene("fanout-1", "fan-out to 1,000, window 1", "fanout", fanout("--depth", "1"), 1.05),
     Scene("fanout-16", "fan-out to 1,000, window 16", "fanout", fanout("--depth", "16"), 1.05,
           "Bun"),
+    Scene("udp", "UDP echo 64 B", "udp", udp("--payload", "64", "--depth", "8"), 1.2),
+    # One datagram of each peer at a time: none can leave together with another.
+    Scene("udp-single", "UDP echo 64 B, one in flight", "udp",
+          ["udp", "--connections", "64", "--payload", "64"], 1.2),
+    Scene("udp-1k", "UDP echo 1 KiB", "udp", udp("--payload", "1024", "--depth", "8"), 1.2),
+    Scene("https", "HTTPS", "http+tls", tls("http"), 1.05, "nginx Bun"),
+    # Each request on a connection of its own: TCP, TLS 1.3 in full, request, answer, end.
+    Scene("handshakes", "full TLS handshakes", "http+tls",
+          ["handshake", "--tls", "--connections", "16"], 1.0, "nginx", peers=False),
+    Scene("tls-ws-20", "WebSocket over TLS, 20 B", "ws+tls", tls("ws"), 1.05, "Bun"),
+    Scene("tls-ws-1k", "WebSocket over TLS, 1 KiB", "ws+tls", tls("ws", "--payload", "1024"), 1.05,
+          "Bun"),
+    Scene("tls-ws-16k", "WebSocket over TLS, 16 KiB", "ws+tls", tls("ws", "--payload", "16384"),
+          1.05, "Bun"),
+    Scene("tls-tcp-20", "TLS echo, 20 B", "tcp+tls", tls("tcp"), 1.05, "Bun"),
+    Scene("tls-tcp-1k", "TLS echo, 1 KiB", "tcp+tls", tls("tcp", "--payload", "1024"), 1.05, "Bun"),
+    Scene("tls-tcp-16k", "TLS echo, 16 KiB", "tcp+tls", tls("tcp", "--payload", "16384"), 1.05,
+          "Bun"),
+    Scene("proxy-64k", "TCP proxy, 64 KiB at a time", "proxy", proxied(SHORT_FILE, "32"), 1.0,
+          "haproxy"),
+    Scene("proxy-1m", "TCP proxy, 1 MiB", "proxy", proxied(FILE, "16"), 1.0, "haproxy"),
+    Scene("proxy-16m", "TCP proxy, 16 MiB", "proxy", proxied(LONG_FILE, "4"), 1.0, "haproxy"),
 ]
 
 # Marginal user-space instructions for each operation, on one connection: a turn of the loop each.
@@ -57,6 +93,9 @@ INSTRUCTIONS = [
 
 IDLE_CONNECTIONS = 10000
 IDLE_BYTES = 400
+
+# CPU time of a compressed fan-out, times that of the same uncompressed.
+DEFLATE_FANOUT = 1.3
 
 MIB = 1 << 20
 STALLED = {"connections": 1000, "stalled": 100, "payload": 64 << 10, "rate": 8}

@@ -7,12 +7,14 @@ import base64
 import hashlib
 import json
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+import zlib
 from pathlib import Path
 
 PROGRAMS = Path(sys.argv.pop()).resolve()
@@ -55,8 +57,10 @@ class Liar:
     """Answers what it reads with make(bytes); for WebSocket, after a right handshake, with
     make(payload) for each message."""
 
-    def __init__(self, make, websocket=False):
-        self.make, self.websocket = make, websocket
+    def __init__(self, make, websocket=False, tls=None, extension=b""):
+        self.make, self.websocket, self.tls = make, websocket, tls
+        self.extension = extension
+        self.accepted = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
 
     def __enter__(self):
@@ -75,11 +79,15 @@ class Liar:
             threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
 
     def serve(self, peer):
-        with peer, peer.makefile("rb") as stream:
-            try:
+        self.accepted += 1
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            if self.tls:
+                peer = self.tls.wrap_socket(peer, server_side=True)
+            with peer, peer.makefile("rb") as stream:
                 self.answer_all(peer, stream)
-            except (OSError, struct.error):
-                pass  # the generator has left
+        except (OSError, struct.error):
+            pass  # the generator has left
 
     def answer_all(self, peer, stream):
         if not self.websocket:
@@ -89,7 +97,7 @@ class Liar:
         key = self.head(stream).split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept
-                     + b"\r\n\r\n")
+                     + b"\r\n" + self.extension + b"\r\n")
         while True:
             first, length = struct.unpack("!BB", stream.read(2))
             length &= 0x7f
@@ -261,6 +269,278 @@ class WrongAnswers(unittest.TestCase):
         status, _, told = generate(free_port(), *WS)
         self.assertEqual(status, 1)
         self.assertIn("connect to port", told)
+
+
+class LiarUdp:
+    """Answers each datagram with make(it), a list."""
+
+    def __init__(self, make):
+        self.make = make
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.settimeout(0.2)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self.sock.getsockname()[1]
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+        self.sock.close()
+
+    def serve(self):
+        while not self.ended.is_set():
+            try:
+                data, peer = self.sock.recvfrom(65536)
+                for answer in self.make(data):
+                    self.sock.sendto(answer, peer)
+            except (TimeoutError, ConnectionRefusedError):
+                continue
+
+
+def tls_context():
+    """Of a server, with a certificate of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        cert, key = f"{place}/cert.pem", f"{place}/key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-keyout", key, "-out", cert], check=True,
+                       capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+    return context
+
+
+class OverTls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.tls = tls_context()
+
+    def run_against(self, liar, *arguments):
+        with liar as port:
+            return generate(port, *arguments, "--tls")
+
+    def test_http(self):
+        liar = Liar(lambda head: HELLO, tls=self.tls)
+        status, result, told = self.run_against(liar, *HTTP)
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual((result["operations"], liar.accepted), (300, 3))
+
+    def test_websocket_of_several_records(self):
+        def make(first, body):
+            return bytes([first, 126]) + struct.pack("!H", len(body)) + body
+
+        liar = Liar(make, websocket=True, tls=self.tls)
+        status, result, told = self.run_against(liar, *WS[:-1], "40000")
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual(result["operations"], 300)
+
+    def test_each_handshake_is_a_new_connection(self):
+        for options in (["--tls"], []):
+            liar = Liar(lambda head: HELLO, tls=self.tls if options else None)
+            with liar as port:
+                status, result, told = generate(port, "handshake", "--connections", "3",
+                                                "--operations", "60", *options)
+            self.assertEqual((status, told), (0, ""))
+            self.assertEqual(result["operations"], 60)
+            self.assertEqual(liar.accepted, 60)
+
+    def test_wrong_answers(self):
+        status, _, told = self.run_against(Liar(lambda head: HELLO.upper(), tls=self.tls), *HTTP)
+        self.assertEqual(status, 1)
+        self.assertIn("the body is wrong", told)
+
+    def test_plain_answers(self):
+        class Plain(Liar):
+            def answer_all(self, peer, stream):
+                peer.sendall(HELLO)
+                stream.read()
+
+        status, _, told = self.run_against(Plain(None), *HTTP)
+        self.assertEqual(status, 1)
+        self.assertIn("TLS handshake", told)
+
+    def test_an_old_version_is_refused(self):
+        old = tls_context()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        status, _, told = self.run_against(Liar(lambda head: HELLO, tls=old), *HTTP)
+        self.assertEqual(status, 1)
+        self.assertIn("TLS handshake", told)
+
+
+class Raw(unittest.TestCase):
+    """Messages with nothing around them."""
+
+    ARGUMENTS = ("tcp", "--connections", "3", "--operations", "300", "--payload", "1000")
+
+    def echo(self, change):
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve(peer):
+            with peer:
+                try:
+                    while data := peer.recv(65536):
+                        peer.sendall(change(data))
+                except OSError:
+                    pass
+
+        def accept():
+            while True:
+                try:
+                    peer = listener.accept()[0]
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        with listener:
+            return generate(listener.getsockname()[1], *self.ARGUMENTS)
+
+    def test_echo(self):
+        status, result, told = self.echo(lambda data: data)
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual(result["operations"], 300)
+
+    def test_wrong_ones(self):
+        status, _, told = self.echo(lambda data: data[:-1] + b"\0")
+        self.assertEqual(status, 1)
+        self.assertIn("bytes of a message", told)
+        status, _, told = self.echo(lambda data: b"f" + data[1:])
+        self.assertEqual(status, 1)
+        self.assertIn("an echo of something else", told)
+
+
+AGREED = (b"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; "
+          b"server_no_context_takeover\r\n")
+
+
+def unpacked(body):
+    return zlib.decompressobj(-15).decompress(body + b"\0\0\xff\xff")
+
+
+def packed(body):
+    packer = zlib.compressobj(wbits=-15)
+    return (packer.compress(body) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def long_frame(first, body):
+    return bytes([first, 126]) + struct.pack("!H", len(body)) + body
+
+
+class Deflate(unittest.TestCase):
+    ARGUMENTS = ("ws", "--connections", "3", "--operations", "300", "--payload", "1024", "--json",
+                 "--deflate", "--text")
+
+    def echo(self, make, extension=AGREED):
+        with Liar(make, websocket=True, extension=extension) as port:
+            return generate(port, *self.ARGUMENTS)
+
+    def refused(self, make, complaint, extension=AGREED):
+        status, _, told = self.echo(make, extension)
+        self.assertEqual(status, 1)
+        self.assertIn(complaint, told)
+
+    def test_echo(self):
+        sizes = []
+
+        def make(first, body):
+            if first == 0x8a:
+                return b""
+            self.assertEqual(first, 0xc1)
+            sizes.append(len(body))
+            text = json.loads("[" + unpacked(body)[20:].decode().split("},", 1)[1]
+                              .rpartition(",{")[0] + "]")
+            self.assertTrue(text[0]["side"] in ("buy", "sell"))
+            return frame(0x89, b"hi") + long_frame(first, packed(unpacked(body)))
+
+        status, result, told = self.echo(make)
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual(result["operations"], 300)
+        # As JSON of the kind is: to a third or a half.
+        self.assertTrue(all(250 < size < 550 for size in sizes), sizes[0])
+
+    def test_byte_by_byte(self):
+        class Slow(Liar):
+            def answer_all(self, peer, stream):
+                super().answer_all(Bytewise(peer), stream)
+
+        class Bytewise:
+            def __init__(self, peer):
+                self.peer = peer
+
+            def sendall(self, data):
+                for i in range(len(data)):
+                    self.peer.sendall(data[i:i + 1])
+
+        with Slow(lambda first, body: long_frame(first, body), websocket=True,
+                  extension=AGREED) as port:
+            status, result, told = generate(port, "ws", "--connections", "2", "--operations",
+                                            "20", *self.ARGUMENTS[5:])
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual(result["operations"], 20)
+
+    def test_wrong_ones(self):
+        self.refused(lambda first, body: long_frame(0x81, unpacked(body)), "not compressed")
+        self.refused(lambda first, body: long_frame(first, body[:-1]), "what was compressed")
+        self.refused(lambda first, body: long_frame(first, packed(unpacked(body) + b"!")),
+                     "what was compressed")
+        self.refused(lambda first, body: long_frame(first, packed(unpacked(body)[:-1] + b"!")),
+                     "bytes of a message")
+        self.refused(lambda first, body: 2 * long_frame(first, body), "something else")
+
+    def test_agreement(self):
+        self.refused(None, "was not agreed on", extension=b"")
+        with Liar(None, websocket=True, extension=AGREED) as port:
+            status, _, told = generate(port, *WS)
+        self.assertEqual(status, 1)
+        self.assertIn("that was not offered", told)
+
+    def test_belongs_to_websocket(self):
+        for arguments in ((*HTTP, "--deflate"), (*HTTP, "--json"), (*UDP, "--tls"),
+                          ("handshake", "--depth", "2")):
+            self.assertEqual(generate(9, *arguments)[0], 1)
+
+
+UDP = ("udp", "--connections", "3", "--depth", "4", "--operations", "300", "--payload", "100")
+
+
+class Datagrams(unittest.TestCase):
+    def test_echo(self):
+        port = free_port()
+        floor = subprocess.Popen([PROGRAMS / "crew_bench_floor", "udp", str(port)])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.connect(("127.0.0.1", port))
+            peer.settimeout(0.1)
+            for _ in range(100):
+                try:
+                    peer.send(b"there?")
+                    peer.recv(10)
+                    break
+                except OSError:
+                    threading.Event().wait(0.05)
+        status, result, told = generate(port, *UDP)
+        floor.terminate()
+        self.assertEqual(floor.wait(10), 0)
+        self.assertEqual((status, told), (0, ""))
+        self.assertEqual(result["operations"], 300)
+
+    def test_wrong_ones(self):
+        for make in (lambda data: [data[:-1]], lambda data: [data + b"x"],
+                     lambda data: [data[:-1] + b"!"], lambda data: [data, data],
+                     lambda data: [b"f" * 16 + data[16:]], lambda data: [data[:16] + b"ffff"
+                                                                         + data[20:]]):
+            with LiarUdp(make) as port:
+                status, _, told = generate(port, *UDP)
+            self.assertEqual(status, 1)
+            self.assertIn("an echo", told)
+
+    def test_too_many(self):
+        status, _, told = generate(9, "udp", "--connections", "65", "--depth", "2")
+        self.assertEqual(status, 1)
+        self.assertIn("at most 128 in all", told)
 
 
 if __name__ == "__main__":

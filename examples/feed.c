@@ -561,6 +561,7 @@ int main(int argc, char **argv)
 		.on_close = on_close,
 		.on_gap = on_gap,
 		.on_request = on_request,
+		.deflate = "off", /* its padding would be compressed to nothing, and no queue fill */
 	};
 	static const crew_app app = {
 		.name = "feed",

@@ -11,6 +11,7 @@ cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
 parts=(build layers headers unit scenarios package lint asan fuzz)
 logs=build/test-logs
+at_once=3 # unit programs of a lane that run beside each other; of files of scenarios, two
 passed=0 failed=0 skipped=0
 
 count() {
@@ -61,29 +62,47 @@ cmocka_sum() {
 	awk -v word="$1" '$2 == word && $4 ~ /^[0-9]+$/ { n += $4 } END { print n + 0 }' "$2"
 }
 
-# unit_test PRESET NAME
-unit_test() {
-	local log=$logs/$1-$2.log began=$EPOCHREALTIME status good bad left
+# unit_program PRESET NAME: run one, and leave its status and how long it took beside its log.
+unit_program() {
+	local log=$logs/$1-$2.log began=$EPOCHREALTIME
 	timeout 300 "$(build_dir "$1")/tests/$2" >"$log" 2>&1
-	status=$?
+	echo "$? $(since "$began")" >"$log.status"
+}
+
+# What came of one that has been run.
+unit_judge() {
+	local log=$logs/$1-$2.log status took good bad left
+	read -r status took <"$log.status" || status=1 took=0
 	good=$(cmocka_sum PASSED "$log")
 	bad=$(cmocka_sum FAILED "$log")
 	left=$(cmocka_sum SKIPPED "$log")
 	# One that crashed, hung or ran nothing is a failure of its own.
-	if [ $((good + bad + left)) -eq 0 ] || { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; }; then
+	if [ $((good + bad + left)) -eq 0 ] || { [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; }; then
 		bad=$((bad + 1))
 	fi
 	count "$good" "$bad" "$left"
 	[ "$bad" -eq 0 ] && return
-	line "$2" "$began" "FAILED ($bad tests, status $status), see $log"
+	printf '  %-34s %6s s   %s\n' "$2" "$took" "FAILED ($bad tests, status $status), see $log"
 	grep -vE '^\[ +(RUN|OK) +\]' "$log" | tail -n 40
 }
 
+# Several at a time: many of them mostly wait.
 unit_tests() {
-	local source began=$EPOCHREALTIME programs=0 before=$passed
+	local source began=$EPOCHREALTIME programs=0 before=$passed over
+	local -A running=()
+	rm -f "$logs/$1"-*.status
 	for source in tests/unit/test_*.c; do
-		unit_test "$1" "$(basename "$source" .c)"
+		if [ ${#running[@]} -eq $at_once ]; then
+			wait -n -p over "${!running[@]}"
+			unset "running[$over]"
+		fi
+		unit_program "$1" "$(basename "$source" .c)" &
+		running[$!]=1
 		programs=$((programs + 1))
+	done
+	wait "${!running[@]}"
+	for source in tests/unit/test_*.c; do
+		unit_judge "$1" "$(basename "$source" .c)"
 	done
 	line "unit tests ($1)" "$began" "$((passed - before)) passed in $programs programs"
 }
@@ -99,8 +118,8 @@ number_before() {
 scenarios() {
 	local log=$logs/scenarios-$1.log began=$EPOCHREALTIME status summary bad
 	CREW_BUILD_DIR=$(build_dir "$1") CREW_ENGINES=$2 CREW_TEST_PATIENCE=$3 \
-		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e \
-		>"$log" 2>&1
+		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
+		tests/e2e >"$log" 2>&1
 	status=$?
 	summary=$(tail -n 1 "$log")
 	bad=$(($(number_before failed "$summary") + $(number_before 'errors?' "$summary")))
@@ -185,8 +204,8 @@ run_all() {
 	local good bad left
 	run_parts build layers headers
 	rm -f $logs/beside.counts
-	(run_beside lint asan fuzz) &
-	run_parts unit package scenarios
+	(run_beside asan fuzz) &
+	run_parts unit package scenarios lint
 	wait
 	cat $logs/beside.out
 	read -r good bad left <$logs/beside.counts || good=0 bad=1 left=0

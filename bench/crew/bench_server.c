@@ -3,8 +3,10 @@
  *   http     answers hello at /, a small JSON object at /json, files of its directory at /files/;
  *            that by routes, among the others that such a program has
  *   ws       echoes
+ *   tcp      echoes whatever bytes come
  *   fanout   what one client says goes to all: one shared message
  *   copy     the same with a send, and so a copy where it must wait, for each
+ *   udp      echoes datagrams
  *   policy   as fanout; a message is the latest of its one key, and has a number
  *
  * It is written as any program would be: nothing here is tuned for the measurement. With BENCH_ONLY
@@ -111,6 +113,11 @@ int main(int argc, char **argv)
 		.listen = "ws://127.0.0.1:19001",
 		.on_message = echo,
 	};
+	static const crew_service tcp = {
+		.name = "tcp",
+		.listen = "tcp://127.0.0.1:19006",
+		.on_message = echo,
+	};
 	static const crew_service fanout = {
 		.name = "fanout",
 		.listen = "ws://127.0.0.1:19002",
@@ -128,7 +135,13 @@ int main(int argc, char **argv)
 		.on_message = latest_to_all,
 	};
 
-	const crew_service *const all[] = { &http, &ws, &fanout, &copy, &policy };
+	static const crew_service udp = {
+		.name = "udp",
+		.listen = "udp://127.0.0.1:19005",
+		.on_message = echo,
+	};
+
+	const crew_service *const all[] = { &http, &ws, &tcp, &fanout, &copy, &policy, &udp };
 	const char *only = getenv("BENCH_ONLY");
 	crew_app app = { .name = "crew_bench_server" };
 	size_t count = 0;

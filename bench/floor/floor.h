@@ -39,4 +39,8 @@ bool floor_write(struct conn *c, const char *bytes, size_t len);
 
 extern const struct mode floor_http, floor_ws, floor_fanout;
 
+/* Mode `udp`, which has no connections: turns until the terminator is readable, and then does not
+ * return. 1: the port cannot be had. */
+int floor_udp(int epoll_fd, int terminator_fd, uint16_t port);
+
 #endif

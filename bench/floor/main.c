@@ -1,5 +1,5 @@
-/* main.c - crew_bench_floor MODE PORT: the loop of all three modes. One epoll_wait, one read for
- * each ready connection, and what the mode writes. */
+/* main.c - crew_bench_floor MODE PORT: the loop of the modes with connections. One epoll_wait, one
+ * read for each ready connection, and what the mode writes. */
 #include "floor.h"
 
 #include <arpa/inet.h>
@@ -205,13 +205,18 @@ int main(int argc, char **argv)
 {
 	struct epoll_event events[EVENTS_MAX];
 
+	bool udp = argc == 3 && strcmp(argv[1], "udp") == 0;
+
 	mode = argc == 3 ? mode_named(argv[1]) : NULL;
-	if (!mode) {
-		fputs("usage: crew_bench_floor http|ws|fanout PORT\n", stderr);
+	if (!mode && !udp) {
+		fputs("usage: crew_bench_floor http|ws|fanout|udp PORT\n", stderr);
 		return 2;
 	}
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	listen_for_term();
+	if (udp)
+		return floor_udp(
+			epoll_fd, terminator.fd, (uint16_t)strtoul(argv[2], NULL, 10));
 	if (!listen_on((uint16_t)strtoul(argv[2], NULL, 10)))
 		return 1;
 	while (!stopped) {

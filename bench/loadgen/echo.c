@@ -1,4 +1,5 @@
-/* echo.c - mode `ws`: WebSocket messages that must come back as they went, in their order. */
+/* echo.c - mode `ws`: WebSocket messages that must come back as they went, in their order; and mode
+ * `tcp`: the same with nothing around them. */
 #include "gen.h"
 
 static void send_window(struct gen *g, struct conn *c)
@@ -34,6 +35,13 @@ static void on_bytes(struct gen *g, struct conn *c, const char *bytes, size_t le
 {
 	ws_receive(g, c, bytes, len, on_message);
 }
+
+const struct mode mode_tcp = {
+	.name = "tcp",
+	.raw = true,
+	.start = start,
+	.on_bytes = on_bytes,
+};
 
 const struct mode mode_ws = {
 	.name = "ws",

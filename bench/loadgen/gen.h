@@ -7,14 +7,17 @@
  *
  *   net.c     sockets, the epoll loop, what the kernel did not take at once
  *   run.c     warm-up, the measured window, latencies, the server's CPU time
+ *   tls.c     the same sockets with TLS, by OpenSSL
  *   ws.c      a WebSocket client: handshake, numbered messages out, messages in
- *   http.c, file.c, echo.c, fanout.c, idle.c   the modes */
+ *   deflate.c its messages when permessage-deflate is agreed on
+ *   http.c, file.c, echo.c, fanout.c, idle.c, udp.c   the modes */
 #ifndef CREW_BENCH_GEN_H
 #define CREW_BENCH_GEN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
@@ -40,6 +43,9 @@ struct options {
 	const char *path, *expect;
 	const char *expect_file; /* NULL: none; mode file */
 	bool text;
+	bool json;    /* the payload is as JSON is, which compresses as JSON does */
+	bool deflate; /* permessage-deflate is offered, and must be agreed on and used */
+	bool tls;
 	bool wait; /* tell that all are connected, go on after a line on stdin */
 	bool hold; /* after the result stay connected until stdin has a line or ends */
 	int pids[64];
@@ -82,15 +88,19 @@ void run_print(const struct run *r, const struct options *o);
 
 struct conn {
 	int fd;
+	void *tls;    /* an SSL; NULL: plain */
+	bool shaking; /* its handshake is not done */
 	unsigned index;
 	unsigned waiting; /* operations sent and not yet answered */
 	uint64_t sent_ns; /* when the present window left */
 	uint64_t next_in, next_out;
+	uint64_t answered; /* UDP: of the window, a bit each */
 	/* Bytes that the kernel did not take, from `rest_at` on: watched for writability exactly
 	 * while there are some. */
 	char *rest;
 	size_t rest_len, rest_at;
-	/* HTTP: the beginning of a response whose end has not come; mode file: its head. */
+	/* HTTP: the beginning of a response whose end has not come; mode file: its head; deflate:
+	 * the beginning of a frame. */
 	char *stash;
 	size_t stash_len;
 	/* WebSocket: how far into the present frame, and its first bytes. */
@@ -102,9 +112,13 @@ struct conn {
 struct mode {
 	const char *name;
 	bool websocket;
+	bool datagrams; /* over UDP: each receive is one of them */
+	bool raw;       /* numbered messages as on a WebSocket, with nothing around them */
+	bool fresh;     /* dials by itself, anew for each operation */
 	void (*start)(struct gen *g);
 	void (*on_bytes)(struct gen *g, struct conn *c, const char *bytes, size_t len);
-	void (*on_turn)(struct gen *g); /* may be NULL */
+	void (*on_ready)(struct gen *g, struct conn *c); /* fresh: connected, TLS stands */
+	void (*on_turn)(struct gen *g);                  /* may be NULL */
 	bool (*settled)(
 		struct gen *g); /* nothing more to wait for once the window is over; or NULL */
 	void (*print)(struct gen *g); /* more members of the result; or NULL */
@@ -121,7 +135,7 @@ struct gen {
 	bool told;    /* stdin had a line, or has ended */
 	/* WebSocket: frames ready to be numbered and sent, and what a received one must be. */
 	uint8_t *frames; /* `depth` of them, masked */
-	size_t frame_len;
+	size_t frame_len, mask_len;
 	uint8_t header[HEADER_MAX];
 	size_t header_len;
 	uint8_t *pattern;
@@ -131,9 +145,16 @@ struct gen {
 
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *must_alloc(size_t size);
+/* A connected UDP socket. */
+int dial_udp(uint16_t port);
 /* A blocking connection; no call on it takes longer than ten seconds. */
 int dial(uint16_t port);
-void write_all(int fd, const void *bytes, size_t len);
+/* In mode fresh: end what there is, dial, and call on_ready when it stands. */
+void redial(struct gen *g, struct conn *c);
+/* As recv(2) and send(2), through TLS where the connection has it. */
+ssize_t receive_some(struct conn *c, void *room, size_t size, int flags);
+ssize_t send_some(struct conn *c, const void *bytes, size_t len, int flags);
+void write_all(struct conn *c, const void *bytes, size_t len);
 void send_bytes(struct gen *g, struct conn *c, const void *bytes, size_t len);
 void watch(struct gen *g, struct conn *c);
 /* Turn until the window is over and the mode has settled. */
@@ -141,19 +162,49 @@ void loop_run(struct gen *g);
 /* Turn until stdin has a line or ends. */
 void loop_hold(struct gen *g);
 
+/* ---- tls.c --------------------------------------------------------------------------------- */
+
+void tls_prepare(void);
+/* A whole handshake, on a blocking socket. */
+void tls_connect(struct conn *c);
+/* One on a non-blocking socket, as far as it goes: is it done? */
+void tls_begin(struct conn *c);
+bool tls_shake(struct conn *c);
+/* Negative with errno EAGAIN as recv(2) and send(2); whatever else is wrong fails. */
+ssize_t tls_receive(struct conn *c, void *room, size_t size, bool peek);
+ssize_t tls_send(struct conn *c, const void *bytes, size_t len);
+void tls_end(struct conn *c);
+
 /* ---- ws.c ---------------------------------------------------------------------------------- */
 
 typedef void ws_message_fn(struct gen *g, struct conn *c, uint64_t sequence, unsigned sender);
 
 void ws_prepare(struct gen *g);
-void ws_handshake(int fd, const struct options *o);
+void ws_handshake(struct conn *c, const struct options *o);
 /* Send `count` messages numbered from c->next_out on, in one write. */
 void ws_send(struct gen *g, struct conn *c, unsigned count);
 /* Take what came in apart, check it, and call `fn` for each message. */
 void ws_receive(struct gen *g, struct conn *c, const char *bytes, size_t len, ws_message_fn *fn);
 
+/* What deflate.c needs of it. */
+#define MASK_LEN 4
+extern const uint8_t ws_mask[MASK_LEN];
+size_t ws_put_header(uint8_t *at, uint8_t first, size_t len);
+void ws_put_number(uint8_t *at, uint64_t sequence, unsigned sender);
+uint64_t ws_read_number(const struct conn *c, const uint8_t *at, unsigned *ret_sender);
+/* A whole control frame of the server's. */
+void ws_take_control(struct gen *g, struct conn *c, const uint8_t *frame);
+
+/* ---- deflate.c ----------------------------------------------------------------------------- */
+
+void deflate_prepare(struct gen *g);
+void deflate_send(struct gen *g, struct conn *c, unsigned count);
+void deflate_receive(
+	struct gen *g, struct conn *c, const uint8_t *bytes, size_t len, ws_message_fn *fn);
+
 /* ---- the modes ----------------------------------------------------------------------------- */
 
-extern const struct mode mode_http, mode_file, mode_ws, mode_fanout, mode_stalled, mode_idle;
+extern const struct mode mode_http, mode_handshake, mode_file, mode_ws, mode_tcp, mode_fanout,
+	mode_stalled, mode_idle, mode_udp;
 
 #endif

@@ -1,4 +1,6 @@
-/* http.c - mode `http`: keep-alive requests, `depth` of them pipelined in one write.
+/* http.c - mode `http`: keep-alive requests, `depth` of them pipelined in one write; and mode
+ * `handshake`: a connection for each request, which is closed (by a reset) when it is answered.
+ * With TLS that is a full handshake each time: no session is resumed.
  *
  * Every response must have status 200, a Content-Length and the expected body. Most responses are
  * the same bytes as the one before: those are known to be right by one comparison. */
@@ -25,7 +27,15 @@ static void send_window(struct gen *g, struct conn *c)
 		return;
 	c->waiting = count;
 	c->sent_ns = g->now;
-	send_bytes(g, c, requests, count * request_len);
+	if (g->mode->fresh)
+		redial(g, c);
+	else
+		send_bytes(g, c, requests, count * request_len);
+}
+
+static void on_ready(struct gen *g, struct conn *c)
+{
+	send_bytes(g, c, requests, request_len);
 }
 
 static void start(struct gen *g)
@@ -129,3 +139,11 @@ static void on_bytes(struct gen *g, struct conn *c, const char *bytes, size_t le
 }
 
 const struct mode mode_http = { .name = "http", .start = start, .on_bytes = on_bytes };
+
+const struct mode mode_handshake = {
+	.name = "handshake",
+	.fresh = true,
+	.start = start,
+	.on_bytes = on_bytes,
+	.on_ready = on_ready,
+};

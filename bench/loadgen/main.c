@@ -14,20 +14,27 @@
 
 static const struct mode *const modes[] = {
 	&mode_http,
+	&mode_handshake,
 	&mode_file,
 	&mode_ws,
+	&mode_tcp,
 	&mode_fanout,
 	&mode_stalled,
 	&mode_idle,
+	&mode_udp,
 };
 
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
 _Noreturn static void usage(void)
 {
-	fputs("usage: crew_bench_loadgen http|file|ws|fanout|stalled|idle --port N [options]\n"
+	fputs("usage: crew_bench_loadgen http|handshake|file|ws|tcp|fanout|stalled|idle|udp --port N\n"
+	      "                          [options]\n"
 	      "  --connections N  (64)      --depth N        in flight on each connection (1)\n"
 	      "  --payload N      (20)      --text           text messages instead of binary\n"
+	      "  --json           a payload as JSON is (ws, tcp, fanout, stalled, idle)\n"
+	      "  --deflate        permessage-deflate must be agreed on (WebSocket)\n"
+	      "  --tls            TLS, whatever the certificate\n"
 	      "  --path PATH      (/)       --expect BODY    (Hello, World!)\n"
 	      "  --expect-file FILE         what the body must be (file)\n"
 	      "  --warmup S       (0.5)     --seconds S      (3)\n"
@@ -69,6 +76,9 @@ enum {
 	OPT_DEPTH,
 	OPT_PAYLOAD,
 	OPT_TEXT,
+	OPT_JSON,
+	OPT_DEFLATE,
+	OPT_TLS,
 	OPT_PATH,
 	OPT_EXPECT,
 	OPT_EXPECT_FILE,
@@ -88,6 +98,9 @@ static const struct option long_options[] = {
 	{ "depth", required_argument, NULL, OPT_DEPTH },
 	{ "payload", required_argument, NULL, OPT_PAYLOAD },
 	{ "text", no_argument, NULL, OPT_TEXT },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "deflate", no_argument, NULL, OPT_DEFLATE },
+	{ "tls", no_argument, NULL, OPT_TLS },
 	{ "path", required_argument, NULL, OPT_PATH },
 	{ "expect", required_argument, NULL, OPT_EXPECT },
 	{ "expect-file", required_argument, NULL, OPT_EXPECT_FILE },
@@ -126,6 +139,15 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_TEXT:
 		o->text = true;
+		break;
+	case OPT_JSON:
+		o->json = true;
+		break;
+	case OPT_DEFLATE:
+		o->deflate = true;
+		break;
+	case OPT_TLS:
+		o->tls = true;
 		break;
 	case OPT_PATH:
 		o->path = optarg;
@@ -201,22 +223,39 @@ static void parse(struct gen *g, int argc, char **argv)
 		fail("--rate and --stalled belong to the mode stalled");
 	if (o->stalled >= o->connections)
 		fail("one connection must read");
+	if (o->deflate && !g->mode->websocket)
+		fail("--deflate belongs to WebSocket");
+	if (o->json && !g->mode->websocket && !g->mode->raw)
+		fail("--json belongs to messages");
+	if (o->tls && g->mode->datagrams)
+		fail("--tls belongs to streams");
+	if (g->mode->fresh && o->depth > 1)
+		fail("--depth: a connection for each operation has no more than one");
 	if (g->mode == &mode_idle)
 		o->operations = o->connections;
+}
+
+static void connect_one(struct gen *g, struct conn *c)
+{
+	if (g->mode->fresh) {
+		c->fd = -1;
+		return;
+	}
+	c->fd = g->mode->datagrams ? dial_udp(g->o.port) : dial(g->o.port);
+	if (g->o.tls)
+		tls_connect(c);
+	if (g->mode->websocket)
+		ws_handshake(c, &g->o);
+	if (c->index >= g->o.stalled)
+		watch(g, c);
 }
 
 static void connect_all(struct gen *g)
 {
 	g->conns = must_alloc(g->o.connections * sizeof(*g->conns));
 	for (unsigned i = 0; i < g->o.connections; i++) {
-		struct conn *c = &g->conns[i];
-
-		c->index = i;
-		c->fd = dial(g->o.port);
-		if (g->mode->websocket)
-			ws_handshake(c->fd, &g->o);
-		if (i >= g->o.stalled)
-			watch(g, c);
+		g->conns[i].index = i;
+		connect_one(g, &g->conns[i]);
 	}
 }
 
@@ -236,8 +275,12 @@ int main(int argc, char **argv)
 	g.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (g.epoll_fd < 0)
 		fail("epoll_create1: %s", strerror(errno));
-	if (g.mode->websocket)
+	if (g.mode->websocket || g.mode->raw)
 		ws_prepare(&g);
+	if (g.o.deflate)
+		deflate_prepare(&g);
+	if (g.o.tls)
+		tls_prepare();
 	connect_all(&g);
 	if (g.o.wait)
 		wait_for_go(&g);
@@ -248,7 +291,7 @@ int main(int argc, char **argv)
 		fail("no operation was answered within the measured time");
 	printf("{\"mode\":\"%s\",\"connections\":%u,\"depth\":%u,", g.mode->name, g.o.connections,
 		g.o.depth);
-	if (g.mode->websocket)
+	if (g.mode->websocket || g.mode->raw || g.mode->datagrams)
 		printf("\"payload\":%zu,", g.o.payload);
 	run_print(&g.run, &g.o);
 	if (g.mode->print)

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -62,10 +63,21 @@ int dial(uint16_t port)
 	return fd;
 }
 
-void write_all(int fd, const void *bytes, size_t len)
+ssize_t receive_some(struct conn *c, void *room, size_t size, int flags)
+{
+	return c->tls ? tls_receive(c, room, size, flags & MSG_PEEK)
+		      : recv(c->fd, room, size, flags);
+}
+
+ssize_t send_some(struct conn *c, const void *bytes, size_t len, int flags)
+{
+	return c->tls ? tls_send(c, bytes, len) : send(c->fd, bytes, len, flags | MSG_NOSIGNAL);
+}
+
+void write_all(struct conn *c, const void *bytes, size_t len)
 {
 	for (size_t at = 0; at < len;) {
-		ssize_t n = send(fd, (const char *)bytes + at, len - at, MSG_NOSIGNAL);
+		ssize_t n = send_some(c, (const char *)bytes + at, len - at, 0);
 
 		if (n < 0)
 			fail("send: %s", strerror(errno));
@@ -83,13 +95,16 @@ static void set_events(struct gen *g, struct conn *c, int op, uint32_t events)
 
 void watch(struct gen *g, struct conn *c)
 {
+	/* OpenSSL has no MSG_DONTWAIT. */
+	if (g->o.tls && fcntl(c->fd, F_SETFL, O_NONBLOCK))
+		fail("fcntl: %s", strerror(errno));
 	set_events(g, c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
 /* How many bytes the kernel took. */
 static size_t offer(struct conn *c, const void *bytes, size_t len)
 {
-	ssize_t n = send(c->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send_some(c, bytes, len, MSG_DONTWAIT);
 
 	if (n >= 0)
 		return (size_t)n;
@@ -135,7 +150,7 @@ static void send_rest(struct gen *g, struct conn *c)
 
 static void receive(struct gen *g, struct conn *c)
 {
-	ssize_t n = recv(c->fd, g->in, IN_SIZE, MSG_DONTWAIT);
+	ssize_t n = receive_some(c, g->in, IN_SIZE, MSG_DONTWAIT);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -145,6 +160,31 @@ static void receive(struct gen *g, struct conn *c)
 		fail("connection %u: the server closed it", c->index);
 	g->now = now_ns();
 	g->mode->on_bytes(g, c, g->in, (size_t)n);
+}
+
+static void shake(struct gen *g, struct conn *c)
+{
+	if (!tls_shake(c))
+		return;
+	c->shaking = false;
+	g->mode->on_ready(g, c);
+}
+
+void redial(struct gen *g, struct conn *c)
+{
+	if (c->tls)
+		tls_end(c);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = dial(g->o.port);
+	watch(g, c);
+	if (!g->o.tls) {
+		g->mode->on_ready(g, c);
+		return;
+	}
+	tls_begin(c);
+	c->shaking = true;
+	shake(g, c);
 }
 
 /* A line or the end: the caller says go on. */
@@ -174,7 +214,9 @@ static void turn(struct gen *g, int timeout_ms)
 		}
 		if (c->rest && (events[i].events & EPOLLOUT))
 			send_rest(g, c);
-		if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		if (c->shaking)
+			shake(g, c);
+		else if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			receive(g, c);
 	}
 	g->now = now_ns();

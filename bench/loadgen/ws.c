@@ -17,16 +17,15 @@
 #define OP_CLOSE  0x88u
 #define OP_PING   0x89u
 #define OP_PONG   0x8au
-#define MASK_LEN  4
 
 /* The example of RFC 6455, section 1.3: a fixed key has a known answer. */
 static const char key_text[] = "dGhlIHNhbXBsZSBub25jZQ==";
 static const char accept_text[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /* Any key but zeros, so that a server must unmask. */
-static const uint8_t mask[MASK_LEN] = { 0x9d, 0x3c, 0x51, 0xe6 };
+const uint8_t ws_mask[MASK_LEN] = { 0x9d, 0x3c, 0x51, 0xe6 };
 static const char digits[] = "0123456789abcdef";
 
-static size_t put_header(uint8_t *at, uint8_t first, size_t len)
+size_t ws_put_header(uint8_t *at, uint8_t first, size_t len)
 {
 	at[0] = first;
 	if (len < 126) {
@@ -47,32 +46,67 @@ static size_t put_header(uint8_t *at, uint8_t first, size_t len)
 
 static void build_frame(struct gen *g, uint8_t *at)
 {
+	if (g->mode->raw) {
+		memcpy(at, g->pattern, g->o.payload);
+		return;
+	}
 	memcpy(at, g->header, g->header_len);
 	at[1] |= 0x80;
 	at += g->header_len;
-	memcpy(at, mask, MASK_LEN);
+	memcpy(at, ws_mask, MASK_LEN);
 	at += MASK_LEN;
 	for (size_t i = 0; i < g->o.payload; i++)
-		at[i] = g->pattern[i] ^ mask[i % MASK_LEN];
+		at[i] = g->pattern[i] ^ ws_mask[i % MASK_LEN];
+}
+
+/* Objects as they are pushed to browsers: names that repeat, numbers that hardly do. */
+static void fill_json(char *text, size_t size)
+{
+	static const char *const sides[] = { "buy", "sell" };
+	uint32_t dice = 12345;
+	char one[128];
+
+	for (size_t at = 0; at < size;) {
+		int len;
+
+		dice = dice * 1664525 + 1013904223;
+		len = snprintf(one, sizeof(one),
+			"{\"id\":%u,\"price\":%u.%02u,\"volume\":%u,\"side\":\"%s\"},", dice >> 8,
+			dice >> 20 & 1023, (dice >> 12) % 100, dice >> 10 & 4095,
+			sides[dice >> 31]);
+		if ((size_t)len > size - at)
+			len = (int)(size - at);
+		memcpy(text + at, one, (size_t)len);
+		at += (size_t)len;
+	}
 }
 
 void ws_prepare(struct gen *g)
 {
-	g->header_len = put_header(g->header, g->o.text ? OP_TEXT : OP_BINARY, g->o.payload);
-	g->frame_len = g->header_len + MASK_LEN + g->o.payload;
+	if (!g->mode->raw) {
+		g->header_len = ws_put_header(
+			g->header, g->o.text ? OP_TEXT : OP_BINARY, g->o.payload);
+		g->mask_len = MASK_LEN;
+	}
+	g->frame_len = g->header_len + g->mask_len + g->o.payload;
 	g->pattern = must_alloc(g->o.payload);
-	/* Printable, and with a period that no buffer size is a multiple of. */
-	for (size_t i = 0; i < g->o.payload; i++)
-		g->pattern[i] = (uint8_t)('!' + i % 89);
+	if (g->o.json)
+		fill_json((char *)g->pattern, g->o.payload);
+	else /* printable, and with a period that no buffer size is a multiple of */
+		for (size_t i = 0; i < g->o.payload; i++)
+			g->pattern[i] = (uint8_t)('!' + i % 89);
 	g->frames = must_alloc(g->frame_len * g->o.depth);
 	for (unsigned i = 0; i < g->o.depth; i++)
 		build_frame(g, g->frames + i * g->frame_len);
 }
 
-static size_t peek_response(int fd, char *text, size_t size)
+/* How long the head is that has come; it stays where it is. */
+static size_t peek_response(struct conn *c, char *text, size_t size)
 {
+	ssize_t before = 0;
+
 	for (;;) {
-		ssize_t n = recv(fd, text, size - 1, MSG_PEEK);
+		ssize_t n = receive_some(c, text, size - 1, MSG_PEEK);
 		const char *end;
 
 		if (n <= 0)
@@ -81,46 +115,76 @@ static size_t peek_response(int fd, char *text, size_t size)
 		end = strstr(text, "\r\n\r\n");
 		if (end)
 			return (size_t)(end + 4 - text);
-		if ((size_t)n == size - 1)
+		/* Of TLS one can peek into one record only. */
+		if ((size_t)n == size - 1 || (c->tls && n == before))
 			fail("handshake: a response without end");
+		before = n;
 	}
 }
 
-void ws_handshake(int fd, const struct options *o)
+static void check_extensions(const char *text, bool offered)
 {
+	const char *line = strstr(text, "permessage-deflate");
+
+	if (!line == !offered)
+		return;
+	if (!offered)
+		fail("handshake: an extension that was not offered");
+	fail("handshake: permessage-deflate was not agreed on");
+}
+
+void ws_handshake(struct conn *c, const struct options *o)
+{
+	/* Each message by itself, both ways. */
+	static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate; "
+				    "client_no_context_takeover; server_no_context_takeover\r\n";
 	char text[2048], request[512];
 	int len = snprintf(request, sizeof(request),
 		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
-		"Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		o->path, o->port, key_text);
+		"Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n"
+		"%s\r\n",
+		o->path, o->port, key_text, o->deflate ? offer : "");
 
 	if (len < 0 || (size_t)len >= sizeof(request))
 		fail("the path is too long");
-	write_all(fd, request, (size_t)len);
+	write_all(c, request, (size_t)len);
 	/* Taken from the kernel only up to its end: messages may follow at once. */
-	if (recv(fd, text, peek_response(fd, text, sizeof(text)), MSG_WAITALL) <= 0)
+	if (receive_some(c, text, peek_response(c, text, sizeof(text)), MSG_WAITALL) <= 0)
 		fail("handshake: %s", strerror(errno));
 	if (strncmp(text, "HTTP/1.1 101 ", 13) != 0)
 		fail("handshake refused: %.40s", text);
 	if (!strstr(text, accept_text))
 		fail("handshake: Sec-WebSocket-Accept is wrong");
+	check_extensions(text, o->deflate);
 }
 
-static void put_number(uint8_t *at, uint64_t sequence, unsigned sender)
+void ws_put_number(uint8_t *at, uint64_t sequence, unsigned sender)
 {
 	for (unsigned i = 0; i < HEAD_DIGITS; i++) {
 		unsigned nibble = i < 16 ? (unsigned)(sequence >> (60 - 4 * i)) & 15
 					 : (sender >> (12 - 4 * (i - 16))) & 15;
 
-		at[i] = (uint8_t)digits[nibble] ^ mask[i % MASK_LEN];
+		at[i] = (uint8_t)digits[nibble];
 	}
+}
+
+static void number_frame(struct gen *g, struct conn *c, uint8_t *frame)
+{
+	uint8_t *at = frame + g->header_len + g->mask_len;
+
+	ws_put_number(at, c->next_out++, c->index);
+	for (unsigned i = 0; g->mask_len && i < HEAD_DIGITS; i++)
+		at[i] ^= ws_mask[i % MASK_LEN];
 }
 
 void ws_send(struct gen *g, struct conn *c, unsigned count)
 {
+	if (g->o.deflate) {
+		deflate_send(g, c, count);
+		return;
+	}
 	for (unsigned i = 0; i < count; i++)
-		put_number(g->frames + i * g->frame_len + g->header_len + MASK_LEN, c->next_out++,
-			c->index);
+		number_frame(g, c, g->frames + i * g->frame_len);
 	send_bytes(g, c, g->frames, count * g->frame_len);
 }
 
@@ -133,10 +197,8 @@ static unsigned nibble_of(const struct conn *c, uint8_t digit)
 	fail("connection %u: a message without its number", c->index);
 }
 
-/* The frame's beginning is here: what it is, and of whom. */
-static uint64_t read_number(const struct gen *g, const struct conn *c, unsigned *ret_sender)
+uint64_t ws_read_number(const struct conn *c, const uint8_t *at, unsigned *ret_sender)
 {
-	const uint8_t *at = c->start + g->header_len;
 	uint64_t sequence = 0;
 	unsigned sender = 0;
 
@@ -163,16 +225,26 @@ static size_t collect(struct conn *c, const char *bytes, size_t len, size_t want
 	return n;
 }
 
-static void answer_ping(struct gen *g, struct conn *c, size_t len)
+static void answer_ping(struct gen *g, struct conn *c, const uint8_t *ping)
 {
 	uint8_t pong[2 + MASK_LEN + 125];
+	size_t len = ping[1];
 
 	pong[0] = OP_PONG;
 	pong[1] = (uint8_t)(0x80 | len);
-	memcpy(pong + 2, mask, MASK_LEN);
+	memcpy(pong + 2, ws_mask, MASK_LEN);
 	for (size_t i = 0; i < len; i++)
-		pong[2 + MASK_LEN + i] = c->start[2 + i] ^ mask[i % MASK_LEN];
+		pong[2 + MASK_LEN + i] = ping[2 + i] ^ ws_mask[i % MASK_LEN];
 	send_bytes(g, c, pong, 2 + MASK_LEN + len);
+}
+
+void ws_take_control(struct gen *g, struct conn *c, const uint8_t *frame)
+{
+	if (frame[0] == OP_CLOSE)
+		fail("connection %u: closed by the server, code %u", c->index,
+			frame[1] < 2 ? 0 : (unsigned)(frame[2] << 8 | frame[3]));
+	if (frame[0] == OP_PING)
+		answer_ping(g, c, frame);
 }
 
 static size_t take_control(struct gen *g, struct conn *c, const char *bytes, size_t len)
@@ -186,11 +258,7 @@ static size_t take_control(struct gen *g, struct conn *c, const char *bytes, siz
 	}
 	if (c->at < c->control)
 		return n;
-	if (c->start[0] == OP_CLOSE)
-		fail("connection %u: closed by the server, code %u", c->index,
-			c->control < 4 ? 0 : (unsigned)(c->start[2] << 8 | c->start[3]));
-	if (c->start[0] == OP_PING)
-		answer_ping(g, c, c->control - 2);
+	ws_take_control(g, c, c->start);
 	c->at = c->control = 0;
 	return n;
 }
@@ -214,17 +282,21 @@ static size_t take_data(struct gen *g, struct conn *c, const char *bytes, size_t
 
 void ws_receive(struct gen *g, struct conn *c, const char *bytes, size_t len, ws_message_fn *fn)
 {
+	if (g->o.deflate) {
+		deflate_receive(g, c, (const uint8_t *)bytes, len, fn);
+		return;
+	}
 	while (len) {
 		size_t n;
 
-		if (c->at == 0 && (*bytes & 0x08))
+		if (c->at == 0 && !g->mode->raw && (*bytes & 0x08))
 			c->control = 2;
 		n = c->control ? take_control(g, c, bytes, len) : take_data(g, c, bytes, len);
 		bytes += n;
 		len -= n;
 		if (c->at == g->header_len + g->o.payload && !c->control) {
 			unsigned sender;
-			uint64_t sequence = read_number(g, c, &sender);
+			uint64_t sequence = ws_read_number(c, c->start + g->header_len, &sender);
 
 			c->at = 0;
 			fn(g, c, sequence, sender);

@@ -1,11 +1,15 @@
-// node.mjs MODE PORT - Node's own HTTP server, or the package `ws` on it: `http` answers hello, `json`
-// an object, `file` a file of the working directory, `ws` echoes, `fanout` sends what one client says
-// to all of them.
-import { createReadStream, statSync } from 'node:fs';
+// node.mjs MODE PORT [CERT KEY] - Node's own HTTP server, or the package `ws` on it: `http` answers
+// hello, `json` an object, `file` a file of the working directory, `ws` echoes, `fanout` sends what one
+// client says to all of them; `tcp` echoes on bare sockets. With a certificate all of that over TLS.
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import { createServer as createTcp } from 'node:net';
+import { createServer as createTls } from 'node:tls';
 import { WebSocketServer } from 'ws';
 
-const [mode, port] = process.argv.slice(2);
+const [mode, port, cert, key] = process.argv.slice(2);
+const tls = cert && { cert: readFileSync(cert), key: readFileSync(key) };
 const host = '127.0.0.1';
 
 const onMessage = {
@@ -41,14 +45,20 @@ const answers = {
 	},
 };
 
-if (answers[mode]) {
-	const server = createServer((request, response) => answers[mode](response));
-	server.listen(Number(port), host, 1024);
+const serve = (listener) => (tls ? createHttps(tls, listener) : createServer(listener));
+
+if (mode === 'tcp') {
+	const echo = (socket) => {
+		socket.setNoDelay();
+		socket.on('error', () => {});
+		socket.pipe(socket);
+	};
+	(tls ? createTls(tls, echo) : createTcp(echo)).listen(Number(port), host, 1024);
+} else if (answers[mode]) {
+	serve((request, response) => answers[mode](response)).listen(Number(port), host, 1024);
 } else {
 	const server = new WebSocketServer({
-		host,
-		port: Number(port),
-		backlog: 1024,
+		server: serve().listen(Number(port), host, 1024),
 		perMessageDeflate: false,
 		maxPayload: 1 << 20,
 	});

@@ -81,6 +81,10 @@ typedef struct crew_cors crew_cors;
 typedef struct crew_sessions crew_sessions;
 typedef struct crew_websocket crew_websocket;
 
+/* Of outgoing connections: <crew/connect.h> and <crew/fetch.h>, included at the end. */
+typedef struct crew_connect_options crew_connect_options;
+typedef struct crew_fetch_options crew_fetch_options;
+
 /* Why a message was lost. The names (crew_reason_name) are those of `status`. */
 typedef enum crew_reason {
 	CREW_LOST_CLOSED,    /* offered to a connection whose peer had gone, that was closing, or by a stale id */
@@ -173,6 +177,8 @@ typedef struct crew_send_options {
 	int64_t ttl_ms;    /* 0: none. If it has not begun to leave by then, it is lost (`expired`) */
 	crew_bytes key;    /* what it is the latest state of: at most CREW_KEY_MOST bytes, copied */
 	uint64_t sequence; /* a number of yours, told by on_gap when it is lost; 0: none */
+	bool plain;        /* WebSocket: do not compress it (it is compressed already, or holds a secret
+	                    * beside what others may choose: RFC 7692 section 8) */
 } crew_send_options;
 
 /* What on_gap tells: what the policy lost of a connection that lives, since on_gap last told. */
@@ -228,12 +234,13 @@ CREW_API int64_t crew_send_owned(
  * The caller's own reference stays the caller's. `s` NULL is -EINVAL. */
 CREW_API int64_t crew_send_shared(crew_conn *c, crew_shared *s);
 
-/* A shared message: a copy of `bytes` with one reference, the caller's. NULL without memory.
+/* A shared message: a copy of `bytes` with one reference, the caller's. NULL without memory, or when
+ * bytes, kind or options are none that a send takes.
  * References are counted without locks: ref, unref and send belong to the loop's thread, but a
  * message may be made in another thread and handed over by crew_post(). */
 CREW_API crew_shared *crew_shared_new(crew_bytes bytes);
 CREW_API crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind);
-/* With options that hold for each receiver (`options` NULL: none). NULL also when they are invalid. */
+/* With options that hold for each receiver (`options` NULL: none). */
 CREW_API crew_shared *crew_shared_new_with(crew_bytes bytes, const crew_send_options *options);
 CREW_API crew_shared *crew_shared_ref(crew_shared *s);
 CREW_API void crew_shared_unref(crew_shared *s); /* NULL is allowed */
@@ -248,6 +255,16 @@ CREW_API int64_t crew_broadcast(const crew_service *service, crew_shared *s);
  * those that open meanwhile, are handled. Returns how many it was called for; -EINVAL as above. */
 CREW_API int64_t crew_each(
 	const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg);
+
+/* A long message in parts, of a WebSocket alone: begun, any number of parts, ended. It is one message,
+ * offered when it begins and sent when its last byte has left; what else is sent meanwhile is refused
+ * (-EBUSY, counted `send_invalid`), and a connection that closes before its end loses it.
+ * begin: 0, -EINVAL (no open WebSocket, a bad kind), -EBUSY (one is under way), or as crew_send.
+ * part: bytes that wait; -ENOBUFS: the queue is full, nothing was taken: go on in on_drain; -EINVAL
+ * when none has begun. end: as part, never -ENOBUFS. */
+CREW_API int64_t crew_send_begin(crew_conn *c, crew_kind kind);
+CREW_API int64_t crew_send_part(crew_conn *c, crew_bytes bytes);
+CREW_API int64_t crew_send_end(crew_conn *c);
 
 /* ---- a connection -------------------------------------------------------------------------- */
 
@@ -267,8 +284,9 @@ CREW_API const crew_service *crew_service_of(const crew_conn *c);
 /* Framed bytes waiting for this connection, this turn's included. */
 CREW_API size_t crew_queued(const crew_conn *c);
 
-/* The peer's and our own address as text: "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:". Writes
- * at most `size` bytes with the NUL, and returns the length it has in full, as snprintf does. */
+/* The peer's and our own address as text: "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:@name" of
+ * an abstract socket, "unix:" of one without a name; what is not printable as %XX. Writes at most
+ * `size` bytes with the NUL, and returns the length it has in full, as snprintf does. */
 CREW_API size_t crew_remote(const crew_conn *c, char *text, size_t size);
 CREW_API size_t crew_local(const crew_conn *c, char *text, size_t size);
 
@@ -288,6 +306,20 @@ CREW_API int crew_authenticated(crew_conn *c);
 /* Why what waits for it does not leave, as last judged; CREW_VERDICT_NONE when nothing waits. */
 CREW_API crew_verdict crew_conn_verdict(const crew_conn *c);
 
+/* How long the peer of a WebSocket took to answer the last ping, in microseconds; -ENOTCONN, -ENODATA
+ * when none was answered yet. */
+CREW_API int64_t crew_rtt_us(const crew_conn *c);
+
+/* Of a TLS connection whose handshake is done; NULL of any other. The strings live as long as the
+ * connection. */
+CREW_API const char *crew_tls_version(const crew_conn *c); /* "TLSv1.3" */
+CREW_API const char *crew_tls_cipher(const crew_conn *c);  /* "TLS_AES_256_GCM_SHA384" */
+CREW_API const char *crew_tls_server_name(const crew_conn *c); /* SNI; NULL: the client named none */
+CREW_API const char *crew_tls_alpn(const crew_conn *c);        /* the protocol agreed on; NULL: none */
+/* The peer's certificate, when it has been verified (tls_client, or an outgoing connection): its subject
+ * as text ("CN=alice,O=Example", RFC 2253). NULL: it showed none, or it was not verified. */
+CREW_API const char *crew_tls_peer_name(const crew_conn *c);
+
 /* The descriptor, for getsockopt(2) and setsockopt(2) only; it stays crew's. -ENOTCONN. */
 CREW_API int crew_fd(const crew_conn *c);
 
@@ -300,7 +332,11 @@ CREW_API int crew_resume(crew_conn *c);
  * back-pressure: reading from `from` pauses while `to` cannot keep up. When `from` ends, `to` is
  * ended (crew_finish); on_end is told unless something flows into `from` in turn. When `to` is closed,
  * so is `from`. Call it twice for both directions. `to` NULL takes the pipe away.
- * -ENOTCONN, -EINVAL (from == to), -EBUSY (another connection flows to `to` already). */
+ * Between protocols messages are framed anew: bytes of a raw stream are binary messages as they come,
+ * datagrams lose their ends in a raw stream. Between two raw streams without TLS and rate cap, nothing
+ * passes through the program: splice(2) moves it.
+ * -ENOTCONN, -EINVAL (from == to; a raw stream into UDP), -EBUSY (another connection flows to `to`
+ * already). */
 CREW_API int crew_pipe(crew_conn *from, crew_conn *to);
 
 /* Send nothing more: what is queued leaves, then the peer sees the end of the stream (FIN), while
@@ -434,9 +470,12 @@ typedef struct crew_exit {
 struct crew_service {
 	const char *name;   /* required: letters, digits, - and _; neither "crew" nor "app" */
 	const char *listen; /* SCHEME://HOST:PORT or SCHEME+unix://PATH; schemes tcp, text, frame, http,
-	                     * ws, and the name of `protocol`; unix:// is tcp+unix://. Host empty: every
-	                     * address; `[::1]` for IPv6. NULL: a service without a socket. RUNDIR/ at the
-	                     * start of a path stands for the run directory. */
+	                     * ws, udp, and the name of `protocol`; unix:// is tcp+unix://; tls, https and
+	                     * wss are tcp, http and ws with TLS. Host empty: every address; `[::1]` for
+	                     * IPv6. NULL: a service without a socket. RUNDIR/ at the start of a path
+	                     * stands for the run directory, @ for an abstract name. Several addresses of
+	                     * one scheme are separated by blanks; options follow as ?name=value&name,
+	                     * see docs/addresses.md. */
 	const crew_protocol *protocol; /* your own; NULL: by the scheme */
 	size_t conn_size;   /* bytes of yours in each connection: crew_data() */
 
@@ -452,7 +491,7 @@ struct crew_service {
 	int64_t kernel_unsent_limit;    /* 128 KiB: TCP_NOTSENT_LOWAT */
 	int64_t send_timeout_ms;        /* off: end a peer that takes nothing for so long */
 	int64_t idle_timeout_ms;        /* off; HTTP: 60 s */
-	int64_t handshake_timeout_ms;   /* 10 s: WebSocket handshake, each request's arrival, and on a
+	int64_t handshake_timeout_ms;   /* 10 s: TLS and WebSocket handshake, each request's arrival, on a
 	                                 * WebSocket port what may pass between plain requests */
 	int64_t heartbeat_ms;           /* 30 s: WebSocket: ping when nothing came for so long;
 	                                 * streams of events: a comment when nothing went */
@@ -507,6 +546,33 @@ struct crew_service {
 	 * most half of max_send_buffer, so that what it sends ("you missed n") has room; while more
 	 * waits all the time, once a second at the most. */
 	void (*on_gap)(crew_conn *c, const crew_gap *gap);
+
+	/* TLS, in every stream protocol: with both, or the schemes tls, https, wss, which need both.
+	 * Lists are separated by blanks; the name that a client asks for (SNI) is looked for in the
+	 * certificates' names, and the first certificate is that of all other clients. Files are read by
+	 * the master, looked at again every few seconds, and taken when they prove sound. */
+	const char *tls_cert;      /* PEM files: a certificate and its chain each */
+	const char *tls_key;       /* PEM files: the keys, in the same order */
+	const char *tls_ocsp;      /* DER files: OCSP answers to staple, in the same order, - for none */
+	const char *tls_client_ca; /* a PEM file: whose client certificates are good */
+	const char *tls_client;    /* "off", "optional" or "required"; NULL: required with tls_client_ca */
+	const char *tls_min;       /* "1.2" or "1.3"; NULL: 1.2 */
+	int64_t tls_handshakes_most; /* 10,000 in a worker: beyond, the one that got on least recently gives
+	                              * way; CREW_OFF: no limit */
+	const char *tls_alpn;      /* what we speak, best first; NULL: http/1.1 for http and ws, else none */
+	bool ktls_off;             /* do not let the kernel encrypt (see `ktls` in docs/tls.md) */
+
+	/* WebSocket. */
+	const char *deflate;  /* permessage-deflate (RFC 7692): "shared", "takeover" or "off"; NULL: shared:
+	                       * one compressor for all connections of a worker. takeover: a window for each,
+	                       * docs/websocket.md tells its memory */
+	int64_t deflate_min;  /* 1 KiB: the shortest message worth compressing; CREW_OFF: compress none */
+	/* Messages come in parts as they arrive, instead of to on_message, and max_message does not hold
+	 * for them; text is valid UTF-8 but a character may be cut between parts. */
+	void (*on_part)(crew_conn *c, crew_msg part, bool last);
+
+	/* UDP: an address that has sent something is a connection (crew_send answers it) until nothing came
+	 * or went for idle_timeout_ms (60 s by default there). */
 };
 
 /* A counter of the program's own. */
@@ -546,5 +612,7 @@ CREW_API int crew_main_abi(
 }
 #endif
 
+#include <crew/connect.h>
+#include <crew/fetch.h>
 #include <crew/http.h>
 #endif

@@ -10,6 +10,8 @@
 
 const struct crew__metric_family crew__metric_families[] = {
 	{ "crew_up", "gauge", NULL, "1: the master process runs; 0: it is stopped" },
+	{ "crew_tls_certificate_expiry_seconds", "gauge", "seconds",
+		"when the first certificate of a service expires, as Unix time" },
 	{ "crew_build", "info", NULL, "which program this is, and of which crew" },
 	{ "crew_uptime_seconds", "gauge", "seconds", "since the master began" },
 	{ "crew_generation", "gauge", NULL, "1, and one more for each reload" },

@@ -317,6 +317,29 @@ static void put_memory_and_busy(struct page *page)
 	}
 }
 
+/* One series for a service: the least of its workers, which are rows beside each other. */
+static void put_certificates(struct page *page)
+{
+	const char *name = "crew_tls_certificate_expiry_seconds";
+	const struct crew__status *status = page->metrics->status;
+	put_head(page, family_of(name));
+	for (size_t i = 0, end; i < status->row_count; i = end) {
+		int64_t first = 0;
+		for (end = i; end < status->row_count; end++) {
+			const struct crew__status_row *row = &status->rows[end];
+			if (strcmp(row->service, status->rows[i].service) != 0)
+				break;
+			if (row->tls_expires != 0 && (first == 0 || row->tls_expires < first))
+				first = row->tls_expires;
+		}
+		if (first == 0)
+			continue;
+		fputs(name, page->out);
+		put_label(page, "{", "service", status->rows[i].service);
+		fprintf(page->out, "} %" PRId64 "\n", first);
+	}
+}
+
 static void put_exits(struct page *page)
 {
 	const struct crew__status *status = page->metrics->status;
@@ -337,6 +360,7 @@ void crew__metrics_print(
 	put_program(&page);
 	put_states(&page);
 	put_memory_and_busy(&page);
+	put_certificates(&page);
 	put_exits(&page);
 	put_table(&page);
 	put_app_counters(&page);

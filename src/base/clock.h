@@ -1,4 +1,5 @@
-/* clock.h - monotonic time only; a stepped wall clock moves nothing. */
+/* clock.h - monotonic time for all that is decided, which a stepped wall clock does not move; the
+ * wall clock for what people read. */
 #ifndef CREW_BASE_CLOCK_H
 #define CREW_BASE_CLOCK_H
 
@@ -15,6 +16,14 @@ static inline uint64_t crew__clock_ns(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * CREW__NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* Milliseconds since 1970, by CLOCK_REALTIME or, cheaper and to the tick, CLOCK_REALTIME_COARSE. */
+static inline int64_t crew__clock_wall_ms(clockid_t clock)
+{
+	struct timespec t;
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / (long)CREW__NS_PER_MS;
 }
 
 #endif

@@ -37,4 +37,14 @@ static inline void crew__list_remove(struct crew__node *node)
 	crew__list_init(node);
 }
 
+/* Take the first out of the list of `head`, which must not be empty. */
+static inline struct crew__node *crew__list_pop(struct crew__node *head)
+{
+	struct crew__node *first = head->next;
+	head->next = first->next;
+	first->next->prev = head;
+	crew__list_init(first);
+	return first;
+}
+
 #endif

@@ -130,3 +130,11 @@ bool crew__log_allowed(struct crew__log_rate *rate, uint32_t per_second, uint32_
 	rate->left_out = 0;
 	return true;
 }
+
+const char *crew__log_left_out(uint32_t count, char text[CREW__LEFT_OUT_MAX])
+{
+	text[0] = '\0';
+	if (count > 0)
+		snprintf(text, CREW__LEFT_OUT_MAX, " (%u such lines left out)", count);
+	return text;
+}

@@ -3,11 +3,11 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/json_parts.h"
 #include "cli/look.h"
 #include "proc/order.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,22 +127,15 @@ static bool is_in(const struct crew__chosen *chosen, uint64_t id)
 	return false;
 }
 
-static void add_id(json_t *array, uint64_t id)
-{
-	char text[17];
-	snprintf(text, sizeof(text), "%016" PRIx64, id);
-	json_array_append_new(array, json_string(text));
-}
-
 /* `meant` are all of them, in the order of `left`. */
 static void print_json(const struct crew__chosen *meant, const struct crew__chosen *left)
 {
 	json_t *kicked = json_array(), *still = json_array();
 	for (size_t i = 0; i < left->count; i++)
-		add_id(still, left->ids[i]);
+		json_array_append_new(still, crew__json_id(left->ids[i]));
 	for (size_t i = 0; i < meant->count; i++)
 		if (left->count == 0 || !is_in(left, meant->ids[i]))
-			add_id(kicked, meant->ids[i]);
+			json_array_append_new(kicked, crew__json_id(meant->ids[i]));
 	json_t *document = json_pack("{s:I, s:o, s:o}", "kicked",
 		(json_int_t)(meant->count - left->count), "ids", kicked, "left", still);
 	json_dumpf(document, stdout, JSON_INDENT(2));

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNIX "unix:"
+
 enum {
 	NAMED_MOST = 16, /* candidates that are listed */
 	HOST_MAX = 80,
@@ -97,8 +99,12 @@ static bool read_peer(const char *text, struct peer *ret_peer)
 	const char *port_text;
 	uint16_t port = 0;
 	struct peer peer = { .whole = true };
-	if (strcmp(text, "unix:") == 0) {
-		*ret_peer = (struct peer){ .text = "unix:", .whole = true };
+	const char *name = strncmp(text, UNIX, strlen(UNIX)) == 0 ? text + strlen(UNIX) : NULL;
+	if (name && (name[0] == '\0' || name[0] == '@') && strlen(text) < sizeof(peer.text)) {
+		/* Without a name it is all of them, those with a name too. */
+		peer.whole = name[0] != '\0';
+		memcpy(peer.text, text, strlen(text) + 1);
+		*ret_peer = peer;
 		return true;
 	}
 	if (!split(text, host, &port_text) || (port_text && !read_port(port_text, &port)) ||

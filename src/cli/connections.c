@@ -93,6 +93,7 @@ void crew__connection_fill(const struct crew__record *hot, const struct crew__re
 	to->oldest_queued_s = hot->bytes_queued ? crew__hundredths_since(now, hot->queued_since)
 						: 0;
 	to->kernel_unsent = cold->kernel_unsent;
+	to->outgoing = cold->outgoing != 0;
 	to->bytes_in = hot->bytes_in;
 	to->bytes_out = hot->bytes_out;
 	to->send_fail = hot->send_fail;

@@ -31,6 +31,7 @@ struct crew__connection {
 	uint64_t bytes_in, bytes_out;
 	uint64_t send_fail;
 	uint32_t fail[CREW_LOST_REASONS];
+	bool outgoing; /* we have opened it */
 	uint32_t place; /* as it was found: ties are shown in this order */
 };
 

@@ -3,11 +3,10 @@
  * A failed allocation anywhere makes jansson's next call fail. */
 #include "cli/events.h"
 
+#include "cli/json_parts.h"
 #include "cli/when.h"
 #include "net/address.h"
 
-#include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 
 enum {
@@ -23,24 +22,10 @@ static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
 	[CREW__EVENT_GAP] = { "messages", "bytes", "first", "last" },
 	[CREW__EVENT_KICK] = { "queued", "messages" },
 	[CREW__EVENT_BUDGET] = { "stage", "held", "budget" },
+	[CREW__EVENT_TLS] = { "taken", "expires" },
 	[CREW__EVENT_DEATH] = { NULL, NULL, NULL, "signal", "status" },
 	[CREW__EVENT_RELOAD] = { "generation" },
 };
-
-static int put(json_t *object, const char *key, json_t *take_value)
-{
-	return json_object_set_new(object, key, take_value);
-}
-
-static json_t *number(uint64_t value)
-{
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-static json_t *text_or_null(const char *text)
-{
-	return text && *text ? json_string(text) : json_null();
-}
 
 static json_t *figures(const struct crew__event_row *row)
 {
@@ -48,13 +33,13 @@ static json_t *figures(const struct crew__event_row *row)
 	json_t *object = json_object();
 	int failed = 0;
 	if (row->missed)
-		failed |= put(object, "events", number(event->values[0]));
+		failed |= crew__json_put(object, "events", crew__json_number(event->values[0]));
 	for (size_t i = 0; i < FIGURES_MAX && event->kind < CREW__EVENT_KINDS; i++)
 		if (figure_names[event->kind][i])
-			failed |= put(
-				object, figure_names[event->kind][i], number(event->values[i]));
+			failed |= crew__json_put(object, figure_names[event->kind][i],
+				crew__json_number(event->values[i]));
 	if (event->kind == CREW__EVENT_RELOAD)
-		failed |= put(object, "phase",
+		failed |= crew__json_put(object, "phase",
 			json_string(event->values[1] == 0   ? "began"
 				    : event->values[1] == 1 ? "done"
 							    : "failed"));
@@ -74,13 +59,6 @@ static json_t *reason(const struct crew__event *event)
 	return json_null();
 }
 
-static json_t *id_of(uint64_t id)
-{
-	char text[20];
-	snprintf(text, sizeof(text), "%016" PRIx64, id);
-	return id ? json_string(text) : json_null();
-}
-
 static json_t *remote(const struct crew__event *event)
 {
 	char text[ADDRESS_MAX];
@@ -92,24 +70,29 @@ static json_t *remote(const struct crew__event *event)
 
 static int put_connection(json_t *object, const struct crew__event *event)
 {
-	return put(object, "id", id_of(event->conn)) | put(object, "remote", remote(event)) |
-	       put(object, "protocol",
+	return crew__json_put(
+		       object, "id", event->conn ? crew__json_id(event->conn) : json_null()) |
+	       crew__json_put(object, "remote", remote(event)) |
+	       crew__json_put(object, "protocol",
 		       event->conn ? json_string(crew__protocol_name(event->protocol))
 				   : json_null()) |
-	       put(object, "verdict",
-		       text_or_null(event->verdict < CREW_VERDICTS
-					    ? crew_verdict_name((crew_verdict)event->verdict)
-					    : NULL)) |
-	       put(object, "reason", reason(event));
+	       crew__json_put(object, "verdict",
+		       crew__json_text_or_null(
+			       event->verdict < CREW_VERDICTS
+				       ? crew_verdict_name((crew_verdict)event->verdict)
+				       : NULL)) |
+	       crew__json_put(object, "reason", reason(event));
 }
 
 static int put_worker(json_t *object, const struct crew__event_row *row)
 {
 	bool known = row->has_worker;
-	return put(object, "service", text_or_null(row->service)) |
-	       put(object, "worker", known ? number(row->worker) : json_null()) |
-	       put(object, "generation", known ? number(row->generation) : json_null()) |
-	       put(object, "pid", row->pid ? json_integer(row->pid) : json_null());
+	return crew__json_put(object, "service", crew__json_text_or_null(row->service)) |
+	       crew__json_put(
+		       object, "worker", known ? crew__json_number(row->worker) : json_null()) |
+	       crew__json_put(object, "generation",
+		       known ? crew__json_number(row->generation) : json_null()) |
+	       crew__json_put(object, "pid", row->pid ? json_integer(row->pid) : json_null());
 }
 
 static json_t *document(const struct crew__event_row *row)
@@ -117,13 +100,15 @@ static json_t *document(const struct crew__event_row *row)
 	char when[CREW__WHEN_MAX], words[CREW__EVENT_TEXT_MAX];
 	json_t *object = json_object();
 	crew__event_row_words(row, words, sizeof(words));
-	int failed = put(object, "time", json_string(crew__when_iso(row->event.wall_ms, when))) |
-		     put(object, "stamp", number(crew__event_row_stamp(row))) |
-		     put(object, "kind", json_string(crew__event_row_name(row))) |
+	int failed = crew__json_put(object, "time",
+			     json_string(crew__when_iso(row->event.wall_ms, when))) |
+		     crew__json_put(
+			     object, "stamp", crew__json_number(crew__event_row_stamp(row))) |
+		     crew__json_put(object, "kind", json_string(crew__event_row_name(row))) |
 		     put_worker(object, row) | put_connection(object, &row->event) |
-		     put(object, "text", json_string(words)) |
-		     put(object, "detail", text_or_null(row->event.text)) |
-		     put(object, "figures", figures(row));
+		     crew__json_put(object, "text", json_string(words)) |
+		     crew__json_put(object, "detail", crew__json_text_or_null(row->event.text)) |
+		     crew__json_put(object, "figures", figures(row));
 	if (!failed)
 		return object;
 	json_decref(object);

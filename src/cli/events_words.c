@@ -15,6 +15,9 @@ enum {
 	RELOAD_DONE = 1,
 };
 
+/* What is later was not written by a worker that is well. */
+#define TIME_MOST (UINT64_C(1) << 40)
+
 struct unit_text {
 	char text[CREW__UNIT_MAX];
 };
@@ -118,6 +121,16 @@ static void reload(const struct crew__event *event, char *text, size_t size)
 				       : "failed; what ran goes on");
 }
 
+static void certificates(const struct crew__event *event, char *text, size_t size)
+{
+	char date[CREW__WHEN_MAX];
+	if (!event->values[0])
+		snprintf(text, size, "new certificates were not taken");
+	else
+		snprintf(text, size, "new certificates are in force, the first expires %s",
+			crew__when_iso((int64_t)(event->values[1] % TIME_MOST) * 1000, date));
+}
+
 static void say(const struct crew__event *event, char *text, size_t size)
 {
 	const uint64_t *v = event->values;
@@ -145,6 +158,9 @@ static void say(const struct crew__event *event, char *text, size_t size)
 		break;
 	case CREW__EVENT_SET:
 		snprintf(text, size, "set");
+		break;
+	case CREW__EVENT_TLS:
+		certificates(event, text, size);
 		break;
 	case CREW__EVENT_START:
 		snprintf(

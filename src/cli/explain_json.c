@@ -3,31 +3,14 @@
  * A failed allocation anywhere makes jansson's next call fail; the last word is dump()'s. */
 #include "cli/connections_json.h"
 #include "cli/explain.h"
+#include "cli/json_parts.h"
 #include "cli/when.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 enum {
 	TEXT_MAX = 768
 };
-
-static int put(json_t *object, const char *key, json_t *take_value)
-{
-	return json_object_set_new(object, key, take_value);
-}
-
-static json_t *number(uint64_t value)
-{
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-static json_t *id_of(uint64_t id)
-{
-	char text[20];
-	snprintf(text, sizeof(text), "%016" PRIx64, id);
-	return json_string(text);
-}
 
 static json_t *verdict_of(crew_verdict verdict)
 {
@@ -91,10 +74,10 @@ static json_t *evidence(const struct crew__explain *explain)
 	int failed = 0;
 	if (!explain->has_slow || f->at == 0)
 		return object;
-	failed |= put(
+	failed |= crew__json_put(
 		object, "looked_ago_s", json_real(crew__hundredths_since(explain->now, f->at)));
-	failed |= put(object, "has_tcp", json_boolean(f->has_tcp));
-#define X(name) failed |= put(object, #name, number(f->name));
+	failed |= crew__json_put(object, "has_tcp", json_boolean(f->has_tcp));
+#define X(name) failed |= crew__json_put(object, #name, crew__json_number(f->name));
 	CREW_SLOW_FIGURE_TABLE(X)
 #undef X
 	if (!failed)
@@ -125,13 +108,14 @@ static int put_last_episode(json_t *object, const struct crew__explain *explain)
 {
 	const struct crew__record_slow *slow = &explain->slow;
 	uint32_t end = slow->slow ? explain->now : slow->ended;
-	return put(object, "began_s", moment(explain, slow->began)) |
-	       put(object, "lasted_s", json_real(crew__hundredths_since(end, slow->began))) |
-	       put(object, "peak_bytes", number(slow->peak_bytes)) |
-	       put(object, "peak_messages", number(slow->peak_messages)) |
-	       put(object, "drained", number(slow->drained)) |
-	       put(object, "lost", number(slow->lost)) |
-	       put(object, "replaced", number(slow->replaced));
+	return crew__json_put(object, "began_s", moment(explain, slow->began)) |
+	       crew__json_put(
+		       object, "lasted_s", json_real(crew__hundredths_since(end, slow->began))) |
+	       crew__json_put(object, "peak_bytes", crew__json_number(slow->peak_bytes)) |
+	       crew__json_put(object, "peak_messages", crew__json_number(slow->peak_messages)) |
+	       crew__json_put(object, "drained", crew__json_number(slow->drained)) |
+	       crew__json_put(object, "lost", crew__json_number(slow->lost)) |
+	       crew__json_put(object, "replaced", crew__json_number(slow->replaced));
 }
 
 /* Null for a connection that was never slow; of one that has ended only the count is known. */
@@ -141,8 +125,8 @@ static json_t *episode(const struct crew__explain *explain)
 	if (slow->episodes == 0)
 		return json_null();
 	json_t *object = json_object();
-	int failed = put(object, "episodes", number(slow->episodes)) |
-		     put(object, "slow", json_boolean(slow->slow));
+	int failed = crew__json_put(object, "episodes", crew__json_number(slow->episodes)) |
+		     crew__json_put(object, "slow", json_boolean(slow->slow));
 	if (!explain->closed)
 		failed |= put_last_episode(object, explain);
 	if (!failed)
@@ -158,18 +142,20 @@ static json_t *worker(const struct crew__explain *explain)
 	const struct crew__worker_look *look = &explain->worker;
 	return json_pack("{s:s, s:I, s:I, s:b, s:b, s:o, s:o}", "service", explain->service, "id",
 		(json_int_t)look->id, "pid", (json_int_t)look->pid, "stands_still",
-		look->stands_still, "stopped", look->stopped, "busy_ms", number(look->turn_ms),
-		"busy_in", look->busy_in ? json_string(look->busy_in) : json_null());
+		look->stands_still, "stopped", look->stopped, "busy_ms",
+		crew__json_number(look->turn_ms), "busy_in",
+		look->busy_in ? json_string(look->busy_in) : json_null());
 }
 
 static json_t *cost(const struct crew__explain *explain)
 {
 	const struct crew__connection *conn = &explain->row.conn;
-	return json_pack("{s:o, s:o, s:o, s:o}", "queued", number(conn->send_queue),
-		"queued_messages", number(conn->send_queue_messages), "kernel_unsent",
-		number(conn->kernel_unsent), "kernel_memory",
-		number(explain->has_slow && !explain->closed ? explain->slow.figures.kernel_memory
-							     : 0));
+	return json_pack("{s:o, s:o, s:o, s:o}", "queued", crew__json_number(conn->send_queue),
+		"queued_messages", crew__json_number(conn->send_queue_messages), "kernel_unsent",
+		crew__json_number(conn->kernel_unsent), "kernel_memory",
+		crew__json_number(explain->has_slow && !explain->closed
+					  ? explain->slow.figures.kernel_memory
+					  : 0));
 }
 
 static json_t *settings(const struct crew__explain *explain)
@@ -202,19 +188,20 @@ static json_t *document(const struct crew__explain *explain)
 	crew__explain_meaning(explain, meaning, sizeof(meaning));
 	crew__explain_advice(explain, &advice);
 	crew__explain_next(explain, &next);
-	int failed = put(object, "id", id_of(explain->row.conn.id)) |
-		     put(object, "closed", json_boolean(explain->closed)) |
-		     put(object, "verdict", verdict_of(explain->verdict)) |
-		     put(object, "meaning", json_string(meaning)) |
-		     put(object, "advice", array_of(&advice)) |
-		     put(object, "evidence", evidence(explain)) |
-		     put(object, "figures", sentences(explain)) |
-		     put(object, "cost", cost(explain)) | put(object, "next", array_of(&next)) |
-		     put(object, "settings", settings(explain)) |
-		     put(object, "history", history(explain)) |
-		     put(object, "episode", episode(explain)) |
-		     put(object, "worker", worker(explain)) |
-		     put(object, "connection", connection(explain));
+	int failed = crew__json_put(object, "id", crew__json_id(explain->row.conn.id)) |
+		     crew__json_put(object, "closed", json_boolean(explain->closed)) |
+		     crew__json_put(object, "verdict", verdict_of(explain->verdict)) |
+		     crew__json_put(object, "meaning", json_string(meaning)) |
+		     crew__json_put(object, "advice", array_of(&advice)) |
+		     crew__json_put(object, "evidence", evidence(explain)) |
+		     crew__json_put(object, "figures", sentences(explain)) |
+		     crew__json_put(object, "cost", cost(explain)) |
+		     crew__json_put(object, "next", array_of(&next)) |
+		     crew__json_put(object, "settings", settings(explain)) |
+		     crew__json_put(object, "history", history(explain)) |
+		     crew__json_put(object, "episode", episode(explain)) |
+		     crew__json_put(object, "worker", worker(explain)) |
+		     crew__json_put(object, "connection", connection(explain));
 	if (!failed)
 		return object;
 	json_decref(object);
@@ -244,9 +231,9 @@ static json_t *candidates(const struct crew__explain_choices *choices)
 	for (size_t i = 0; i < choices->named; i++) {
 		const struct crew__explain_choice *choice = &choices->choice[i];
 		failed |= json_array_append_new(
-			array, json_pack("{s:o, s:s, s:s, s:b}", "id", id_of(choice->id), "service",
-				       choice->service, "remote", choice->remote, "closed",
-				       choice->closed));
+			array, json_pack("{s:o, s:s, s:s, s:b}", "id", crew__json_id(choice->id),
+				       "service", choice->service, "remote", choice->remote,
+				       "closed", choice->closed));
 	}
 	if (!failed)
 		return array;

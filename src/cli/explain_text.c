@@ -36,11 +36,12 @@ static void print_what(const struct crew__explain *explain, const struct crew__s
 	crew__screen_text(screen, CREW__BOLD, id);
 	fputc('\n', screen->out);
 	snprintf(text, sizeof(text),
-		"Of %s, %s over %s, from %s to %s, of worker %s#%" PRIu32 " (pid %" PRIu64
+		"Of %s, %s over %s, %sfrom %s to %s, of worker %s#%" PRIu32 " (pid %" PRIu64
 		"). %s %s%s%s; %s came in, %s went out.",
-		explain->service, conn->protocol, conn->transport, conn->remote, conn->local,
-		explain->service, explain->worker.id, conn->pid,
-		explain->closed ? "It lived for" : "Its state is",
+		explain->service, conn->protocol, conn->transport,
+		conn->outgoing ? "opened by us " : "", conn->outgoing ? conn->local : conn->remote,
+		conn->outgoing ? conn->remote : conn->local, explain->service, explain->worker.id,
+		conn->pid, explain->closed ? "It lived for" : "Its state is",
 		explain->closed ? "" : conn->state, explain->closed ? "" : ", its age ",
 		crew__unit_seconds(conn->age_s).text, crew__unit_bytes(conn->bytes_in).text,
 		crew__unit_bytes(conn->bytes_out).text);

@@ -127,6 +127,13 @@ static void take_death(struct crew__status_row *row)
 	crew__slab_bury(&row->counters);
 }
 
+/* A worker may have written anything. */
+static int64_t moment_of(int64_t unix_time)
+{
+	const int64_t most = INT64_C(1) << 40;
+	return unix_time > 0 && unix_time < most ? unix_time : 0;
+}
+
 static void take_segment(const struct pass *pass, const struct crew__segment *segment,
 	const struct crew__life *life, struct crew__status_row *row)
 {
@@ -140,6 +147,9 @@ static void take_segment(const struct pass *pass, const struct crew__segment *se
 	crew__screen_clean(row->service, sizeof(row->service), snapshot.service, CREW__NAME_MAX);
 	crew__screen_clean(
 		row->listen, sizeof(row->listen), snapshot.listen, sizeof(snapshot.listen));
+	row->tls_expires = moment_of(snapshot.tls_expires);
+	crew__screen_clean(
+		row->tls_ktls, sizeof(row->tls_ktls), snapshot.tls_ktls, sizeof(snapshot.tls_ktls));
 	take_busy(row, &snapshot, now_ns);
 	if (!snapshot.consistent)
 		pass->status->consistent = false;
@@ -359,7 +369,7 @@ int crew__status_take(const struct crew__status_source *source, struct crew__sta
 
 /* ---- from screen to screen ----------------------------------------------------------------- */
 
-static const struct crew__status_row *same_life(
+const struct crew__status_row *crew__status_same_life(
 	const struct crew__status *status, const struct crew__status_row *row)
 {
 	for (size_t i = 0; i < status->row_count; i++) {
@@ -381,7 +391,7 @@ void crew__status_since(struct crew__status *status, const struct crew__status *
 	status->total_qps = 0;
 	for (size_t i = 0; i < status->row_count; i++) {
 		struct crew__status_row *row = &status->rows[i];
-		const struct crew__status_row *last = same_life(before, row);
+		const struct crew__status_row *last = crew__status_same_life(before, row);
 		uint64_t had = last ? last->counters.total_request : 0;
 		uint64_t has = row->counters.total_request;
 		row->qps = has > had ? (uint64_t)((double)(has - had) / status->span_s + 0.5) : 0;

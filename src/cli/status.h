@@ -30,7 +30,7 @@ enum crew__shown_state {
 
 struct crew__status_row {
 	char service[CREW__NAME_MAX];
-	char listen[256]; /* "": none */
+	char listen[CREW__LISTEN_MAX]; /* "": none */
 	uint32_t life, id, generation;
 	pid_t pid; /* 0: no process */
 	enum crew__shown_state state;
@@ -40,6 +40,8 @@ struct crew__status_row {
 	uint64_t busy_ms;
 	const char *busy_in; /* a callback; NULL: none */
 	struct crew__slab counters;
+	int64_t tls_expires; /* Unix time of its first certificate to expire; 0: it speaks no TLS */
+	char tls_ktls[64];   /* why the kernel does not encrypt; "": it does */
 };
 
 struct crew__status_exit {
@@ -100,6 +102,10 @@ int crew__status_take(const struct crew__status_source *source, struct crew__sta
 
 /* Work out qps and rates from the screen before, and not since the start. */
 void crew__status_since(struct crew__status *status, const struct crew__status *before);
+
+/* The row of the same life in another model, which may be of another moment; NULL. */
+const struct crew__status_row *crew__status_same_life(
+	const struct crew__status *status, const struct crew__status_row *row);
 
 /* "ready"; never NULL. */
 const char *crew__shown_state_name(enum crew__shown_state state);

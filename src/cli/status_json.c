@@ -2,37 +2,21 @@
  * table in counters.def says alone. */
 #include "cli/status.h"
 
-#include <jansson.h>
+#include "cli/json_parts.h"
+
 #include <string.h>
-
-/* A failed allocation anywhere makes jansson's next call fail; the last word is
- * crew__status_json's. */
-static int put(json_t *object, const char *key, json_t *take_value)
-{
-	return json_object_set_new(object, key, take_value);
-}
-
-static json_t *number(uint64_t value)
-{
-	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
-}
-
-static json_t *text_or_null(const char *text)
-{
-	return text && *text ? json_string(text) : json_null();
-}
 
 static int put_counter(json_t *object, const char *group, const char *name, uint64_t value)
 {
 	if (!*group)
-		return put(object, name, number(value));
+		return crew__json_put(object, name, crew__json_number(value));
 	json_t *members = json_object_get(object, group);
 	if (!members) {
 		members = json_object();
-		if (put(object, group, members))
+		if (crew__json_put(object, group, members))
 			return -1;
 	}
-	return put(members, name, number(value));
+	return crew__json_put(members, name, crew__json_number(value));
 }
 
 static int put_counters(json_t *object, const struct crew__slab *slab, const crew_counter *counters)
@@ -43,7 +27,7 @@ static int put_counters(json_t *object, const struct crew__slab *slab, const cre
 	CREW_COUNTER_TABLE(X)
 #undef X
 	for (size_t i = 0; i < CREW_MAX_COUNTERS && counters[i].name; i++)
-		failed |= put(object, counters[i].name, number(slab->app[i]));
+		failed |= crew__json_put(object, counters[i].name, crew__json_number(slab->app[i]));
 	return failed;
 }
 
@@ -51,22 +35,36 @@ static int put_counters(json_t *object, const struct crew__slab *slab, const cre
 static int put_sums(json_t *object, const struct crew__status *status,
 	const struct crew__slab *slab, uint64_t memory_bytes, uint64_t qps)
 {
-	return put(object, "memory_bytes", number(memory_bytes)) | put(object, "qps", number(qps)) |
+	return crew__json_put(object, "memory_bytes", crew__json_number(memory_bytes)) |
+	       crew__json_put(object, "qps", crew__json_number(qps)) |
 	       put_counters(object, slab, status->counters);
+}
+
+static int put_tls(json_t *object, const struct crew__status_row *row)
+{
+	if (row->tls_expires == 0)
+		return crew__json_put(object, "tls", json_null());
+	json_t *tls = json_object();
+	return crew__json_put(object, "tls", tls) |
+	       crew__json_put(tls, "expires", json_integer(row->tls_expires)) |
+	       crew__json_put(tls, "ktls", json_boolean(row->tls_ktls[0] == '\0')) |
+	       crew__json_put(tls, "ktls_why_not", crew__json_text_or_null(row->tls_ktls));
 }
 
 static json_t *worker(const struct crew__status *status, const struct crew__status_row *row)
 {
 	json_t *object = json_object();
-	int failed = put(object, "service", json_string(row->service)) |
-		     put(object, "id", number(row->id)) |
-		     put(object, "pid", row->pid > 0 ? json_integer(row->pid) : json_null()) |
-		     put(object, "generation", number(row->generation)) |
-		     put(object, "state", json_string(crew__shown_state_name(row->state))) |
-		     put(object, "listen", text_or_null(row->listen)) |
-		     put(object, "busy_ms", number(row->busy_ms)) |
-		     put(object, "busy_in", text_or_null(row->busy_in)) |
-		     put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
+	int failed =
+		crew__json_put(object, "service", json_string(row->service)) |
+		crew__json_put(object, "id", crew__json_number(row->id)) |
+		crew__json_put(object, "pid", row->pid > 0 ? json_integer(row->pid) : json_null()) |
+		crew__json_put(object, "generation", crew__json_number(row->generation)) |
+		crew__json_put(object, "state", json_string(crew__shown_state_name(row->state))) |
+		crew__json_put(object, "listen", crew__json_text_or_null(row->listen)) |
+		crew__json_put(object, "busy_ms", crew__json_number(row->busy_ms)) |
+		crew__json_put(object, "busy_in", crew__json_text_or_null(row->busy_in)) |
+		put_tls(object, row) |
+		put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
 	if (!failed)
 		return object;
 	json_decref(object);
@@ -90,11 +88,11 @@ static json_t *exits(const struct crew__status *status)
 	for (size_t i = 0; i < status->exit_count; i++) {
 		const struct crew__status_exit *row = &status->exits[i];
 		json_t *object = json_object();
-		int failed = put(object, "service", json_string(row->service)) |
-			     put(object, "status", json_integer(row->status)) |
-			     put(object, "signal",
+		int failed = crew__json_put(object, "service", json_string(row->service)) |
+			     crew__json_put(object, "status", json_integer(row->status)) |
+			     crew__json_put(object, "signal",
 				     row->signal ? json_integer(row->signal) : json_null()) |
-			     put(object, "count", number(row->count));
+			     crew__json_put(object, "count", crew__json_number(row->count));
 		if (json_array_append_new(array, object) || failed) {
 			json_decref(array);
 			return NULL;
@@ -117,7 +115,7 @@ static json_t *totals(const struct crew__status *status)
 {
 	json_t *object = sums(
 		status, &status->totals, status->total_memory_bytes, status->total_qps);
-	if (!put(object, "workers", number(status->workers)))
+	if (!crew__json_put(object, "workers", crew__json_number(status->workers)))
 		return object;
 	json_decref(object);
 	return NULL;
@@ -136,18 +134,21 @@ static json_t *load(const struct crew__status *status)
 
 static int put_all(json_t *object, const struct crew__status *status)
 {
-	return put(object, "app", json_string(status->app)) |
-	       put(object, "version", json_string(status->version)) |
-	       put(object, "pid", json_integer(status->master)) |
-	       put(object, "mode", json_string(status->mode)) |
-	       put(object, "master", json_string(status->master_answers ? "answers" : "silent")) |
-	       put(object, "uptime_s", json_real(status->uptime_s)) |
-	       put(object, "engine", json_string(status->engine)) |
-	       put(object, "generation", number(status->generation)) |
-	       put(object, "consistent", json_boolean(status->consistent)) |
-	       put(object, "load", load(status)) | put(object, "workers", workers(status)) |
-	       put(object, "retired", sums(status, &status->retired, 0, 0)) |
-	       put(object, "totals", totals(status)) | put(object, "exits", exits(status));
+	return crew__json_put(object, "app", json_string(status->app)) |
+	       crew__json_put(object, "version", json_string(status->version)) |
+	       crew__json_put(object, "pid", json_integer(status->master)) |
+	       crew__json_put(object, "mode", json_string(status->mode)) |
+	       crew__json_put(object, "master",
+		       json_string(status->master_answers ? "answers" : "silent")) |
+	       crew__json_put(object, "uptime_s", json_real(status->uptime_s)) |
+	       crew__json_put(object, "engine", json_string(status->engine)) |
+	       crew__json_put(object, "generation", crew__json_number(status->generation)) |
+	       crew__json_put(object, "consistent", json_boolean(status->consistent)) |
+	       crew__json_put(object, "load", load(status)) |
+	       crew__json_put(object, "workers", workers(status)) |
+	       crew__json_put(object, "retired", sums(status, &status->retired, 0, 0)) |
+	       crew__json_put(object, "totals", totals(status)) |
+	       crew__json_put(object, "exits", exits(status));
 }
 
 int crew__status_json(const struct crew__status *status, bool compact, FILE *out)

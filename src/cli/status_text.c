@@ -6,6 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+enum {
+	TLS_WARN_DAYS = 14
+};
+
 /* What an operator can do about each reason. The sentence that says what it means is in
  * counters.def. */
 static const char *const advice[] = {
@@ -20,7 +24,8 @@ static const char *const advice[] = {
 	[CREW_LOST_ABORTED] =
 		"We ended connections that still had messages waiting. Look at closes_by_reason in "
 		"'status --json': idle and heartbeat are timeouts, protocol is a client that speaks wrongly, "
-		"drain is a stop or reload (raise stop_timeout_ms or drain_timeout_ms), app is the program.",
+		"drain is a stop or reload (raise stop_timeout_ms or drain_timeout_ms), kicked an operator, "
+		"app the program.",
 	[CREW_LOST_FULL] =
 		"These clients read more slowly than we send, or not at all (a frozen tab, a sleeping phone). "
 		"'connections --sort send_queue' names them. A few harm nobody else; if it is most of them, "
@@ -28,7 +33,8 @@ static const char *const advice[] = {
 	[CREW_LOST_HANDSHAKE] =
 		"Messages were sent to connections whose handshake never was done. Send from on_open, not "
 		"before it, and see whether something that does not speak the protocol (a health check, a "
-		"scanner) knocks at this port.",
+		"scanner) knocks at this port, or a server that the program connects to is away: the log "
+		"says why.",
 	[CREW_LOST_EXPIRED] =
 		"Messages became too old in the queue, as their time to live asks. If that is too many, give "
 		"them more time or send less to slow clients.",
@@ -267,6 +273,79 @@ static int print_processes(const struct crew__status *status, const struct crew_
 	return error;
 }
 
+/* ---- TLS ----------------------------------------------------------------------------------- */
+
+static void add_tls(struct crew__table *table, const struct crew__status_row *row, bool by_kernel)
+{
+	time_t now = time(NULL);
+	struct tm calendar;
+	char date[64] = "?";
+	time_t expires = (time_t)row->tls_expires;
+	int64_t days = (row->tls_expires - now) / (24 * 3600);
+	if (gmtime_r(&expires, &calendar))
+		strftime(date, sizeof(date), "%Y-%m-%d %H:%M UTC", &calendar);
+	crew__table_text(table, row->service);
+	if (expires <= now)
+		crew__table_cell(table, CREW__RED, "%s (expired)", date);
+	else
+		crew__table_cell(table, days < TLS_WARN_DAYS ? CREW__YELLOW : CREW__PLAIN,
+			"%s (%" PRId64 " day%s)", date, days, days == 1 ? "" : "s");
+	if (by_kernel)
+		crew__table_text(table, "on");
+	else
+		crew__table_cell(table, CREW__PLAIN, "off: %s", row->tls_ktls);
+}
+
+/* The worker of that service whose certificate ends first; NULL: it speaks none. */
+static const struct crew__status_row *first_to_expire(
+	const struct crew__status *status, size_t first, size_t end)
+{
+	const struct crew__status_row *found = NULL;
+	for (size_t i = first; i < end; i++) {
+		const struct crew__status_row *row = &status->rows[i];
+		if (row->tls_expires != 0 && (!found || row->tls_expires < found->tls_expires))
+			found = row;
+	}
+	return found;
+}
+
+/* One of its workers has connections whose records the kernel makes. */
+static bool is_by_kernel(const struct crew__status *status, size_t first, size_t end)
+{
+	for (size_t i = first; i < end; i++)
+		if (status->rows[i].tls_expires != 0 && !status->rows[i].tls_ktls[0])
+			return true;
+	return false;
+}
+
+static int print_tls(const struct crew__status *status, const struct crew__screen *screen)
+{
+	static const struct crew__column columns[] = {
+		{ "service", false, 0 },
+		{ "first certificate expires", false, 0 },
+		{ "kernel TLS", false, 12 },
+	};
+	struct crew__table table;
+	bool any = false;
+	crew__table_init(&table, columns, crew__lengthof(columns));
+	for (size_t i = 0, end; i < status->row_count; i = end) {
+		for (end = i + 1; end < status->row_count &&
+				  strcmp(status->rows[end].service, status->rows[i].service) == 0;)
+			end++;
+		const struct crew__status_row *row = first_to_expire(status, i, end);
+		if (row)
+			add_tls(&table, row, is_by_kernel(status, i, end));
+		any = any || row;
+	}
+	int error = 0;
+	if (any) {
+		crew__screen_rule(screen, "TLS");
+		error = crew__table_print(&table, screen);
+	}
+	crew__table_fini(&table);
+	return error;
+}
+
 /* ---- why sends failed ---------------------------------------------------------------------- */
 
 struct loss {
@@ -348,6 +427,8 @@ int crew__status_text(const struct crew__status *status, const struct crew__scre
 	int error = print_exits(status, screen);
 	if (!error)
 		error = print_processes(status, screen);
+	if (!error)
+		error = print_tls(status, screen);
 	if (!error)
 		error = print_why(status, screen);
 	return error;

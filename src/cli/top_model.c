@@ -30,25 +30,14 @@ static void take_rates(struct crew__top_look *look)
 	};
 }
 
-static const struct crew__status_row *same_life(
-	const struct crew__status *status, const struct crew__status_row *row)
-{
-	for (size_t i = 0; i < status->row_count; i++) {
-		const struct crew__status_row *other = &status->rows[i];
-		if (other->life == row->life && other->generation == row->generation &&
-			other->pid == row->pid)
-			return other;
-	}
-	return NULL;
-}
-
 /* A worker that is new has lost all it lost since. */
 static void take_worker_fails(struct crew__top_look *look, const struct crew__top_look *before)
 {
 	const struct crew__status *status = look->status;
 	for (size_t i = 0; i < status->row_count; i++) {
 		const struct crew__status_row *row = &status->rows[i];
-		const struct crew__status_row *then = before ? same_life(before->status, row)
+		const struct crew__status_row *then = before ? crew__status_same_life(
+								       before->status, row)
 							     : NULL;
 		look->worker_fails[i] = rate_of(row->counters.send_fail,
 			then ? then->counters.send_fail : 0, status->span_s);

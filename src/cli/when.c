@@ -1,6 +1,8 @@
 /* when.c - moments as text. */
 #include "cli/when.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -44,7 +46,5 @@ const char *crew__when_local(int64_t wall_ms, char *text)
 
 int64_t crew__when_now(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * MS + now.tv_nsec / 1000000;
+	return crew__clock_wall_ms(CLOCK_REALTIME);
 }

@@ -8,6 +8,7 @@
 #include "cli/view.h"
 #include "proc/run.h"
 #include "service/settings.h"
+#include "service/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,6 +206,9 @@ static int run_act(struct run *run)
 
 static int run_configtest(struct run *run)
 {
+	char error[1200];
+	if (crew__tls_check_all(run->settings, error, sizeof(error)) < 0)
+		return complain(run, error, CREW__FAILED);
 	if (!run->line.quiet)
 		printf("%s: configuration is good\n", run->settings->name);
 	return CREW__DONE;

@@ -1,7 +1,10 @@
-/* address.c - addresses as text, as the kernel's structs, and as connection records keep them.
+/* address.c - what is written as an address: its scheme, host and port, and several of them.
  *
- * Not here: sockets (address_listen.c). No name is ever looked up: that could block. */
+ * Not here: paths (address_path.c), options (address_options.c), sockets (address_listen.c). No
+ * name is ever looked up: that could block. */
 #include "net/address.h"
+
+#include "net/address_parts.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -13,130 +16,100 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define EXAMPLES     "such as tcp://127.0.0.1:7001 or unix://RUNDIR/name.sock"
-#define RUNDIR       "RUNDIR/"
-#define UNIX_TAIL    "+unix"
+#define TAILS        "+unix or +udp"
 #define SCHEME_BYTES "abcdefghijklmnopqrstuvwxyz0123456789"
 #define PORT_RANGE   "a port is a number from 0 (any free one) to 65535"
 
+#define BLANKS " \t"
+
 enum {
-	PORT_DIGITS = 5
+	PORT_DIGITS = 5,
+	MORE_MAX = sizeof(" and 16 more")
 };
-
-/* Where a complaint goes. */
-struct complaint {
-	char *text;
-	size_t size;
-};
-
-__attribute__((format(printf, 2, 3))) static int refuse(
-	const struct complaint *complaint, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
 
 /* ---- scheme --------------------------------------------------------------------------------- */
 
-/* Take "unix" and "+unix" off the scheme. */
+/* Take the transport off the scheme; what is left speaks over it. */
 static enum crew__transport_kind split_transport(char *scheme)
 {
-	size_t length = strlen(scheme), tail = strlen(UNIX_TAIL);
+	static const struct {
+		const char *tail;
+		enum crew__transport_kind transport;
+	} tails[] = { { "+unix", CREW__UNIX }, { "+udp", CREW__UDP } };
 	if (strcmp(scheme, "unix") == 0) {
 		memcpy(scheme, "tcp", sizeof("tcp"));
 		return CREW__UNIX;
 	}
-	if (length <= tail || strcmp(scheme + length - tail, UNIX_TAIL) != 0)
-		return CREW__TCP;
-	scheme[length - tail] = '\0';
-	return CREW__UNIX;
+	if (strcmp(scheme, "udp") == 0)
+		return CREW__UDP;
+	for (size_t i = 0; i < crew__lengthof(tails); i++) {
+		size_t length = strlen(scheme), tail = strlen(tails[i].tail);
+		if (length <= tail || strcmp(scheme + length - tail, tails[i].tail) != 0)
+			continue;
+		scheme[length - tail] = '\0';
+		return tails[i].transport;
+	}
+	return CREW__TCP;
+}
+
+/* Some names say a protocol and TLS in one word. */
+static bool split_tls(char *scheme)
+{
+	static const char *const names[][2] = { { "tls", "tcp" }, { "https", "http" },
+		{ "wss", "ws" } };
+	for (size_t i = 0; i < crew__lengthof(names); i++) {
+		if (strcmp(scheme, names[i][0]) != 0)
+			continue;
+		memcpy(scheme, names[i][1], strlen(names[i][1]) + 1);
+		return true;
+	}
+	return false;
 }
 
 /* `ret_rest` is what follows `://`. */
 static int parse_scheme(const char *text, struct crew__address *address, const char **ret_rest,
-	const struct complaint *complaint)
+	const struct crew__address_complaint *complaint)
 {
 	const char *end = strstr(text, "://");
 	size_t length = end ? (size_t)(end - text) : 0;
 	if (length == 0)
-		return refuse(complaint, "\"%.64s\" is no address: it needs a scheme, %s", text,
-			EXAMPLES);
+		return crew__address_refuse(complaint,
+			"\"%.64s\" is no address: it needs a scheme, %s", text,
+			CREW__ADDRESS_EXAMPLES);
 	if (length >= sizeof(address->scheme))
-		return refuse(complaint, "the scheme of \"%.64s\" is too long", text);
+		return crew__address_refuse(complaint, "the scheme of \"%.64s\" is too long", text);
 	memcpy(address->scheme, text, length);
 	address->scheme[length] = '\0';
 	address->transport = split_transport(address->scheme);
+	address->tls = split_tls(address->scheme);
 	if (address->scheme[strspn(address->scheme, SCHEME_BYTES)] != '\0')
-		return refuse(complaint,
+		return crew__address_refuse(complaint,
 			"the scheme of \"%.64s\" may hold only lower-case letters and digits, and "
 			"%s at its end",
-			text, UNIX_TAIL);
+			text, TAILS);
+	if (address->tls && address->transport == CREW__UDP)
+		return crew__address_refuse(
+			complaint, "\"%.64s\": TLS needs a stream; there is none over UDP", text);
+	if (address->transport == CREW__UDP && strcmp(address->scheme, "tcp") == 0)
+		return crew__address_refuse(
+			complaint, "\"%.64s\" is neither: write tcp:// or udp://", text);
 	*ret_rest = end + strlen("://");
-	return 0;
-}
-
-/* ---- paths ---------------------------------------------------------------------------------- */
-
-/* The path in full; the caller frees it. NULL without memory. */
-static char *resolve(const char *path, const char *run_dir)
-{
-	char *full, *cwd;
-	int length;
-	if (path[0] == '/')
-		return strdup(path);
-	if (strncmp(path, RUNDIR, strlen(RUNDIR)) == 0) {
-		length = asprintf(&full, "%s/%s", run_dir, path + strlen(RUNDIR));
-		return length < 0 ? NULL : full;
-	}
-	cwd = getcwd(NULL, 0);
-	if (!cwd)
-		return NULL;
-	length = asprintf(&full, "%s/%s", cwd, path);
-	free(cwd);
-	return length < 0 ? NULL : full;
-}
-
-static int parse_path(const char *path, const char *run_dir, struct crew__address *address,
-	const struct complaint *complaint)
-{
-	struct sockaddr_un socket = { .sun_family = AF_UNIX };
-	if (path[0] == '\0' || strcmp(path, RUNDIR) == 0)
-		return refuse(complaint, "the path of the Unix socket is missing, %s", EXAMPLES);
-	char *full = resolve(path, run_dir);
-	if (!full) {
-		refuse(complaint, "cannot resolve the path \"%.64s\": %s", path, strerror(errno));
-		return -errno;
-	}
-	size_t length = strlen(full);
-	if (length >= sizeof(socket.sun_path)) {
-		refuse(complaint,
-			"the path %.160s is too long: it has %zu bytes, and a Unix socket takes %zu",
-			full, length, sizeof(socket.sun_path) - 1);
-		free(full);
-		return -ENAMETOOLONG;
-	}
-	memcpy(socket.sun_path, full, length + 1);
-	free(full);
-	memcpy(&address->socket, &socket, sizeof(socket));
-	address->socket_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
 	return 0;
 }
 
 /* ---- hosts and ports ------------------------------------------------------------------------ */
 
-static int parse_port(const char *text, uint16_t *ret_port, const struct complaint *complaint)
+static int parse_port(
+	const char *text, uint16_t *ret_port, const struct crew__address_complaint *complaint)
 {
 	size_t digits = strspn(text, "0123456789");
 	if (text[0] == '\0')
-		return refuse(complaint, "the port is missing: " PORT_RANGE);
+		return crew__address_refuse(complaint, "the port is missing: " PORT_RANGE);
 	if (digits == 0 || digits > PORT_DIGITS || text[digits] != '\0')
-		return refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
+		return crew__address_refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
 	unsigned long port = strtoul(text, NULL, 10);
 	if (port > UINT16_MAX)
-		return refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
+		return crew__address_refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
 	*ret_port = (uint16_t)port;
 	return 0;
 }
@@ -162,7 +135,8 @@ static void set_ipv6(
 }
 
 /* A zone is an interface's name or number. */
-static int parse_zone(const char *zone, uint32_t *ret_scope, const struct complaint *complaint)
+static int parse_zone(
+	const char *zone, uint32_t *ret_scope, const struct crew__address_complaint *complaint)
 {
 	uint32_t scope = if_nametoindex(zone);
 	char *end = NULL;
@@ -172,14 +146,15 @@ static int parse_zone(const char *zone, uint32_t *ret_scope, const struct compla
 			scope = (uint32_t)number;
 	}
 	if (scope == 0)
-		return refuse(complaint, "there is no network interface \"%.64s\"", zone);
+		return crew__address_refuse(
+			complaint, "there is no network interface \"%.64s\"", zone);
 	*ret_scope = scope;
 	return 0;
 }
 
 /* What stands between the brackets; `host` is changed. */
-static int parse_ipv6(
-	char *host, uint16_t port, struct crew__address *address, const struct complaint *complaint)
+static int parse_ipv6(char *host, uint16_t port, struct crew__address *address,
+	const struct crew__address_complaint *complaint)
 {
 	struct in6_addr ip;
 	uint32_t scope = 0;
@@ -187,7 +162,7 @@ static int parse_ipv6(
 	if (zone)
 		*zone++ = '\0';
 	if (inet_pton(AF_INET6, host, &ip) != 1)
-		return refuse(
+		return crew__address_refuse(
 			complaint, "\"%.64s\" is no IPv6 address; one looks like [::1]", host);
 	if (zone && parse_zone(zone, &scope, complaint))
 		return -EINVAL;
@@ -196,7 +171,7 @@ static int parse_ipv6(
 }
 
 static int parse_host(const char *host, uint16_t port, struct crew__address *address,
-	const struct complaint *complaint)
+	const struct crew__address_complaint *complaint)
 {
 	struct in_addr ip;
 	if (host[0] == '\0' || strcmp(host, "*") == 0) {
@@ -207,11 +182,11 @@ static int parse_host(const char *host, uint16_t port, struct crew__address *add
 	if (strcmp(host, "localhost") == 0)
 		host = "127.0.0.1";
 	if (strchr(host, ':'))
-		return refuse(complaint,
+		return crew__address_refuse(complaint,
 			"\"%.64s\" is no host: an IPv6 address stands in brackets, such as [::1]",
 			host);
 	if (inet_pton(AF_INET, host, &ip) != 1)
-		return refuse(complaint,
+		return crew__address_refuse(complaint,
 			"\"%.64s\" is no numeric address: write one such as 127.0.0.1 or [::1], "
 			"localhost, or nothing for every address",
 			host);
@@ -219,22 +194,24 @@ static int parse_host(const char *host, uint16_t port, struct crew__address *add
 	return 0;
 }
 
-static int parse_tcp(
-	const char *rest, struct crew__address *address, const struct complaint *complaint)
+static int parse_ip(const char *rest, struct crew__address *address,
+	const struct crew__address_complaint *complaint)
 {
 	char host[128];
 	uint16_t port = 0;
 	bool bracket = rest[0] == '[';
 	const char *end = bracket ? strchr(rest, ']') : strrchr(rest, ':');
 	if (bracket && !end)
-		return refuse(complaint, "the bracket of \"%.64s\" is not closed", rest);
+		return crew__address_refuse(
+			complaint, "the bracket of \"%.64s\" is not closed", rest);
 	if (bracket)
 		rest++;
 	const char *colon = bracket ? end + 1 : end;
 	if (!colon || *colon != ':')
-		return refuse(complaint, "\"%.64s\" has no port, %s", rest, EXAMPLES);
+		return crew__address_refuse(
+			complaint, "\"%.64s\" has no port, %s", rest, CREW__ADDRESS_EXAMPLES);
 	if ((size_t)(end - rest) >= sizeof(host))
-		return refuse(complaint, "the host \"%.64s...\" is too long", rest);
+		return crew__address_refuse(complaint, "the host \"%.64s...\" is too long", rest);
 	memcpy(host, rest, (size_t)(end - rest));
 	host[end - rest] = '\0';
 	int error = parse_port(colon + 1, &port, complaint);
@@ -244,115 +221,194 @@ static int parse_tcp(
 		       : parse_host(host, port, address, complaint);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------ */
+/* ---- one address --------------------------------------------------------------------------- */
 
-/* As it was written; only a path may have changed. */
+enum {
+	ONE_MAX = 512 /* bytes of one address: a path whose every byte is written as %XX, and
+			 options */
+};
+
+static char form_of(const struct crew__address *address)
+{
+	if (address->transport == CREW__UNIX)
+		return address->abstract ? 'a' : 'f';
+	return address->transport == CREW__UDP ? 'd' : 't';
+}
+
+static int parse_options(const char *text, struct crew__address *address,
+	const struct crew__address_complaint *complaint)
+{
+	char why[256];
+	if (!text)
+		return 0;
+	int error = crew__address_options_parse(
+		text, form_of(address), &address->options, why, sizeof(why));
+	if (error)
+		return crew__address_refuse(complaint, "%s", why);
+	if (crew__option_given(&address->options, CREW__OPTION_v6only) &&
+		address->socket.ss_family != AF_INET6)
+		return crew__address_refuse(
+			complaint, "v6only means nothing to an IPv4 address: leave it out");
+	return 0;
+}
+
+/* As it was written; only a path may have changed, and options are not shown. */
 static void write_text(const char *text, const char *rest, struct crew__address *address)
 {
-	const char *shown = rest;
+	int head = snprintf(address->text, sizeof(address->text), "%.*s", (int)(rest - text), text);
+	size_t used = crew__min((size_t)head, sizeof(address->text) - 1);
 	if (address->transport == CREW__UNIX)
-		shown = ((const struct sockaddr_un *)(const void *)&address->socket)->sun_path;
-	snprintf(address->text, sizeof(address->text), "%.*s%s", (int)(rest - text), text, shown);
+		crew__address_path_text(
+			address, address->text + used, sizeof(address->text) - used);
+	else
+		snprintf(address->text + used, sizeof(address->text) - used, "%s", rest);
+}
+
+/* Settings are kept in lines of text, and addresses are shown on screens. */
+static bool has_control_byte(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return true;
+	return false;
 }
 
 int crew__address_parse(const char *text, const char *run_dir, struct crew__address *ret_address,
 	char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__address_complaint complaint = { ret_error, error_size };
 	struct crew__address address = { 0 };
-	const char *rest = text;
-	int error = parse_scheme(text, &address, &rest, &complaint);
+	char copy[ONE_MAX];
+	const char *rest = copy;
+	if (strlen(text) >= sizeof(copy)) {
+		crew__address_refuse(&complaint, "\"%.64s...\" is too long", text);
+		return -ENAMETOOLONG;
+	}
+	if (has_control_byte(text))
+		return crew__address_refuse(&complaint,
+			"\"%.64s\" has a control character in it: write that as %%XX", text);
+	memcpy(copy, text, strlen(text) + 1);
+	char *options = strchr(copy, '?');
+	if (options)
+		*options++ = '\0';
+	int error = parse_scheme(copy, &address, &rest, &complaint);
 	if (error)
 		return error;
 	if (address.transport == CREW__UNIX)
-		error = parse_path(rest, run_dir, &address, &complaint);
+		error = crew__address_path_parse(rest, run_dir, &address, &complaint);
 	else
-		error = parse_tcp(rest, &address, &complaint);
+		error = parse_ip(rest, &address, &complaint);
+	if (!error)
+		error = parse_options(options, &address, &complaint);
 	if (error)
 		return error;
-	write_text(text, rest, &address);
+	write_text(copy, rest, &address);
 	*ret_address = address;
 	return 0;
 }
 
-/* ---- records -------------------------------------------------------------------------------- */
+/* ---- several ------------------------------------------------------------------------------- */
 
-static void record_ipv4(const uint8_t ip[4], uint16_t port, struct crew__record_address *record)
+/* Connections of one service differ in where they come from, not in what they speak. */
+static int check_alike(const struct crew__address *first, const struct crew__address *other,
+	const struct crew__address_complaint *complaint)
 {
-	record->family = AF_INET;
-	record->port = ntohs(port);
-	record->ip[10] = record->ip[11] = 0xff;
-	memcpy(record->ip + 12, ip, 4);
+	bool datagrams = first->transport == CREW__UDP;
+	if (strcmp(first->scheme, other->scheme) == 0 && first->tls == other->tls &&
+		datagrams == (other->transport == CREW__UDP))
+		return 0;
+	return crew__address_refuse(complaint,
+		"%s and %s are of two schemes: the addresses of one service have one; a second "
+		"service can have the other",
+		first->text, other->text);
 }
 
-static void record_ipv6(const struct sockaddr_in6 *socket, struct crew__record_address *record)
+bool crew__address_same(const struct crew__address *a, const struct crew__address *b)
 {
-	/* An IPv4 peer of a socket for every address. */
-	if (IN6_IS_ADDR_V4MAPPED(&socket->sin6_addr)) {
-		record_ipv4(socket->sin6_addr.s6_addr + 12, socket->sin6_port, record);
-		return;
+	struct crew__record_address record;
+	if (a->transport != b->transport || a->socket_size != b->socket_size ||
+		memcmp(&a->socket, &b->socket, a->socket_size) != 0)
+		return false;
+	crew__address_record((const struct sockaddr *)&a->socket, &record);
+	return a->transport == CREW__UNIX || record.port != 0;
+}
+
+static int check_against(const struct crew__address *addresses, size_t count,
+	const struct crew__address_complaint *complaint)
+{
+	const struct crew__address *last = &addresses[count];
+	for (size_t i = 0; i < count; i++)
+		if (crew__address_same(&addresses[i], last))
+			return crew__address_refuse(complaint, "%s stands there twice", last->text);
+	return count > 0 ? check_alike(&addresses[0], last, complaint) : 0;
+}
+
+int crew__addresses_parse(const char *text, const char *run_dir,
+	struct crew__address *ret_addresses, size_t *ret_count, char *ret_error, size_t error_size)
+{
+	const struct crew__address_complaint complaint = { ret_error, error_size };
+	size_t count = 0;
+	for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
+		char one[ONE_MAX];
+		size_t length = strcspn(text, BLANKS);
+		if (count == CREW__ADDRESSES_MAX)
+			return crew__address_refuse(&complaint,
+				"a service has at most %d addresses", CREW__ADDRESSES_MAX);
+		if (length >= sizeof(one)) {
+			crew__address_refuse(&complaint, "\"%.64s...\" is too long", text);
+			return -ENAMETOOLONG;
+		}
+		memcpy(one, text, length);
+		one[length] = '\0';
+		int error = crew__address_parse(
+			one, run_dir, &ret_addresses[count], ret_error, error_size);
+		if (!error)
+			error = check_against(ret_addresses, count, &complaint);
+		if (error)
+			return error;
+		count++;
+		text += length;
 	}
-	record->family = AF_INET6;
-	record->port = ntohs(socket->sin6_port);
-	record->scope = socket->sin6_scope_id;
-	memcpy(record->ip, &socket->sin6_addr, sizeof(record->ip));
+	if (count == 0)
+		return crew__address_refuse(
+			&complaint, "there is no address: write one, " CREW__ADDRESS_EXAMPLES);
+	*ret_count = count;
+	return 0;
 }
 
-void crew__address_record(const struct sockaddr *address, struct crew__record_address *ret_record)
+/* Number `n` of addresses that lie `stride` bytes apart. */
+static const char *text_of(const struct crew__address *addresses, size_t stride, size_t n)
 {
-	struct sockaddr_in ipv4;
-	struct sockaddr_in6 ipv6;
-	memset(ret_record, 0, sizeof(*ret_record));
-	switch (address ? address->sa_family : AF_UNSPEC) {
-	case AF_INET:
-		memcpy(&ipv4, address, sizeof(ipv4));
-		record_ipv4((const uint8_t *)&ipv4.sin_addr, ipv4.sin_port, ret_record);
-		break;
-	case AF_INET6:
-		memcpy(&ipv6, address, sizeof(ipv6));
-		record_ipv6(&ipv6, ret_record);
-		break;
-	case AF_UNIX:
-		ret_record->family = AF_UNIX;
-		break;
-	default:
-		break;
+	return ((const struct crew__address *)(const void *)((const char *)addresses + n * stride))
+		->text;
+}
+
+/* How many go into `size` bytes: all, or those that leave room to say that there are more. */
+static size_t count_shown(
+	const struct crew__address *addresses, size_t stride, size_t count, size_t size)
+{
+	size_t used = 0, shown = 0;
+	for (size_t i = 0; i < count; i++) {
+		used += strlen(text_of(addresses, stride, i)) + (i > 0);
+		if (used + MORE_MAX <= size)
+			shown = i + 1;
 	}
+	return used < size ? count : shown;
 }
 
-size_t crew__address_bare(const struct crew__record_address *record, char *text, size_t size)
+size_t crew__addresses_text(
+	const struct crew__address *addresses, size_t stride, size_t count, char *text, size_t size)
 {
-	char ip[INET6_ADDRSTRLEN] = "";
-	bool ipv4 = record->family == AF_INET;
-	if (!ipv4 && record->family != AF_INET6)
-		return crew__address_text(record, text, size);
-	inet_ntop(record->family, ipv4 ? record->ip + 12 : record->ip, ip, sizeof(ip));
-	int length = record->scope ? snprintf(text, size, "%s%%%u", ip, record->scope)
-				   : snprintf(text, size, "%s", ip);
-	return length < 0 ? 0 : (size_t)length;
-}
-
-size_t crew__address_text(const struct crew__record_address *record, char *text, size_t size)
-{
-	char ip[INET6_ADDRSTRLEN] = "";
-	int length = 0;
-	switch (record->family) {
-	case AF_INET:
-		inet_ntop(AF_INET, record->ip + 12, ip, sizeof(ip));
-		length = snprintf(text, size, "%s:%u", ip, record->port);
-		break;
-	case AF_INET6:
-		inet_ntop(AF_INET6, record->ip, ip, sizeof(ip));
-		length = record->scope ? snprintf(text, size, "[%s%%%u]:%u", ip, record->scope,
-						 record->port)
-				       : snprintf(text, size, "[%s]:%u", ip, record->port);
-		break;
-	case AF_UNIX:
-		length = snprintf(text, size, "unix:");
-		break;
-	default:
-		length = snprintf(text, size, "?");
-		break;
-	}
-	return length < 0 ? 0 : (size_t)length;
+	size_t shown = count_shown(addresses, stride, count, size), used = 0;
+	if (size > 0)
+		text[0] = '\0';
+	if (size < MORE_MAX && shown < count)
+		return 0;
+	for (size_t i = 0; i < shown; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? " " : "",
+			text_of(addresses, stride, i));
+	if (shown < count)
+		used += (size_t)snprintf(text + used, size - used, "%sand %zu more",
+			shown > 0 ? " " : "", count - shown);
+	return used;
 }

@@ -5,6 +5,7 @@
  * too. */
 #include "net/address.h"
 
+#include "net/address_open.h"
 #include "net/holder.h"
 
 #include <netinet/in.h>
@@ -12,24 +13,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum {
-	HOLDER_SIZE = 128
-};
-
-/* One attempt, and where its complaint goes. */
-struct attempt {
-	struct crew__address *address;
-	bool reuse_port;
-	char *error;
-	size_t error_size;
-};
-
-__attribute__((format(printf, 3, 4))) static int fail(
-	const struct attempt *attempt, int error, const char *format, ...)
+int crew__address_fail(
+	const struct crew__address_attempt *attempt, int error, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -38,7 +25,19 @@ __attribute__((format(printf, 3, 4))) static int fail(
 	return error;
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------ */
+int crew__address_bind(int fd, const struct crew__address *address)
+{
+	const struct sockaddr *socket = (const struct sockaddr *)&address->socket;
+	return bind(fd, socket, address->socket_size) < 0 ? -errno : 0;
+}
+
+int crew__address_begin(int fd, const struct crew__address *address)
+{
+	int backlog = crew__option_or(&address->options, CREW__OPTION_backlog, SOMAXCONN);
+	return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
+/* ---- TCP and UDP --------------------------------------------------------------------------- */
 
 static unsigned port_of(const struct crew__address *address)
 {
@@ -52,38 +51,71 @@ static int switch_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-static int prepare_tcp(int fd, const struct crew__address *address, bool reuse_port)
+static int prepare_tcp(int fd, const struct crew__address *address)
 {
+	int nodelay = crew__option_or(&address->options, CREW__OPTION_nodelay, 1);
 	int error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (!error)
-		error = switch_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		error = switch_option(fd, IPPROTO_TCP, TCP_NODELAY, nodelay);
 	if (!error && address->unsent_limit > 0)
 		error = switch_option(
 			fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)address->unsent_limit);
+	return error;
+}
+
+/* Does a socket at an IPv6 address take no IPv4? */
+static bool is_v6_only(const struct crew__address *address)
+{
+	return crew__option_or(&address->options, CREW__OPTION_v6only, !address->every);
+}
+
+/* All but the options by name; those say for themselves what is wrong with them. */
+static int prepare(int fd, const struct crew__address_attempt *attempt)
+{
+	const struct crew__address *address = attempt->address;
+	int error = address->transport == CREW__TCP ? prepare_tcp(fd, address) : 0;
 	if (!error && address->socket.ss_family == AF_INET6)
-		error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !address->every);
-	if (!error && reuse_port)
+		error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_v6_only(address));
+	if (!error && crew__address_is_group(address)) /* others may be members too */
+		error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!error && attempt->reuse_port)
 		error = switch_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	return error;
 }
 
-static int bind_and_listen(int fd, const struct crew__address *address)
+static int apply_options(int fd, const struct crew__address_attempt *attempt)
 {
-	const struct sockaddr *socket = (const struct sockaddr *)&address->socket;
-	if (bind(fd, socket, address->socket_size) < 0 || listen(fd, SOMAXCONN) < 0)
-		return -errno;
-	return 0;
+	const struct crew__address *address = attempt->address;
+	char why[256];
+	int error = crew__address_options_apply(&address->options, fd,
+		address->transport == CREW__TCP, address->socket.ss_family == AF_INET6, why,
+		sizeof(why));
+	if (error)
+		crew__address_fail(attempt, error, "%s: %s", address->text, why);
+	return error;
 }
 
-/* A socket or a negative errno, without words. */
-static int open_tcp(const struct crew__address *address, bool reuse_port)
+/* A socket or a negative errno; without words unless `*ret_said`. */
+static int open_ip(const struct crew__address_attempt *attempt, bool *ret_said)
 {
-	int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const struct crew__address *address = attempt->address;
+	int type = address->transport == CREW__UDP ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = socket(address->socket.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	int error = prepare_tcp(fd, address, reuse_port);
+	int error = prepare(fd, attempt);
+	if (!error) {
+		error = apply_options(fd, attempt);
+		*ret_said = error < 0;
+	}
 	if (!error)
-		error = bind_and_listen(fd, address);
+		error = crew__address_bind(fd, address);
+	if (!error && type == SOCK_STREAM) {
+		error = crew__address_begin(fd, address);
+	} else if (!error) {
+		error = crew__address_join(fd, attempt);
+		*ret_said = error < 0;
+	}
 	if (!error)
 		return fd;
 	close(fd);
@@ -104,131 +136,79 @@ static void fall_back(struct crew__address *address)
 static bool lacks_ipv6(const struct crew__address *address, int error)
 {
 	return address->every && address->socket.ss_family == AF_INET6 &&
+	       !crew__option_given(&address->options, CREW__OPTION_v6only) &&
 	       (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
 }
 
-static int explain_tcp(const struct attempt *attempt, int error)
+static int explain_in_use(const struct crew__address_attempt *attempt)
 {
 	const struct crew__address *address = attempt->address;
-	char holder[HOLDER_SIZE];
+	bool stream = address->transport == CREW__TCP;
+	char holder[CREW__HOLDER_SIZE];
 	unsigned port = port_of(address);
+	if (stream && crew__holder_find(
+			      (const struct sockaddr *)&address->socket, holder, sizeof(holder)))
+		return crew__address_fail(
+			attempt, -EADDRINUSE, "port %u is in use by %s", port, holder);
+	return crew__address_fail(attempt, -EADDRINUSE,
+		"%sport %u is in use by another process; `ss -l%cnp`, run as root, shows which",
+		stream ? "" : "UDP ", port, stream ? 't' : 'u');
+}
+
+static int explain_ip(const struct crew__address_attempt *attempt, int error)
+{
+	const struct crew__address *address = attempt->address;
 	switch (error) {
 	case -EADDRINUSE:
-		if (crew__holder_find(
-			    (const struct sockaddr *)&address->socket, holder, sizeof(holder)))
-			return fail(attempt, error, "port %u is in use by %s", port, holder);
-		return fail(attempt, error,
-			"port %u is in use by another process; `ss -ltnp`, run as root, shows which",
-			port);
+		return explain_in_use(attempt);
 	case -EACCES:
-		return fail(attempt, error,
+		return crew__address_fail(attempt, error,
 			"no right to listen on port %u: ports so low need root or CAP_NET_BIND_SERVICE",
-			port);
+			port_of(address));
 	case -EADDRNOTAVAIL:
-		return fail(attempt, error, "%s: this machine has no such address", address->text);
+		return crew__address_fail(attempt, error,
+			"%s: this machine has no such address; if it comes later, ?freebind listens "
+			"already now",
+			address->text);
 	default:
-		return fail(
+		return crew__address_fail(
 			attempt, error, "cannot listen on %s: %s", address->text, strerror(-error));
 	}
 }
 
-static int listen_tcp(const struct attempt *attempt)
+/* Port 0 was any free one: now it is known which. */
+static int take_port(struct crew__address *address, int fd)
 {
-	struct crew__address *address = attempt->address;
-	int fd = open_tcp(address, attempt->reuse_port);
-	if (fd < 0 && lacks_ipv6(address, fd)) {
-		fall_back(address);
-		fd = open_tcp(address, attempt->reuse_port);
-	}
-	return fd < 0 ? explain_tcp(attempt, fd) : fd;
-}
-
-/* ---- Unix sockets --------------------------------------------------------------------------- */
-
-static const char *path_of(const struct crew__address *address)
-{
-	return ((const struct sockaddr_un *)(const void *)&address->socket)->sun_path;
-}
-
-/* What connecting to a socket file says of it: 0, or a negative errno. */
-static int probe(const struct crew__address *address, char *holder, size_t size)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	int error = connect(fd, (const struct sockaddr *)&address->socket, address->socket_size) < 0
-			    ? -errno
-			    : 0;
-	if (error || !crew__holder_of_peer(fd, holder, size))
-		snprintf(holder, size, "another process");
-	close(fd);
-	return error;
-}
-
-/* Make way for our socket: a file that a dead process left goes, whatever else is there stays. */
-static int clear_path(const struct attempt *attempt)
-{
-	const char *path = path_of(attempt->address);
-	char holder[HOLDER_SIZE];
-	struct stat status;
-	if (lstat(path, &status) < 0)
-		return errno == ENOENT ? 0
-				       : fail(attempt, -errno, "cannot listen on %s: %s", path,
-						 strerror(errno));
-	if (!S_ISSOCK(status.st_mode))
-		return fail(attempt, -EEXIST,
-			"%s exists and is no socket: remove it, or choose another path", path);
-	int error = probe(attempt->address, holder, sizeof(holder));
-	if (error == -ENOENT)
+	struct sockaddr_storage chosen;
+	socklen_t size = sizeof(chosen);
+	if (port_of(address) != 0)
 		return 0;
-	if (error == -ECONNREFUSED)
-		return unlink(path) < 0 && errno != ENOENT
-			       ? fail(attempt, -errno, "cannot replace the abandoned socket %s: %s",
-					 path, strerror(errno))
-			       : 0;
-	/* EAGAIN: its queue is full. EPROTOTYPE: it takes datagrams. */
-	if (!error || error == -EAGAIN || error == -EPROTOTYPE)
-		return fail(attempt, -EADDRINUSE, "%s is in use by %s", path, holder);
-	return fail(attempt, error, "cannot tell whether %s is in use: %s", path, strerror(-error));
-}
-
-static int explain_unix(const struct attempt *attempt, int error)
-{
-	const char *path = path_of(attempt->address);
-	if (error == -ENOENT)
-		return fail(
-			attempt, error, "cannot listen on %s: there is no such directory", path);
-	if (error == -EACCES)
-		return fail(attempt, error, "cannot listen on %s: no right to write there", path);
-	return fail(attempt, error, "cannot listen on %s: %s", path, strerror(-error));
-}
-
-/* By these the file is known again when it is time to remove it. */
-static int note_file(struct crew__address *address)
-{
-	struct stat status;
-	if (lstat(path_of(address), &status) < 0)
+	if (getsockname(fd, (struct sockaddr *)&chosen, &size) < 0)
 		return -errno;
-	address->file_device = status.st_dev;
-	address->file_inode = status.st_ino;
+	memcpy(&address->socket, &chosen, sizeof(chosen));
+	address->socket_size = size;
+	char *colon = strrchr(address->text, ':');
+	size_t used = (size_t)(colon - address->text) + 1;
+	snprintf(colon + 1, sizeof(address->text) - used, "%u", port_of(address));
 	return 0;
 }
 
-static int listen_unix(const struct attempt *attempt)
+static int listen_ip(const struct crew__address_attempt *attempt)
 {
-	int error = clear_path(attempt);
-	if (error)
-		return error;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct crew__address *address = attempt->address;
+	bool said = false;
+	int fd = open_ip(attempt, &said);
+	if (fd < 0 && !said && lacks_ipv6(address, fd)) {
+		fall_back(address);
+		fd = open_ip(attempt, &said);
+	}
 	if (fd < 0)
-		return explain_unix(attempt, -errno);
-	error = bind_and_listen(fd, attempt->address);
-	if (!error)
-		error = note_file(attempt->address);
+		return said ? fd : explain_ip(attempt, fd);
+	int error = take_port(address, fd);
 	if (!error)
 		return fd;
 	close(fd);
-	return explain_unix(attempt, error);
+	return explain_ip(attempt, error);
 }
 
 /* --------------------------------------------------------------------------------------------- */
@@ -236,26 +216,7 @@ static int listen_unix(const struct attempt *attempt)
 int crew__address_listen(
 	struct crew__address *address, bool reuse_port, char *ret_error, size_t error_size)
 {
-	const struct attempt attempt = { address, reuse_port, ret_error, error_size };
-	return address->transport == CREW__UNIX ? listen_unix(&attempt) : listen_tcp(&attempt);
-}
-
-/* The kernel's word that this descriptor was bound to that path. */
-static bool bound_to(int fd, const char *path)
-{
-	struct sockaddr_un bound = { 0 };
-	socklen_t size = sizeof(bound) - 1;
-	return getsockname(fd, (struct sockaddr *)&bound, &size) == 0 &&
-	       bound.sun_family == AF_UNIX && strcmp(bound.sun_path, path) == 0;
-}
-
-void crew__address_unlink(const struct crew__address *address, int listen_fd)
-{
-	struct stat status;
-	if (address->transport != CREW__UNIX || !bound_to(listen_fd, path_of(address)))
-		return;
-	const char *path = path_of(address);
-	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) &&
-		status.st_dev == address->file_device && status.st_ino == address->file_inode)
-		unlink(path);
+	const struct crew__address_attempt attempt = { address, reuse_port, ret_error, error_size };
+	return address->transport == CREW__UNIX ? crew__address_listen_unix(&attempt)
+						: listen_ip(&attempt);
 }

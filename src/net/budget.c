@@ -34,8 +34,8 @@ void crew__budget_set(struct crew__net *net)
 
 static void for_each(struct crew__net *net, void (*fn)(crew_conn *c, uint64_t arg), uint64_t arg)
 {
-	for (uint32_t slot = 0; slot < net->slots_high; slot++)
-		if (net->slots[slot] && net->slots[slot]->record->state <= CREW__CONN_OPEN)
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++)
+		if (crew__net_at(net, slot) && net->slots[slot]->record->state <= CREW__CONN_OPEN)
 			fn(net->slots[slot], arg);
 }
 
@@ -61,8 +61,9 @@ static void tighten(crew_conn *c, uint64_t mean)
 static void tighten_longest(struct crew__net *net)
 {
 	uint64_t bytes = 0, queues = 0;
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
-		uint64_t queued = net->slots[slot] ? net->slots[slot]->record->bytes_queued : 0;
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++) {
+		const crew_conn *c = crew__net_at(net, slot);
+		uint64_t queued = c ? c->record->bytes_queued : 0;
 		bytes += queued;
 		queues += queued > 0;
 	}
@@ -96,8 +97,8 @@ static void go_on_reading(crew_conn *c, uint64_t unused)
 static crew_conn *longest(const struct crew__net *net)
 {
 	crew_conn *worst = NULL;
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
-		crew_conn *c = net->slots[slot];
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++) {
+		crew_conn *c = crew__net_at(net, slot);
 		if (c && c->record->state != CREW__CONN_CLOSED &&
 			(!worst || c->record->bytes_queued > worst->record->bytes_queued))
 			worst = c;
@@ -132,7 +133,7 @@ static unsigned stage_for(const struct crew__net *net)
 static void tell(struct crew__net *net, unsigned stage)
 {
 	uint32_t left_out;
-	char more[48] = "";
+	char more[CREW__LEFT_OUT_MAX];
 	static const char *const deeds[] = { "all is taken again",
 		"the longest queues may grow no further", "nothing is read",
 		"new connections are refused", "the longest queues are ended" };
@@ -142,14 +143,12 @@ static void tell(struct crew__net *net, unsigned stage)
 	};
 	if (!crew__log_allowed(&net->budget.told, TELLS_PER_SECOND, &left_out))
 		return;
-	if (left_out > 0)
-		snprintf(more, sizeof(more), " (%u such lines left out)", left_out);
 	crew__events_add(net->stats.events, &event);
 	crew__log(stage > net->budget.stage ? CREW_WARN : CREW_INFO,
 		"send queues hold %llu of %llu bytes (buffer_budget): %s; `top` and `connections --sort "
 		"send_queue` show whose they are%s",
 		(unsigned long long)crew__net_held(net), (unsigned long long)net->limits.budget,
-		deeds[stage], more);
+		deeds[stage], crew__log_left_out(left_out, more));
 }
 
 static void enter(struct crew__net *net, unsigned stage)

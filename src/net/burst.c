@@ -24,14 +24,14 @@ void crew__burst_fini(struct crew__burst *burst)
 
 static struct crew__burst *burst_of(const crew_conn *c)
 {
-	return &c->net->burst;
+	return &c->net->bursts[c->variant];
 }
 
 crew_bytes crew__burst_part(const crew_conn *c)
 {
-	const struct crew__burst *burst = burst_of(c);
 	if (!(c->flags & CREW__C_IN_BURST))
 		return (crew_bytes){ NULL, 0 };
+	const struct crew__burst *burst = burst_of(c);
 	return (crew_bytes){ burst->data + c->burst_at, burst->len - c->burst_at };
 }
 
@@ -47,9 +47,9 @@ static void empty(struct crew__burst *burst)
 
 void crew__burst_drop(crew_conn *c)
 {
-	struct crew__burst *burst = burst_of(c);
 	if (!(c->flags & CREW__C_IN_BURST))
 		return;
+	struct crew__burst *burst = burst_of(c);
 	crew__conn_clear(c, CREW__C_IN_BURST);
 	c->since = 0;
 	c->asked_turn = c->net->clock->turn - 1;
@@ -124,23 +124,29 @@ int crew__burst_leave(crew_conn *c, size_t taken, uint32_t *ret_messages)
 /* ---- offering ------------------------------------------------------------------------------ */
 
 /* Every part leaves now: there is no room for more. */
-static void flush_all(struct crew__net *net)
+static void flush_all(struct crew__net *net, uint8_t variant)
 {
-	for (uint32_t slot = 0; slot < net->slots_high && net->burst.users > 0; slot++)
-		if (net->slots[slot] && (net->slots[slot]->flags & CREW__C_IN_BURST))
-			crew__conn_flush(net->slots[slot]);
+	const struct crew__burst *burst = &net->bursts[variant];
+	for (uint32_t slot = 0; slot < crew__net_high(net) && burst->users > 0; slot++) {
+		crew_conn *c = crew__net_at(net, slot);
+		if (c && c->variant == variant && (c->flags & CREW__C_IN_BURST))
+			crew__conn_flush(c);
+	}
 }
 
-static bool is_member(const struct crew__record *r, uint8_t protocol)
+static bool is_member(const struct crew__record *r, const struct crew__broadcast *b)
 {
-	return r->state == CREW__CONN_OPEN && r->protocol == protocol;
+	return r->state == CREW__CONN_OPEN && r->protocol == b->protocol;
 }
 
-void crew__net_leave_burst(struct crew__net *net)
+void crew__net_leave_burst(struct crew__net *net, enum crew__variant variant)
 {
-	for (uint32_t slot = 0; slot < net->slots_high && net->burst.users > 0; slot++)
-		if (net->slots[slot])
-			crew__conn_own_queue(net->slots[slot]);
+	const struct crew__burst *burst = &net->bursts[variant];
+	for (uint32_t slot = 0; slot < crew__net_high(net) && burst->users > 0; slot++) {
+		crew_conn *c = crew__net_at(net, slot);
+		if (c && c->variant == variant)
+			crew__conn_own_queue(c);
+	}
 }
 
 /* Can it take one more by the burst? What it has there already must then leave it first, if not. */
@@ -158,7 +164,7 @@ static inline bool joins(crew_conn *c, size_t len, uint32_t at, uint32_t message
 	c->flags |= CREW__C_IN_BURST;
 	c->burst_at = at;
 	c->burst_first = message;
-	net->burst.users++;
+	burst_of(c)->users++;
 	crew__conn_agenda(c, CREW__C_DIRTY);
 	return true;
 }
@@ -175,17 +181,19 @@ enum {
 	AHEAD = 4
 }; /* the connection that comes so much later is fetched into the cache by now */
 
-static size_t offer_to_members(struct crew__net *net, size_t len, uint8_t protocol)
+static size_t offer_to_members(struct crew__net *net, const struct crew__broadcast *b)
 {
-	struct crew__burst *burst = &net->burst;
+	struct crew__burst *burst = &net->bursts[b->variant];
+	size_t len = b->frame.len;
 	uint32_t at = burst->len - (uint32_t)len;
-	uint32_t last = net->slots_high - 1;
+	uint32_t last = crew__net_high(net) - 1;
 	size_t taken = 0;
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+	for (uint32_t slot = 0; slot <= last; slot++) {
 		struct crew__record *r = &net->stats.records[slot];
 		crew_conn *c = net->slots[slot];
 		__builtin_prefetch(net->slots[crew__min(slot + AHEAD, last)]);
-		if (!c || !is_member(r, protocol) || !joins(c, len, at, burst->messages - 1))
+		if (!c || c->net != net || c->variant != b->variant || !is_member(r, b) ||
+			!joins(c, len, at, burst->messages - 1))
 			continue;
 		count_queued(net, r, len);
 		taken++;
@@ -194,13 +202,14 @@ static size_t offer_to_members(struct crew__net *net, size_t len, uint8_t protoc
 }
 
 /* Those that were in the burst and are at their limit get the rest by their own queue. */
-static void send_off_the_full(struct crew__net *net, size_t len, uint8_t protocol)
+static void send_off_the_full(struct crew__net *net, const struct crew__broadcast *b)
 {
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
-		crew_conn *c = net->slots[slot];
-		if (!c || !(c->flags & CREW__C_IN_BURST) || !is_member(c->record, protocol))
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++) {
+		crew_conn *c = crew__net_at(net, slot);
+		if (!c || !(c->flags & CREW__C_IN_BURST) || c->variant != b->variant ||
+			!is_member(c->record, b))
 			continue;
-		if (c->record->bytes_queued + len >= net->limits.max_send_buffer)
+		if (c->record->bytes_queued + b->frame.len >= net->limits.max_send_buffer)
 			crew__conn_flush(c);
 	}
 }
@@ -220,25 +229,25 @@ static void note(struct crew__burst *burst, const struct crew__broadcast *b)
 
 size_t crew__burst_offer(struct crew__net *net, const struct crew__broadcast *b)
 {
-	struct crew__burst *burst = &net->burst;
+	struct crew__burst *burst = &net->bursts[b->variant];
 	struct crew__slab *s = net->stats.slab;
 	crew_bytes frame = b->frame;
-	uint8_t protocol = b->protocol;
 	crew__must(frame.len > 0 && frame.len <= CREW__BURST_MESSAGE);
-	if (burst->users > 0 && burst->protocol != protocol)
-		crew__net_leave_burst(net);
-	burst->protocol = protocol;
+	crew__must(b->variant < CREW__BURSTS);
+	if (burst->users > 0 && burst->protocol != b->protocol)
+		crew__net_leave_burst(net, (enum crew__variant)b->variant);
+	burst->protocol = b->protocol;
 	if (CREW__BURST_MOST - burst->len < frame.len || burst->messages == CREW__BURST_ENDS ||
 		burst->note_count == CREW__BURST_NOTES)
-		flush_all(net);
+		flush_all(net, b->variant);
 	if (burst->users > 0 && burst->len + frame.len >= net->limits.max_send_buffer)
-		send_off_the_full(net, frame.len, protocol);
+		send_off_the_full(net, b);
 	crew__copy(burst->data + burst->len, frame.data, frame.len);
 	burst->len += (uint32_t)frame.len;
 	burst->ends[burst->messages++] = burst->len;
 	note(burst, b);
 	crew__slab_begin(s);
-	size_t taken = offer_to_members(net, frame.len, protocol);
+	size_t taken = offer_to_members(net, b);
 	s->messages_offered += taken;
 	s->messages_queued += taken;
 	s->bytes_queued += taken * frame.len;

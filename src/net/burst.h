@@ -6,8 +6,12 @@
  * What the kernel does not take then, or what else is sent to that connection before, moves its
  * part to its own queue first (crew__burst_leave).
  *
- * Invariants:
- *  - users is the number of connections with CREW__C_IN_BURST; the buffer is empty when it is 0;
+ * What is broadcast may leave in more than one form (WebSocket: compressed, and as it is): each
+ * such variant has a burst of its own, and a connection is in that of its variant or in none.
+ *
+ * Invariants, of each burst:
+ *  - users is the number of connections of its variant with CREW__C_IN_BURST; the buffer is empty
+ *    when it is 0;
  *  - such a connection is OPEN, on the agenda as DIRTY, its queue is empty and it is not WRITING;
  *  - all of them speak the same protocol;
  *  - its part reaches from burst_at to the buffer's end, and from message burst_first to the last:
@@ -26,12 +30,21 @@ enum {
 	CREW__BURST_MESSAGE = 2 * 1024, /* a longer broadcast is referred to instead */
 };
 
-/* A broadcast. What is said of it is needed as long as it is in the burst: `keep(arg)` is called
- * when it goes there, `release(NULL, arg)` when it is over. `about` NULL: nothing is said, neither
+/* Which bytes of a broadcast are a connection's own (crew_conn.variant); what that means is the
+ * business of the layer above. It does not change while the connection is in a burst. */
+enum crew__variant {
+	CREW__VARIANT_PLAIN,
+	CREW__VARIANT_PACKED,
+	CREW__BURSTS,
+	CREW__VARIANT_APART = CREW__BURSTS, /* nobody else's: in no burst */
+};
+
+/* A broadcast in one variant. What is said of it is needed as long as it is in the burst:
+ * `keep(arg)` is called when it goes there, `release(NULL, arg)` when it is over. `about` NULL: nothing is said, neither
  * is called. */
 struct crew__broadcast {
 	crew_bytes frame; /* at most CREW__BURST_MESSAGE bytes, not 0 */
-	uint8_t protocol;
+	uint8_t protocol, variant;
 	const struct crew__about *about;
 	void (*keep)(void *arg);
 	crew__release_fn *release;
@@ -64,13 +77,13 @@ struct crew__burst {
 int crew__burst_init(struct crew__burst *burst); /* -ENOMEM */
 void crew__burst_fini(struct crew__burst *burst);
 
-/* Offer it to every connection that is open, speaks its protocol and can take it by the burst;
- * those that cannot are left to the caller: exactly the members without CREW__C_IN_BURST. Returns
- * how many took it. */
+/* Offer it to every connection of its variant that is open, speaks its protocol and can take it by
+ * the burst; those that cannot are left to the caller: exactly the members without CREW__C_IN_BURST.
+ * Returns how many took it. */
 size_t crew__burst_offer(struct crew__net *net, const struct crew__broadcast *b);
 
-/* Nobody is in the burst any more: something that it cannot carry goes to all. */
-void crew__net_leave_burst(struct crew__net *net);
+/* Nobody is in that burst any more: something that it cannot carry goes to all. */
+void crew__net_leave_burst(struct crew__net *net, enum crew__variant variant);
 
 /* Its part, still to be sent; none when it is not in the burst. */
 crew_bytes crew__burst_part(const crew_conn *c);

@@ -5,6 +5,7 @@
 #include "net/conn_out.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
+#include "net/io.h"
 #include "stats/rings.h"
 
 #include <stdlib.h>
@@ -82,7 +83,7 @@ void crew__conn_tell(crew_conn *c)
 	}
 	if (c->flags & CREW__C_TELL_DRAIN) {
 		crew__conn_clear(c, CREW__C_TELL_DRAIN);
-		if (!crew__queue_empty(&c->queue))
+		if (!crew__queue_empty(&c->queue) || crew__conn_holds(c))
 			c->flags |= CREW__C_BACKLOG; /* told when it is empty again */
 		else if (c->record->state <= CREW__CONN_OPEN)
 			c->net->ops->on_notice(c, CREW__NOTICE_DRAIN);
@@ -95,21 +96,24 @@ void crew__conn_tell(crew_conn *c)
 
 /* ---- beginning ----------------------------------------------------------------------------- */
 
-/* `take_fd` is the caller's again when this fails. The slot is the caller's to give back. */
-crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot)
+/* `take_fd` is the caller's again when this fails; -1: it has none. The slot is the caller's to
+ * give back. */
+crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot, unsigned io)
 {
 	crew_conn *c = calloc(1, sizeof(*c) + net->ext_size);
 	if (!c)
 		return NULL;
 	c->magic = CREW__CONN_MAGIC;
 	c->fd = take_fd;
+	c->io = (uint8_t)io;
+	c->source.fd = -1;
 	c->net = net;
 	c->slot = slot;
 	c->record = &net->stats.records[slot];
 	c->asked_turn = net->clock->turn - 1;
 	crew__buf_init(&c->in, net->limits.held_most);
 	crew__wheel_entry_init(&c->wheel);
-	if (crew__conn_attach(c) < 0) {
+	if (take_fd >= 0 && crew__conn_attach(c) < 0) {
 		free(c);
 		return NULL;
 	}
@@ -121,6 +125,8 @@ void crew__conn_opened(crew_conn *c)
 	if (c->record->state != CREW__CONN_HANDSHAKE)
 		return;
 	c->record->state = CREW__CONN_OPEN;
+	if (crew__unlikely(crew__conn_rare(c)->awaits_open))
+		crew__conn_let_go(c);
 	crew__conn_deadline(c, crew__net_now(c->net) + 1);
 }
 
@@ -163,7 +169,8 @@ static void unpipe(crew_conn *c)
 static void close_socket(crew_conn *c)
 {
 	crew__loop_remove(c->net->loop, &c->source);
-	close(c->fd);
+	if (c->fd >= 0)
+		close(c->fd);
 	c->fd = -1;
 	set_state(c, CREW__CONN_CLOSED);
 	crew__conn_clear(c, CREW__C_WRITING | CREW__C_DIRTY | CREW__C_FEED | CREW__C_DETACHED |
@@ -183,6 +190,8 @@ void crew__conn_broken(crew_conn *c, crew_end_reason reason)
 {
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
+	if (reason == CREW_END_RESET && crew__conn_rare(c)->awaits_open)
+		reason = CREW_END_HANDSHAKE; /* it never stood, however it broke */
 	set_end(c, reason);
 	crew__conn_drop_queue(c, reason);
 	if (reason == CREW_END_MEMORY) {
@@ -207,6 +216,10 @@ void crew__conn_close(crew_conn *c, crew_end_reason reason)
 {
 	if (c->record->state > CREW__CONN_OPEN)
 		return;
+	if (c->io == CREW__IO_NONE) { /* there is nobody to say goodbye to */
+		crew__conn_broken(c, reason);
+		return;
+	}
 	set_end(c, reason);
 	if (!crew__conn_own_queue(c))
 		return;
@@ -245,14 +258,19 @@ static void shut_down(crew_conn *c)
 	if (c->flags & CREW__C_FINISHED)
 		return;
 	c->flags |= CREW__C_FINISHED;
-	shutdown(c->fd, SHUT_WR);
+	const struct crew__io *io = crew__conn_io(c);
+	if (io)
+		io->finish(c);
+	else
+		shutdown(c->fd, SHUT_WR);
 }
 
 /* Both sides have said all: nothing keeps the connection. */
 static void advance_finishing(crew_conn *c)
 {
 	shut_down(c);
-	if (c->flags & CREW__C_PEER_ENDED) {
+	bool done = c->record->state != CREW__CONN_CLOSED && !crew__conn_holds(c);
+	if ((c->flags & CREW__C_PEER_ENDED) && done) {
 		set_end(c, CREW_END_PEER);
 		crew__conn_done(c);
 	}
@@ -261,11 +279,11 @@ static void advance_finishing(crew_conn *c)
 /* Take the next step of an ending, as far as the queue allows. */
 void crew__conn_advance(crew_conn *c)
 {
-	bool flushed = c->record->bytes_queued == 0;
+	bool flushed = c->record->bytes_queued == 0 && !crew__conn_holds(c);
 	if (!flushed || c->record->state == CREW__CONN_CLOSED)
 		return;
 	if (c->record->state <= CREW__CONN_OPEN) {
-		if (c->flags & CREW__C_FINISHING)
+		if ((c->flags & CREW__C_FINISHING) && !crew__conn_rare(c)->awaits_open)
 			advance_finishing(c);
 		return;
 	}
@@ -277,11 +295,14 @@ void crew__conn_advance(crew_conn *c)
 			return;
 		}
 		shut_down(c);
+		if (c->record->state == CREW__CONN_CLOSED)
+			return;
 		set_state(c, CREW__CONN_LINGER);
 		crew__conn_watch(c);
 		crew__conn_deadline(c, c->since + c->net->limits.linger);
 	}
-	if (c->record->state == CREW__CONN_LINGER && (ended || c->net->limits.linger == 0))
+	bool over = (c->flags & CREW__C_PEER_ENDED) || c->net->limits.linger == 0;
+	if (c->record->state == CREW__CONN_LINGER && !crew__conn_holds(c) && over)
 		crew__conn_done(c);
 }
 
@@ -332,6 +353,9 @@ void crew__conn_free(crew_conn *c)
 	if (c->flags & CREW__C_TELL_LOSS)
 		tell_losses(c, true);
 	net->ops->on_closed(c);
+	const struct crew__io *io = crew__conn_io(c);
+	if (io)
+		io->release(c);
 	note_closed(c);
 	if (net->ips && !net->rare[c->slot].no_client)
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
@@ -343,7 +367,7 @@ void crew__conn_free(crew_conn *c)
 	atomic_store_explicit(&c->record->id, 0, memory_order_relaxed);
 	crew__slab_end(s);
 	net->slots[c->slot] = NULL;
-	net->free_slots[net->free_count++] = c->slot;
+	net->table->free[net->table->free_count++] = c->slot;
 	crew__buf_release(&c->in);
 	c->magic = 0;
 	free(c);
@@ -388,12 +412,20 @@ void crew__conn_check(const crew_conn *c)
 	}
 	uint64_t bytes, messages;
 	crew__queue_sums(&c->queue, &bytes, &messages);
+	const struct crew__io *io = crew__conn_io(c);
+	if (io) {
+		uint64_t held_bytes, held_messages;
+		io->held(c, &held_bytes, &held_messages);
+		bytes += held_bytes;
+		messages += held_messages;
+		crew__must(!io->pending(c) || (c->flags & CREW__C_WRITING));
+	}
 	bool corked = c->net->current == c;
 	messages += (c->flags & CREW__C_PARTS) != 0;
 	if (c->flags & CREW__C_IN_BURST) {
 		crew__must(crew__queue_empty(&c->queue) && !(c->flags & CREW__C_WRITING) && listed);
 		bytes = crew__burst_part(c).len;
-		messages = c->net->burst.messages - c->burst_first;
+		messages = c->net->bursts[c->variant].messages - c->burst_first;
 	}
 	crew__must(r->bytes_queued == bytes + (corked ? c->net->cork.len : 0));
 	crew__must(r->messages_queued == messages + (corked ? c->net->cork.messages : 0));

@@ -22,14 +22,19 @@
  *  - IN_BURST implies that its queue is empty and the kernel took all before (burst.h);
  *  - the queue is empty, or we are watching for writability (WRITING), or it is on the agenda, or
  * the rate cap holds it back (HELD_BACK);
- *  - its source watches READ exactly when it may read, WRITE exactly when WRITING. */
+ *  - its source, where it has one, watches READ exactly when it may read, WRITE exactly when
+ * WRITING;
+ *  - what its transport holds is counted as queued (io.h), and then it is WRITING. */
 #ifndef CREW_NET_CONN_H
 #define CREW_NET_CONN_H
 
 #include "base/buf.h"
+#include "net/io.h"
 #include "net/net.h"
 
-#define CREW__CONN_MAGIC 0x43726577u
+#include <sys/socket.h>
+
+#define CREW__CONN_MAGIC 0x4372u
 
 enum {
 	/* Why we do not read. */
@@ -95,8 +100,10 @@ _Static_assert((uint64_t)CREW__C_PAUSED + CREW__C_HELD + CREW__C_WAITING + CREW_
 /* What a write needs comes first, in one cache line: a broadcast visits every connection. */
 struct crew_conn {
 	struct crew__source source;
-	uint32_t magic;
-	int fd; /* -1 when CLOSED */
+	uint16_t magic;
+	uint8_t io; /* enum crew__io_kind: how its bytes travel */
+	uint8_t variant; /* enum crew__variant: which bytes of a broadcast are its own (burst.h) */
+	int fd;     /* -1 when CLOSED, or NONE, and for one that shares its socket */
 	struct crew__net *net;
 	struct crew__record *record; /* state, end, counters: the only copy */
 	crew_conn *next_agenda;
@@ -105,6 +112,7 @@ struct crew_conn {
 	union {
 		uint32_t since;    /* hundredths: when CLOSING or LINGER began */
 		uint32_t burst_at; /* IN_BURST: where its part begins (burst.h) */
+		uint32_t parts_taken; /* PARTS, while it is open: bytes of the message were taken */
 	};
 	union {
 		uint32_t asked_turn;  /* the turn in which a full kernel was last asked */
@@ -116,6 +124,13 @@ struct crew_conn {
 	_Alignas(16) char ext[]; /* of the layer above */
 };
 _Static_assert(sizeof(struct crew_conn) == 128, "every connection pays for each byte");
+
+/* The connection in a slot, NULL when it is free, or of another net that shares the table. */
+static inline crew_conn *crew__net_at(const struct crew__net *net, uint32_t slot)
+{
+	crew_conn *c = net->slots[slot];
+	return c && c->net == net ? c : NULL;
+}
 
 static inline struct crew__rare *crew__conn_rare(const crew_conn *c)
 {
@@ -141,6 +156,27 @@ static inline size_t crew__conn_limit(const crew_conn *c)
 static inline size_t crew__conn_unauthenticated_limit(const struct crew__net *net)
 {
 	return crew__min(net->limits.unauthenticated_limit, net->limits.max_send_buffer);
+}
+
+/* How its bytes travel; NULL: by its own socket. */
+static inline const struct crew__io *crew__conn_io(const crew_conn *c)
+{
+	return crew__unlikely(c->io != CREW__IO_SOCKET) ? crew__ios[c->io] : NULL;
+}
+
+/* Its transport holds something that must leave. */
+static inline bool crew__conn_holds(const crew_conn *c)
+{
+	const struct crew__io *io = crew__conn_io(c);
+	return io && io->pending(c);
+}
+
+/* TCP carries it, whatever TCP carries first. */
+static inline bool crew__conn_is_tcp(const crew_conn *c)
+{
+	uint8_t transport = c->record->transport;
+	return transport == CREW__TCP ||
+	       (transport == CREW__TLS && c->net->stats.cold[c->slot].remote.family != AF_UNIX);
 }
 
 /* Where its input flows, or NULL; and whose input flows into it. */
@@ -296,6 +332,21 @@ int64_t crew__conn_lose_memory(crew_conn *c, size_t bytes, const struct crew__ab
 /* Arguments that can never be sent. */
 void crew__net_count_invalid(struct crew__net *net);
 
+/* ---- a connection that is being made (conn_begin.c) ----
+ *
+ *   crew__net_begin ─▸ [io NONE] ─crew__conn_connected─▸ [io SOCKET] ─(TLS, handshake)─▸ opened
+ *
+ * What is sent to it meanwhile waits in its queue, and is lost as `handshake` when it never stands.
+ */
+
+/* Without a socket yet. NULL with errno EMFILE or ENOMEM. */
+crew_conn *crew__net_begin(struct crew__net *net);
+/* It has its socket, connected and non-blocking; taken over in every case. 0; or an errno, and then
+ * it has ended (`handshake`). */
+int crew__conn_connected(crew_conn *c, int take_fd);
+/* Bytes of its handshake: they leave before all that waits. 0, -ENOMEM, -ENOTCONN. */
+int crew__conn_handshake_bytes(crew_conn *c, crew_bytes bytes);
+
 /* It is that client's, as the proxy says whose address it was accepted with: once, where the net is
  * `proxied`. False: max_connections_per_ip is reached there; that is counted. */
 bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *client);
@@ -337,7 +388,11 @@ void crew__conn_check(const crew_conn *c);
 
 /* Below: between the files of this module. */
 int crew__conn_attach(crew_conn *c);
-crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot);
+crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot, unsigned io);
+/* It has become open: what waited for that may leave. */
+void crew__conn_let_go(crew_conn *c);
+/* More can be read from its transport than the kernel would tell of. */
+bool crew__conn_has_more(const crew_conn *c);
 void crew__conn_flush(crew_conn *c);
 /* What waits for it in the burst moves to its own queue, so that something else can follow. False:
  * that could not be, and the connection is broken (`memory`). */

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "net/conn_slow.h"
+#include "net/tls.h"
 
 void crew__conn_deadline(crew_conn *c, uint32_t due)
 {
@@ -22,6 +23,9 @@ static uint32_t progress(const crew_conn *c)
 static uint32_t look_at_backlog(crew_conn *c, uint32_t now)
 {
 	const struct crew__limits *limits = &c->net->limits;
+	if (c->fd < 0 || crew__conn_rare(c)->awaits_open)
+		return CREW__WHEEL_OUT; /* there is no socket to look at, or nothing may leave yet
+					 */
 	if (c->record->bytes_queued == 0) {
 		c->net->stats.cold[c->slot].kernel_unsent = 0;
 		return CREW__WHEEL_OUT;
@@ -45,7 +49,9 @@ static uint32_t look_at_ending(crew_conn *c, uint32_t now)
 {
 	const struct crew__limits *limits = &c->net->limits;
 	bool lingers = c->record->state == CREW__CONN_LINGER;
-	if (!lingers && c->record->bytes_queued > 0) {
+	/* What a transport has made itself (an answer of TLS's) counts for no queue, and waits all the
+	 * same. */
+	if (!lingers && (c->record->bytes_queued > 0 || crew__conn_holds(c))) {
 		uint32_t due = crew__conn_later(c, c->since, progress(c)) + limits->closing_timeout;
 		if (!crew__wheel_come(due, now))
 			return due;
@@ -79,6 +85,21 @@ static uint32_t look_at_idle(crew_conn *c, uint32_t now)
 	return now + c->net->limits.linger + 1;
 }
 
+/* The protocol's own deadlines begin when TLS stands; until then that has one. */
+static uint32_t look_at_protocol(crew_conn *c, uint32_t now)
+{
+	if (crew__likely(!crew__conn_tls_begins(c)))
+		return c->net->ops->on_deadline(c, now);
+	uint32_t timeout = c->net->limits.tls_timeout;
+	if (timeout == 0)
+		return CREW__WHEEL_OUT;
+	uint32_t due = crew__conn_tls_began(c) + timeout;
+	if (!crew__wheel_come(due, now))
+		return due;
+	crew__conn_broken(c, CREW_END_HANDSHAKE);
+	return CREW__WHEEL_OUT;
+}
+
 uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_t now)
 {
 	(void)arg;
@@ -90,7 +111,7 @@ uint32_t crew__conn_on_wheel(void *arg, struct crew__wheel_entry *entry, uint32_
 	if (c->record->state <= CREW__CONN_OPEN)
 		next = crew__wheel_sooner_of(next, crew__policy_deadline(c, now));
 	if (c->record->state <= CREW__CONN_OPEN)
-		next = crew__wheel_sooner_of(next, c->net->ops->on_deadline(c, now));
+		next = crew__wheel_sooner_of(next, look_at_protocol(c, now));
 	if (c->record->state == CREW__CONN_OPEN)
 		next = crew__wheel_sooner_of(next, look_at_idle(c, now));
 	if (c->record->state == CREW__CONN_CLOSING || c->record->state == CREW__CONN_LINGER)

@@ -5,6 +5,7 @@
 #include "net/conn.h"
 
 #include "base/check.h"
+#include "net/splice.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -22,7 +23,9 @@ static bool wants_input(const crew_conn *c)
 		return false;
 	if (c->record->state > CREW__CONN_OPEN)
 		return c->record->state < CREW__CONN_CLOSED;
-	return !(c->flags & CREW__C_STOPPED);
+	if (crew__likely(!(c->flags & CREW__C_STOPPED)))
+		return true;
+	return crew__conn_rare(c)->awaits_open; /* what comes is its handshake's */
 }
 
 /* One that asked and then left is not to wait for its answer for ever. */
@@ -111,7 +114,7 @@ void crew__conn_go_on_reading(crew_conn *c, uint32_t why)
 	crew__conn_clear(c, why);
 	if (c->flags & CREW__C_STOPPED)
 		return;
-	if (c->in.len > 0)
+	if (c->in.len > 0 || crew__conn_has_more(c))
 		crew__conn_agenda(c, CREW__C_FEED);
 	if (c->flags & CREW__C_DETACHED) {
 		crew__conn_clear(c, CREW__C_DETACHED);
@@ -148,16 +151,10 @@ static void peer_ended(crew_conn *c)
 		crew__conn_agenda(c, CREW__C_DIRTY);
 }
 
-void crew__conn_feed(crew_conn *c)
+bool crew__conn_has_more(const crew_conn *c)
 {
-	if (c->in.len == 0 || !crew__conn_ready(c))
-		return;
-	crew__net_now(c->net);
-	c->net->current = c;
-	deliver(c, c->in.data, c->in.len);
-	if (c->flags & CREW__C_PEER_ENDED)
-		tell_end(c);
-	crew__conn_finish_event(c);
+	const struct crew__io *io = crew__conn_io(c);
+	return io && io->has_more(c);
 }
 
 /* One read behind what was kept. Where to: see the top of this file. Returns its result, and where
@@ -182,6 +179,9 @@ static __attribute__((noinline)) ssize_t read_behind(
 	}
 	*ret_data = room;
 	*ret_before = before;
+	const struct crew__io *io = crew__conn_io(c);
+	if (crew__unlikely(io != NULL))
+		return io->recv(c, room + before, space - before);
 	return recv(c->fd, room + before, space - before, 0);
 }
 
@@ -189,14 +189,46 @@ static void read_failed(crew_conn *c, int error)
 {
 	if (error == EAGAIN || error == EINTR)
 		return;
+	bool begins = c->record->state == CREW__CONN_HANDSHAKE;
 	if (error == ENOMEM)
 		crew__conn_broken(c, CREW_END_MEMORY);
+	else if (error == EPROTO)
+		crew__conn_broken(c, begins ? CREW_END_HANDSHAKE : CREW_END_PROTOCOL);
 	else
 		crew__conn_broken(c, CREW_END_RESET);
 }
 
+/* By a transport, which counts what it reads. What it has read, and has no room for here, is not
+ * told of by the kernel: it comes at the turn's end. */
+static __attribute__((noinline)) void on_readable_io(crew_conn *c, const struct crew__io *io)
+{
+	char *data = c->net->read_buffer;
+	size_t before = 0;
+	ssize_t n = c->in.len == 0 ? io->recv(c, data, CREW__READ_MOST)
+				   : read_behind(c, &data, &before);
+	int error = errno;
+	if (c->record->state == CREW__CONN_CLOSED)
+		return;
+	if (n < 0) {
+		read_failed(c, error);
+	} else if (n == 0) {
+		peer_ended(c);
+	} else {
+		if (data == c->in.data)
+			c->in.len += (uint32_t)n;
+		deliver(c, data, before + (size_t)n);
+	}
+	if (c->record->state != CREW__CONN_CLOSED && crew__conn_has_more(c) && wants_input(c))
+		crew__conn_agenda(c, CREW__C_FEED);
+}
+
 static inline void on_readable(crew_conn *c)
 {
+	const struct crew__io *io = crew__conn_io(c);
+	if (crew__unlikely(io != NULL)) {
+		on_readable_io(c, io);
+		return;
+	}
 	char *data = c->net->read_buffer;
 	size_t before = 0;
 	ssize_t n;
@@ -220,6 +252,28 @@ static inline void on_readable(crew_conn *c)
 	deliver(c, data, before + (size_t)n);
 }
 
+/* What was kept, and then what the transport has. */
+void crew__conn_feed(crew_conn *c)
+{
+	const struct crew__io *io = crew__conn_io(c);
+	bool kept = c->in.len > 0;
+	bool more = !kept && crew__conn_has_more(c) && wants_input(c);
+	if (!more && (!kept || !crew__conn_ready(c)))
+		return;
+	crew__net_now(c->net);
+	c->net->current = c;
+	if (kept)
+		deliver(c, c->in.data, c->in.len);
+	else
+		on_readable_io(c, io);
+	if (kept && c->record->state != CREW__CONN_CLOSED && crew__conn_has_more(c) &&
+		wants_input(c))
+		crew__conn_agenda(c, CREW__C_FEED);
+	if (c->flags & CREW__C_PEER_ENDED)
+		tell_end(c);
+	crew__conn_finish_event(c);
+}
+
 /* Its end is here while we do not read: it may have shut down its side alone and want the answer
  * all the same, but no longer than an idle connection may stay. */
 static void has_left(crew_conn *c)
@@ -236,8 +290,8 @@ static void hung_up(crew_conn *c)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
-	bool stuck = !crew__queue_empty(
-		&c->queue); /* what waits can never leave, nor wake us again */
+	bool stuck = !crew__queue_empty(&c->queue) ||
+		     crew__conn_holds(c); /* what waits can never leave, nor wake us again */
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0 || stuck) {
 		crew__conn_broken(c, CREW_END_RESET);
 		return;
@@ -252,6 +306,13 @@ static void hung_up(crew_conn *c)
 	has_left(c);
 }
 
+/* What flows into another connection need not come to us. */
+static void on_input(crew_conn *c)
+{
+	if (!(c->flags & CREW__C_PIPED) || !crew__splice(c))
+		on_readable(c);
+}
+
 /* Not merely input: it can be written to, or the peer has left, or we do not read at present. */
 static __attribute__((noinline)) void on_other_event(crew_conn *c, unsigned events)
 {
@@ -260,7 +321,7 @@ static __attribute__((noinline)) void on_other_event(crew_conn *c, unsigned even
 	if (c->record->state == CREW__CONN_CLOSED)
 		return;
 	if ((events & ~CREW__WRITE) && wants_input(c))
-		on_readable(c);
+		on_input(c);
 	else if (events & CREW__HUP)
 		hung_up(c);
 	else if (events & CREW__ENDED)
@@ -270,10 +331,11 @@ static __attribute__((noinline)) void on_other_event(crew_conn *c, unsigned even
 static void on_event(struct crew__source *source, unsigned events)
 {
 	crew_conn *c = crew__container_of(source, crew_conn, source);
+	const uint32_t unusual = CREW__C_NOT_READING | CREW__C_PIPED;
 	crew__must(c->magic == CREW__CONN_MAGIC);
 	crew__net_now(c->net); /* from here on net->now is this turn's */
 	c->net->current = c;
-	if (crew__likely(events == CREW__READ && (c->flags & CREW__C_NOT_READING) == 0))
+	if (crew__likely(events == CREW__READ && (c->flags & unusual) == 0))
 		on_readable(c);
 	else
 		on_other_event(c, events);
@@ -319,7 +381,7 @@ int crew__conn_attach(crew_conn *c)
 int64_t crew__conn_unacked(const crew_conn *c)
 {
 	int bytes = 0;
-	if (c->record->transport != CREW__TCP)
+	if (!crew__conn_is_tcp(c) || c->fd < 0)
 		return -ENOTSUP;
 	if (ioctl(c->fd, SIOCOUTQ, &bytes) < 0)
 		return -errno;

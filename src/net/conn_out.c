@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "net/budget.h"
 #include "net/conn_slow.h"
+#include "net/udp.h"
 
 #include <string.h>
 
@@ -131,6 +132,7 @@ void crew__conn_drop_queue(crew_conn *c, crew_end_reason end)
 	if (net->current == c) {
 		net->cork.len = 0;
 		net->cork.messages = 0;
+		net->cork.begun = false;
 	}
 	if (c->flags & CREW__C_SLOW)
 		crew__slow_over(c);
@@ -326,6 +328,32 @@ static int64_t send_nothing(crew_conn *c)
 	return (int64_t)c->record->bytes_queued;
 }
 
+/* An empty datagram leaves now or not at all: a queue keeps bytes. */
+static crew__rarely int64_t send_empty_datagram(crew_conn *c)
+{
+	const struct crew__io *io = crew__conn_io(c);
+	if (!crew__conn_own_queue(c)) {
+		crew__out_lose_offered(c, CREW_LOST_MEMORY, 0);
+		return -ENOMEM;
+	}
+	if (c->net->current == c)
+		crew__net_flush_cork(c->net);
+	if (c->record->state == CREW__CONN_CLOSED) {
+		crew__out_lose_offered(c, CREW_LOST_CLOSED, 0);
+		return -ENOTCONN;
+	}
+	crew__conn_count_accepted(c, 0, crew__net_now(c->net));
+	ssize_t taken = io && crew__out_empty_handed(c) ? io->send(c, NULL, 0) : 0;
+	if (taken < 0)
+		return -ENOTCONN;
+	if (taken == 0) {
+		crew__out_lose_queued(c, CREW_LOST_FULL, 1, 0);
+		return -ENOBUFS;
+	}
+	io->settle(c, 0, 1);
+	return (int64_t)c->record->bytes_queued;
+}
+
 static bool closed_to_sends(const crew_conn *c)
 {
 	return c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING);
@@ -351,7 +379,7 @@ static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 		return -ENOTCONN;
 	}
 	if (crew__unlikely(total == 0))
-		return send_nothing(c);
+		return c->record->transport == CREW__UDP ? send_empty_datagram(c) : send_nothing(c);
 	int64_t queued = accept_message(c, out, total);
 	if (crew__likely(c->record->bytes_queued < limit))
 		return queued;
@@ -359,9 +387,20 @@ static int64_t offer(crew_conn *c, struct crew__out *out, size_t total)
 	return queued < 0 ? queued : (int64_t)c->record->bytes_queued;
 }
 
+/* There is no datagram that could hold it. */
+static bool is_too_long(const crew_conn *c, size_t total)
+{
+	return c->record->transport == CREW__UDP && total > crew__udp_longest(c);
+}
+
 int64_t crew__conn_send(crew_conn *c, struct crew__out *out)
 {
-	int64_t queued = offer(c, out, crew__out_size(out));
+	size_t total = crew__out_size(out);
+	int64_t queued = -EMSGSIZE;
+	if (crew__unlikely(is_too_long(c, total)))
+		crew__net_count_invalid(c->net);
+	else
+		queued = offer(c, out, total);
 	if (out->release && !out->referred)
 		out->release((void *)(uintptr_t)out->body.data, out->arg);
 	return queued;
@@ -375,6 +414,8 @@ static bool cork_control(crew_conn *c, crew_bytes bytes)
 	if (net->current != c || !crew__out_empty_handed(c) || (c->flags & CREW__C_TIGHT) ||
 		CREW__CORK_MOST - net->cork.len < bytes.len)
 		return false;
+	if (net->cork.len == 0)
+		net->cork.begun = crew__out_is_midway(c);
 	crew__out_count_bytes(c, bytes.len);
 	crew__copy(net->cork.data + net->cork.len, bytes.data, bytes.len);
 	net->cork.len += (uint32_t)bytes.len;
@@ -395,9 +436,12 @@ static int send_control(crew_conn *c, crew_bytes bytes, bool at_once)
 		crew__net_flush_cork(net);
 	if (c->record->state == CREW__CONN_CLOSED)
 		return -ENOTCONN;
+	bool midway = crew__out_is_midway(c) && bytes.len > 0;
 	int error = crew__queue_control(&c->queue, &net->pieces, bytes.data, bytes.len, at_once);
 	if (error)
 		return error;
+	if (midway)
+		crew__queue_begun(&c->queue);
 	crew__out_count_bytes(c, bytes.len);
 	crew__policy_grown(c);
 	if (!(c->flags & CREW__C_WRITING)) /* a cap on messages holds back none of these */

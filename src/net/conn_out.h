@@ -12,6 +12,13 @@ static inline bool crew__out_empty_handed(const crew_conn *c)
 	return crew__queue_empty(&c->queue) && !(c->flags & (CREW__C_WRITING | CREW__C_CAPPED));
 }
 
+/* A message in parts is under way that has begun to leave, and nothing of it waits in the queue. */
+static inline bool crew__out_is_midway(const crew_conn *c)
+{
+	return crew__unlikely(c->flags & CREW__C_PARTS) && c->record->state <= CREW__CONN_OPEN &&
+	       c->parts_taken && crew__queue_empty(&c->queue);
+}
+
 enum {
 	CREW__LOOK_FIRST =
 		25, /* hundredths: a backlog is looked at for the first time after so long */
@@ -34,8 +41,10 @@ static inline struct crew__framed crew__out_framed(const struct crew__out *out)
 
 /* Bytes are queued that end no message. */
 void crew__out_count_bytes(crew_conn *c, size_t bytes);
-/* The kernel took `bytes`, and with them the last byte of `messages`. */
+/* The kernel, or the transport, took `bytes`, and with them the last byte of `messages`. */
 void crew__out_settle(crew_conn *c, size_t bytes, uint32_t messages);
+/* For transports (io.h): `out` bytes went to the kernel, `bytes` of what was queued with them. */
+void crew__out_left(crew_conn *c, size_t bytes, size_t out, uint32_t messages);
 /* A message was not accepted: offered and failed in one update. */
 void crew__out_lose_offered(crew_conn *c, crew_reason reason, size_t bytes);
 /* Messages that waited, with the bytes of theirs that did, are lost: they leave the counts of what
@@ -47,6 +56,11 @@ crew_reason crew__out_loss_at(crew_end_reason end);
 /* Bytes that the kernel took, 0 when it is full, -1 when the connection broke (it is CLOSED then).
  * `more`: another write follows at once. */
 ssize_t crew__out_write(crew_conn *c, struct iovec *vectors, size_t count, bool more);
+/* What a failed write means, by errno: 0 when the kernel is full, -1 when the connection broke (it is
+ * CLOSED then). */
+ssize_t crew__out_failed(crew_conn *c);
+/* Past the transport: what it made of them. */
+ssize_t crew__out_to_socket(crew_conn *c, struct iovec *vectors, size_t count, bool more);
 ssize_t crew__out_send_file(crew_conn *c, int fd, uint64_t offset, size_t len);
 /* The cork of the connection whose event it is, with another write to follow at once. */
 void crew__out_flush_cork_before_more(struct crew__net *net);

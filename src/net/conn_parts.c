@@ -16,6 +16,7 @@ int64_t crew__conn_begin_parts(crew_conn *c)
 	bool closed = c->record->state > CREW__CONN_OPEN || (c->flags & CREW__C_FINISHING);
 	if (!closed && c->record->bytes_queued >= limit && crew__out_still_full(c)) {
 		crew__out_lose_offered(c, CREW_LOST_FULL, 0);
+		crew__policy_note_gap(c, 0, NULL);
 		return -ENOBUFS;
 	}
 	if (closed || c->record->state > CREW__CONN_OPEN) {
@@ -27,6 +28,7 @@ int64_t crew__conn_begin_parts(crew_conn *c)
 		return -ENOMEM;
 	}
 	c->flags |= CREW__C_PARTS;
+	c->parts_taken = false;
 	crew__slab_begin(s);
 	s->messages_offered++;
 	s->messages_queued++;
@@ -71,6 +73,7 @@ static int64_t taken(crew_conn *c, bool last)
 {
 	if (c->record->state == CREW__CONN_CLOSED)
 		return -ENOTCONN;
+	c->parts_taken = true;
 	if (last)
 		crew__conn_clear(c, CREW__C_PARTS);
 	if (c->record->bytes_queued >= crew__conn_limit(c))
@@ -112,6 +115,8 @@ static bool cork(crew_conn *c, const struct crew__out *out, size_t total, bool l
 		   total <= CREW__CORK_MOST - net->cork.len && net->cork.messages < CREW__CORK_ENDS;
 	if (!may)
 		return false;
+	if (net->cork.len == 0)
+		net->cork.begun = crew__out_is_midway(c);
 	char *room = net->cork.data + net->cork.len;
 	crew__copy(room, out->head.data, out->head.len);
 	crew__copy(room + out->head.len, out->body.data, out->body.len);
@@ -131,6 +136,16 @@ static size_t add_vector(struct iovec *vectors, size_t count, crew_bytes bytes)
 	return count + 1;
 }
 
+/* Of what is queued now the beginning may have left. */
+static int queue_rest(crew_conn *c, struct crew__out *out, size_t skip)
+{
+	bool midway = crew__out_is_midway(c);
+	int error = crew__out_queue_rest(c, out, skip);
+	if (!error && midway)
+		crew__queue_begun(&c->queue);
+	return error;
+}
+
 /* Straight from the caller's memory; queue and cork are empty. */
 static int64_t write_now(crew_conn *c, struct crew__out *out, size_t total, bool last)
 {
@@ -143,7 +158,7 @@ static int64_t write_now(crew_conn *c, struct crew__out *out, size_t total, bool
 	if (n < 0)
 		return -ENOTCONN;
 	bool whole = (size_t)n == total;
-	int error = whole ? 0 : crew__out_queue_rest(c, out, (size_t)n);
+	int error = whole ? 0 : queue_rest(c, out, (size_t)n);
 	crew__out_settle(c, (size_t)n, whole && last ? 1 : 0);
 	if (error)
 		return no_memory(c);
@@ -160,7 +175,7 @@ static int64_t take(crew_conn *c, struct crew__out *out, bool last)
 	if (error)
 		return error;
 	if (total == 0)
-		return last ? end_only(c) : taken(c, false);
+		return last ? end_only(c) : (int64_t)c->record->bytes_queued;
 	out->open_end = !last;
 	if (cork(c, out, total, last))
 		return taken(c, last);
@@ -171,7 +186,7 @@ static int64_t take(crew_conn *c, struct crew__out *out, bool last)
 	bool copies = out->hold == CREW__HOLD_COPY;
 	if (crew__out_empty_handed(c) && (own || (copies && total >= CREW__DIRECT_LEAST)))
 		return write_now(c, out, total, last);
-	if (crew__out_queue_rest(c, out, 0) < 0)
+	if (queue_rest(c, out, 0) < 0)
 		return no_memory(c);
 	crew__out_count_bytes(c, total);
 	crew__policy_grown(c);
@@ -220,11 +235,14 @@ static int64_t take_file(
 	if (n < 0)
 		return -ENOTCONN;
 	if ((size_t)n < part->len) {
+		bool midway = crew__out_is_midway(c);
 		error = crew__queue_file(&c->queue, &net->pieces, part->fd,
 			part->offset + (uint64_t)n, part->len - (uint32_t)n, last, part->release,
 			part->arg);
 		if (error)
 			return no_memory(c);
+		if (midway)
+			crew__queue_begun(&c->queue);
 		*ret_queued = true;
 		crew__out_wants_flush(c);
 	}

@@ -142,7 +142,8 @@ int crew__policy_full(crew_conn *c, const struct crew__about *about, size_t tota
 		c->flags |= full;
 		return c->record->state == CREW__CONN_CLOSED ? -ENOTCONN : 0;
 	}
-	crew__out_lose_offered(c, CREW_LOST_FULL, total);
+	bool stands = !crew__conn_rare(c)->awaits_open;
+	crew__out_lose_offered(c, stands ? CREW_LOST_FULL : CREW_LOST_HANDSHAKE, total);
 	crew__policy_note_gap(c, total, about);
 	if (policy == CREW_DISCONNECT)
 		crew__conn_abort(c, CREW_END_FULL);
@@ -280,8 +281,8 @@ void crew__policy_grown(crew_conn *c)
 	if (limits->soft_limit == 0 || c->record->bytes_queued < limits->soft_limit)
 		return;
 	struct crew__rare *rare = crew__conn_touch(c);
-	if (rare->soft_since > 0)
-		return;
+	if (rare->soft_since > 0 || rare->awaits_open)
+		return; /* who is not there yet is not slow */
 	uint32_t now = crew__net_now(c->net);
 	rare->soft_since = now > 0 ? now : 1;
 	crew__conn_deadline(c, now + limits->soft_time);
@@ -363,7 +364,7 @@ void crew__conn_set_rate(crew_conn *c, uint64_t bytes_per_s, uint64_t messages_p
 	if (c->record->state == CREW__CONN_CLOSED || !crew__conn_own_queue(c))
 		return;
 	crew__rate_set(&rare->rate, bytes_per_s, messages_per_s, crew__net_now(c->net));
-	if (crew__rate_is_capped(&rare->rate))
+	if (crew__rate_is_capped(&rare->rate) || rare->awaits_open)
 		c->flags |= CREW__C_CAPPED;
 	else
 		crew__conn_clear(c, CREW__C_CAPPED);

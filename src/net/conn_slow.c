@@ -74,7 +74,7 @@ static uint32_t read_unsent(int fd, bool is_tcp)
 
 static void take_sample(const crew_conn *c, struct sample *ret_sample)
 {
-	bool is_tcp = c->record->transport == CREW__TCP;
+	bool is_tcp = crew__conn_is_tcp(c);
 	*ret_sample = (struct sample){ .at_ns = crew__clock_ns() };
 	ret_sample->has_tcp = is_tcp && read_tcp(c->fd, &ret_sample->tcp);
 	ret_sample->unsent = ret_sample->has_tcp ? ret_sample->tcp.tcpi_notsent_bytes

@@ -105,13 +105,14 @@ static bool over_ip_limit(struct crew__listener *listener, const struct crew__re
 	return true;
 }
 
-static void admit(struct crew__listener *listener, int fd, const struct sockaddr *peer)
+static void admit(struct crew__listener *listener, int fd, const struct sockaddr_storage *peer,
+	socklen_t peer_size)
 {
 	struct crew__net *net = listener->net;
 	struct crew__record_address remote, local;
 	struct sockaddr_storage own;
 	socklen_t size = sizeof(own);
-	crew__address_record(peer, &remote);
+	crew__address_record_of(peer, peer_size, &remote);
 	if (over_limit(listener) || over_ip_limit(listener, &remote)) {
 		turn_away(fd);
 		return;
@@ -119,7 +120,7 @@ static void admit(struct crew__listener *listener, int fd, const struct sockaddr
 	memset(&own, 0, sizeof(own));
 	if (getsockname(fd, (struct sockaddr *)&own, &size) < 0)
 		memset(&own, 0, sizeof(own));
-	crew__address_record((struct sockaddr *)&own, &local);
+	crew__address_record_of(&own, size, &local);
 	if (crew__net_adopt(net, fd, &remote, &local) == 0)
 		return;
 	if (net->ips && !net->proxied)
@@ -160,7 +161,7 @@ static void on_acceptable(struct crew__source *source, unsigned events)
 		if (fd >= 0) {
 			if (size == 0)
 				peer.ss_family = AF_UNIX;
-			admit(listener, fd, (struct sockaddr *)&peer);
+			admit(listener, fd, &peer, size);
 			continue;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -172,14 +173,13 @@ static void on_acceptable(struct crew__source *source, unsigned events)
 	}
 }
 
-/* Accepted sockets inherit both from the listener. A limit of 0 is the system's own. */
+/* Accepted sockets inherit it from the listener. A limit of 0 is the system's own. A Unix socket
+ * takes none. */
 void crew__listener_set_options(struct crew__listener *listener)
 {
 	int limit = listener->net->limits.kernel_unsent_limit;
-	int one = 1;
-	if (listener->fd < 0 || listener->net->transport != CREW__TCP)
+	if (listener->fd < 0)
 		return;
-	setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &limit, sizeof(limit));
 }
 

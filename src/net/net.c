@@ -5,6 +5,9 @@
 #include "net/conn_out.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
+#include "net/splice.h"
+#include "net/tls.h"
+#include "net/tls_context.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +69,8 @@ static __attribute__((noinline)) bool end_busy_turn(struct crew__net *net)
 	if (crew__unlikely(net->looked_at))
 		crew__slow_turn(net);
 	crew__budget_turn(net);
+	net->table->held += net->pieces.held - net->held_told;
+	net->held_told = net->pieces.held;
 	net->stats.slab->bytes_held = crew__net_held(net);
 	/* A stage of the budget, and connections that are looked at, concern every turn. */
 	net->pieces.changed = net->budget.stage > 0 || net->looked_at;
@@ -84,21 +89,60 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 
 /* ---- making and ending --------------------------------------------------------------------- */
 
-static int allocate(struct crew__net *net)
+static void release_slots(struct crew__slots *table)
 {
-	size_t slots = net->stats.slots;
-	net->slots = calloc(slots, sizeof(crew_conn *));
-	net->free_slots = calloc(slots, sizeof(uint32_t));
-	net->uses = calloc(slots, sizeof(uint32_t));
-	net->rare = calloc(slots, sizeof(struct crew__rare));
+	if (!table || --table->nets > 0)
+		return;
+	free(table->conns);
+	free(table->free);
+	free(table->uses);
+	free(table->rare);
+	free(table->transports);
+	free(table);
+}
+
+/* NULL without memory. What no slot needs costs none. */
+static struct crew__slots *make_slots(size_t slots)
+{
+	struct crew__slots *table = calloc(1, sizeof(*table));
+	if (!table)
+		return NULL;
+	table->nets = 1;
+	table->conns = calloc(slots, sizeof(crew_conn *));
+	table->free = calloc(slots, sizeof(uint32_t));
+	table->uses = calloc(slots, sizeof(uint32_t));
+	table->rare = calloc(slots, sizeof(struct crew__rare));
+	table->transports = calloc(slots, sizeof(void *));
+	bool all = table->conns && table->free && table->uses && table->rare && table->transports;
+	if (all)
+		return table;
+	release_slots(table);
+	return NULL;
+}
+
+static int take_slots(struct crew__net *net, struct crew__net *shares)
+{
+	net->table = shares ? shares->table : make_slots(net->stats.slots);
+	if (!net->table)
+		return -ENOMEM;
+	if (shares)
+		net->table->nets++;
+	net->slots = net->table->conns;
+	net->rare = net->table->rare;
+	return 0;
+}
+
+static int allocate(struct crew__net *net, struct crew__net *shares)
+{
+	if (take_slots(net, shares) < 0)
+		return -ENOMEM;
 	net->cork.data = malloc(CREW__CORK_MOST);
 	net->cork.ends = malloc(CREW__CORK_ENDS * sizeof(uint32_t));
 	net->read_buffer = malloc(CREW__READ_MOST);
-	if (crew__burst_init(&net->burst) < 0)
-		return -ENOMEM;
-	bool all = net->slots && net->free_slots && net->uses && net->rare && net->cork.data &&
-		   net->cork.ends && net->read_buffer;
-	return all ? 0 : -ENOMEM;
+	for (size_t i = 0; i < CREW__BURSTS; i++)
+		if (crew__burst_init(&net->bursts[i]) < 0)
+			return -ENOMEM;
+	return net->cork.data && net->cork.ends && net->read_buffer ? 0 : -ENOMEM;
 }
 
 static void release(struct crew__net *net)
@@ -107,11 +151,12 @@ static void release(struct crew__net *net)
 	crew__wheel_free(net->wheel);
 	crew__ip_table_free(net->ips);
 	crew__piece_pool_fini(&net->pieces);
-	free(net->slots);
-	free(net->free_slots);
-	free(net->uses);
-	free(net->rare);
-	crew__burst_fini(&net->burst);
+	release_slots(net->table);
+	crew__tls_context_unref(net->tls);
+	crew__tls_shared_free(net->tls_shared);
+	crew__pipes_free(net->pipes);
+	for (size_t i = 0; i < CREW__BURSTS; i++)
+		crew__burst_fini(&net->bursts[i]);
 	free(net->cork.data);
 	free(net->cork.ends);
 	free(net->read_buffer);
@@ -141,7 +186,7 @@ int crew__net_init(struct crew__net *net, const struct crew__net_plan *plan)
 	net->cork.control_turn = net->clock->turn - 1;
 	net->budget.cut_turn = net->clock->turn - 1;
 	net->agenda_tail = &net->agenda;
-	int error = allocate(net);
+	int error = allocate(net, plan->shares);
 	if (!error)
 		error = crew__wheel_new(
 			net->loop, net->stats.began_ns, crew__conn_on_wheel, net, &net->wheel);
@@ -179,8 +224,8 @@ void crew__net_set_limits(struct crew__net *net, const struct crew__limits *limi
 {
 	net->limits = *limits;
 	crew__budget_set(net);
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
-		crew_conn *c = net->slots[slot];
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++) {
+		crew_conn *c = crew__net_at(net, slot);
 		if (c && c->record->state <= CREW__CONN_OPEN && crew__conn_own_queue(c))
 			apply_to(c, limits);
 	}
@@ -188,12 +233,13 @@ void crew__net_set_limits(struct crew__net *net, const struct crew__limits *limi
 
 void crew__net_fini(struct crew__net *net)
 {
-	for (uint32_t slot = 0; slot < net->slots_high; slot++)
-		if (net->slots[slot])
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++)
+		if (crew__net_at(net, slot))
 			crew__conn_abort(net->slots[slot], CREW_END_DRAIN);
 	while (net->agenda)
 		do_agenda(net);
 	crew__loop_remove_hook(net->loop, &net->hook);
+	net->table->held -= net->held_told;
 	release(net);
 }
 
@@ -201,22 +247,33 @@ void crew__net_fini(struct crew__net *net)
 
 static bool take_slot(struct crew__net *net, uint32_t *ret_slot)
 {
-	if (net->free_count > 0) {
-		*ret_slot = net->free_slots[--net->free_count];
+	struct crew__slots *table = net->table;
+	if (table->free_count > 0) {
+		*ret_slot = table->free[--table->free_count];
 		return true;
 	}
-	if (net->slots_high == net->stats.slots)
+	if (table->high == net->stats.slots)
 		return false;
-	*ret_slot = net->slots_high++;
-	atomic_store_explicit(&net->stats.slab->slots_high, net->slots_high, memory_order_relaxed);
+	*ret_slot = table->high++;
+	atomic_store_explicit(&net->stats.slab->slots_high, table->high, memory_order_relaxed);
 	return true;
 }
 
 static uint64_t new_id(struct crew__net *net, uint32_t slot)
 {
-	if (++net->uses[slot] == 0)
-		net->uses[slot] = 1;
-	return (uint64_t)(net->stats.life & 0xfff) << 52 | (uint64_t)slot << 32 | net->uses[slot];
+	uint32_t *uses = &net->table->uses[slot];
+	if (++*uses == 0)
+		*uses = 1;
+	return (uint64_t)(net->stats.life & 0xfff) << 52 | (uint64_t)slot << 32 | *uses;
+}
+
+/* A service may listen on ports and on Unix sockets at once. */
+static uint8_t transport_of(const struct crew__net *net, const struct crew__record_address *local)
+{
+	bool stream = net->transport == CREW__TCP || net->transport == CREW__UNIX;
+	if (!stream || !local || local->family == AF_UNSPEC)
+		return net->transport;
+	return local->family == AF_UNIX ? CREW__UNIX : CREW__TCP;
 }
 
 static void fill_record(struct crew__net *net, uint32_t slot,
@@ -231,7 +288,7 @@ static void fill_record(struct crew__net *net, uint32_t slot,
 	r->opened = now;
 	r->state = CREW__CONN_HANDSHAKE;
 	r->protocol = net->protocol;
-	r->transport = net->transport;
+	r->transport = transport_of(net, local);
 	r->end = CREW_END_REASONS;
 	net->stats.cold[slot] = (struct crew__record_cold){
 		.remote = remote ? *remote : nowhere,
@@ -267,39 +324,78 @@ static void begin_limited(crew_conn *c)
 	crew__conn_deadline(c, c->record->opened + limits->auth_timeout);
 }
 
-int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
-	const struct crew__record_address *local)
+/* In a slot of its own, with its limits, counted; `fd` -1: it has none. NULL with errno. */
+static crew_conn *make(struct crew__net *net, int fd, unsigned io,
+	const struct crew__record_address *remote, const struct crew__record_address *local)
 {
 	uint32_t slot;
 	if (!take_slot(net, &slot)) {
-		close(take_fd);
-		return -EMFILE;
+		errno = EMFILE;
+		return NULL;
 	}
 	fill_record(net, slot, remote, local);
-	crew_conn *c = crew__conn_new(net, take_fd, slot);
+	crew_conn *c = crew__conn_new(net, fd, slot, io);
 	if (!c) {
-		net->free_slots[net->free_count++] = slot;
-		close(take_fd);
-		return -ENOMEM;
+		net->table->free[net->table->free_count++] = slot;
+		errno = ENOMEM;
+		return NULL;
 	}
 	net->slots[slot] = c;
-	if (net->proxied)
-		crew__conn_touch(c)->no_client = true;
 	begin_limited(c);
 	count_opened(net, slot);
-	crew_conn *outer = net->current;
-	crew__must(!outer);
+	return c;
+}
+
+crew_conn *crew__net_new_conn(struct crew__net *net, unsigned io,
+	const struct crew__record_address *remote, const struct crew__record_address *local)
+{
+	return make(net, -1, io, remote, local);
+}
+
+/* It speaks TLS first, or is the protocol's at once; a PROXY header comes before both. */
+static void accepted(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	if (!net->tls || net->proxied) {
+		net->ops->on_accepted(c);
+		return;
+	}
+	SSL *ssl = crew__tls_accept(net->tls);
+	if (!ssl || crew__conn_start_tls(c, ssl, (crew_bytes){ NULL, 0 }) < 0)
+		crew__conn_broken(c, CREW_END_MEMORY);
+}
+
+int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
+	const struct crew__record_address *local)
+{
+	crew_conn *c = make(net, take_fd, CREW__IO_SOCKET, remote, local);
+	if (!c) {
+		int error = -errno;
+		close(take_fd);
+		return error;
+	}
+	if (net->proxied)
+		crew__conn_touch(c)->no_client = true;
+	crew__must(!net->current);
 	crew__net_now(net);
 	net->current = c;
-	net->ops->on_accepted(c);
+	accepted(c);
 	crew__conn_finish_event(c);
 	return 0;
+}
+
+void crew__net_set_tls(struct crew__net *net, struct crew__tls_context *context)
+{
+	struct crew__tls_context *before = net->tls;
+	net->tls = context ? crew__tls_context_ref(context) : NULL;
+	crew__tls_context_unref(before);
 }
 
 crew_conn *crew__net_find(const struct crew__net *net, uint64_t id)
 {
 	uint32_t slot = (uint32_t)(id >> 32) & 0xfffffu;
-	if (id >> 52 != (net->stats.life & 0xfff) || slot >= net->slots_high || !net->slots[slot])
+	if (id >> 52 != (net->stats.life & 0xfff) || slot >= crew__net_high(net) ||
+		!net->slots[slot])
 		return NULL;
 	return net->stats.records[slot].id == id ? net->slots[slot] : NULL;
 }
@@ -330,7 +426,7 @@ void crew__net_check(const struct crew__net *net)
 {
 	const struct crew__slab *s = net->stats.slab;
 	uint64_t bytes = 0, messages = 0, connections = 0, failed = 0, closed = 0;
-	for (uint32_t slot = 0; slot < net->slots_high; slot++) {
+	for (uint32_t slot = 0; slot < crew__net_high(net); slot++) {
 		const crew_conn *c = net->slots[slot];
 		crew__must((c != NULL) == (net->stats.records[slot].id != 0));
 		if (!c)

@@ -24,6 +24,9 @@
 
 struct crew__net;
 struct crew__ip_table;
+struct crew__tls_context;
+struct crew__tls_shared;
+struct crew__pipes;
 
 enum {
 	CREW__READ_MOST = 64 * 1024, /* bytes one read takes: also a connection's share of a turn */
@@ -41,8 +44,8 @@ enum crew__notice {
 };
 
 struct crew__conn_ops {
-	/* A connection was accepted. It must become open or handshaking by crew__conn_opened() /
-	 * staying in CREW__CONN_HANDSHAKE. */
+	/* A connection was accepted, or connected, and its TLS stands where there is TLS. It must
+	 * become open or handshaking by crew__conn_opened() / staying in CREW__CONN_HANDSHAKE. */
 	void (*on_accepted)(crew_conn *c);
 	/* Bytes, writable by the callee. Returns how many are done with; the rest comes again, in
 	 * front of what arrives next, or after crew__conn_resume. Stops early when
@@ -77,6 +80,8 @@ struct crew__limits {
 	size_t held_most; /* bytes of unfinished input kept for a connection */
 	int kernel_unsent_limit;
 	uint32_t send_timeout, idle_timeout, linger, closing_timeout; /* hundredths of a second */
+	uint32_t tls_timeout; /* likewise: what a TLS handshake may take; 0: as long as it likes */
+	size_t tls_handshakes; /* under way with those that were accepted; 0: no limit */
 	crew_policy policy;                                           /* never the default */
 	size_t soft_limit;
 	uint32_t soft_time;                 /* hundredths */
@@ -97,6 +102,8 @@ struct crew__net_plan {
 	bool proxied; /* whose connections they are comes later: crew__conn_comes_from() */
 	const uint64_t
 		*shared_held; /* bytes that queues refer to and that count once; NULL: none */
+	struct crew__net *shares; /* a net whose slots and `stats` it shares: that of the worker whose
+				   * outgoing connections these are; it outlives this one. NULL: none */
 };
 
 /* Losses by the policy that on_gap has yet to tell. */
@@ -134,6 +141,7 @@ struct crew__slow_past {
 
 /* What few connections ever have, by slot, in memory that costs nothing until it is touched. */
 struct crew__rare {
+	bool awaits_open;     /* nothing but its handshake's bytes may leave yet (conn_begin.c) */
 	bool no_client;       /* whose it is, is still to be told: it counts for no address */
 	bool used;            /* something of it is set: the next one in the slot gets it clean */
 	bool unauthenticated; /* crew_authenticated() was not called, and is waited for */
@@ -157,6 +165,20 @@ struct crew__rare {
 	struct crew__slow_past past;
 };
 
+/* The connections by slot; of one worker, whatever nets they belong to. */
+struct crew__slots {
+	crew_conn **conns; /* as many as the segment has records */
+	uint32_t *free;    /* a stack: last in, first out, so that the table stays dense */
+	uint32_t free_count;
+	uint32_t high;     /* slots at and above were never used */
+	uint32_t *uses;    /* how often a slot was used: the low part of ids */
+	struct crew__rare *rare;
+	void **transports; /* what a transport other than a plain socket keeps (io.h) */
+	uint32_t nets;     /* that share it */
+	uint32_t by_kernel; /* TLS connections whose records the kernel makes */
+	uint64_t held;     /* what their queues hold, shared bytes left out, as they told last */
+};
+
 struct crew__net {
 	struct crew__loop *loop;
 	const struct crew__conn_ops *ops;
@@ -167,12 +189,12 @@ struct crew__net {
 	uint8_t protocol, transport;
 	bool proxied;
 
-	crew_conn **slots;    /* stats.slots of them */
-	uint32_t *free_slots; /* a stack: last in, first out, so that the table stays dense */
-	uint32_t free_count;
-	uint32_t slots_high; /* slots at and above were never used */
-	uint32_t *uses;      /* how often a slot was used: the low part of ids */
-	struct crew__rare *rare;
+	struct crew__slots *table;
+	crew_conn **slots;       /* table->conns: of all nets that share it */
+	struct crew__rare *rare; /* table->rare */
+	struct crew__tls_context *tls;       /* connections that are accepted speak TLS; NULL: plainly */
+	struct crew__tls_shared *tls_shared; /* tls.h */
+	struct crew__pipes *pipes;           /* splice.h */
 
 	crew_conn *current; /* whose own event is being handled: the cork's owner */
 	struct {
@@ -180,12 +202,14 @@ struct crew__net {
 		uint32_t *ends; /* offsets of the message ends in data */
 		uint32_t len;
 		uint32_t messages;
+		bool begun; /* the message that it begins with has begun before */
 		uint32_t control_turn; /* the turn in which bytes of no message last went in */
 	} cork;
-	struct crew__burst burst;
+	struct crew__burst bursts[CREW__BURSTS]; /* by variant */
 	char *read_buffer;
 	struct crew__piece_pool pieces;
 	const uint64_t *shared_held;
+	uint64_t held_told; /* its part of table->held */
 	struct {
 		uint64_t alarm;         /* held from here on: look */
 		uint64_t held_then;     /* the least since `since` */
@@ -218,13 +242,29 @@ void crew__net_fini(struct crew__net *net);
 int crew__net_adopt(struct crew__net *net, int take_fd, const struct crew__record_address *remote,
 	const struct crew__record_address *local);
 
-/* The connection in a slot, NULL when it is free or its on_closed has been called. */
+/* A connection whose bytes travel by `io`, without a descriptor (yet): its slot, record and limits; it is
+ * HANDSHAKE. No callback has been called, it is nobody's event. NULL with errno EMFILE or ENOMEM. */
+crew_conn *crew__net_new_conn(struct crew__net *net, unsigned io,
+	const struct crew__record_address *remote, const struct crew__record_address *local);
+
+/* The connection with that id, NULL when its on_closed has been called; of any net that shares the
+ * slots. */
 crew_conn *crew__net_find(const struct crew__net *net, uint64_t id);
 
-/* The memory that its queues hold. */
+/* Slots at and above were never used; crew__net_at() of conn.h is the connection in one. */
+static inline uint32_t crew__net_high(const struct crew__net *net)
+{
+	return net->table->high;
+}
+
+/* The context of those that are accepted from now on; referred to. NULL: they speak plainly. */
+void crew__net_set_tls(struct crew__net *net, struct crew__tls_context *context);
+
+/* The memory that the queues of its worker hold: its own, and of nets that share its slots what they told
+ * last. */
 static inline uint64_t crew__net_held(const struct crew__net *net)
 {
-	return net->pieces.held + *net->shared_held;
+	return net->table->held - net->held_told + net->pieces.held + *net->shared_held;
 }
 
 /* Other limits from now on, for connections that are there and those that come. What changes how a

@@ -70,6 +70,14 @@ void crew__piece_fill(struct crew__piece *p, const void *data, size_t len, bool 
 	}
 }
 
+/* What goes on with a message stands as firmly as its beginning. */
+static void go_on(struct crew__queue *q, struct crew__piece *p)
+{
+	if (q->tail && q->tail->open)
+		p->lane = q->tail->lane;
+	append(q, p);
+}
+
 int crew__queue_copy(struct crew__queue *q, struct crew__piece_pool *pool, const void *data,
 	size_t len, bool ends_message)
 {
@@ -81,7 +89,7 @@ int crew__queue_copy(struct crew__queue *q, struct crew__piece_pool *pool, const
 		p = crew__piece_copying(pool, len, q->tail ? COPY_MOST : COPY_FIRST);
 		if (!p)
 			return -ENOMEM;
-		append(q, p);
+		go_on(q, p);
 	}
 	crew__piece_fill(p, data, len, ends_message);
 	return 0;
@@ -119,7 +127,7 @@ int crew__queue_refer(struct crew__queue *q, struct crew__piece_pool *pool, cons
 	p->reference.release = release;
 	p->reference.arg = arg;
 	p->reference.whole = (void *)(uintptr_t)data; /* handed over: the owner may write again */
-	append(q, p);
+	go_on(q, p);
 	return 0;
 }
 
@@ -138,7 +146,7 @@ int crew__queue_file(struct crew__queue *q, struct crew__piece_pool *pool, int f
 	p->reference.release = release;
 	p->reference.arg = arg;
 	p->reference.offset = offset;
-	append(q, p);
+	go_on(q, p);
 	return 0;
 }
 

@@ -103,7 +103,8 @@ uint64_t crew__queue_bytes_of(const struct crew__unit *unit);
 void crew__queue_take_out(struct crew__queue *q, struct crew__piece_pool *pool,
 	struct crew__unit *unit, struct crew__taken_out *ret_message);
 
-/* A part of the first message left before it came to the queue. */
+/* A part of the first message left before it came to the queue; if control bytes come first, of the
+ * message that goes on behind them. */
 void crew__queue_begun(struct crew__queue *q);
 
 /* What may leave though no message may begin: what is left of one that has begun, as far as it is

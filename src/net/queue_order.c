@@ -217,16 +217,18 @@ int crew__queue_control(struct crew__queue *q, struct crew__piece_pool *pool, co
 	int error = at_once ? find_place(q, pool, CREW__LANE_CONTROL, &after) : 0;
 	if (!error && !at_once)
 		crew__queue_fix_order(q);
+	/* Amid a message that is offered in parts: it goes on behind these bytes. */
+	bool open = after && after->open;
 	if (!error && takes_control(after, len)) {
 		crew__piece_fill(after, data, len, false);
-		after->open = false;
+		after->open = open;
 		return 0;
 	}
 	struct crew__piece *p = error ? NULL : crew__piece_copying(pool, len, CONTROL_ROOM);
 	if (!p)
 		return -ENOMEM;
 	crew__piece_fill(p, data, len, false);
-	p->open = false;
+	p->open = open;
 	p->sealed = true;
 	p->control = true;
 	p->lane = CREW__LANE_CONTROL;
@@ -238,6 +240,8 @@ void crew__queue_begun(struct crew__queue *q)
 {
 	crew__must(q->head && !q->head->unit);
 	q->head->begun = true;
+	if (q->head->control)
+		q->head->open = true;
 }
 
 /* ---- out ----------------------------------------------------------------------------------- */

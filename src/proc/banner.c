@@ -1,4 +1,4 @@
-/* banner.c - a headline, a row for each service, how to stop. */
+/* banner.c - a headline, a row for each service (and each further address of it), how to stop. */
 #include "proc/banner.h"
 
 #include "proc/user.h"
@@ -13,7 +13,7 @@
 enum {
 	COLUMNS = 5,
 	GAP = 2,
-	TEXT_MAX = 264
+	TEXT_MAX = 408
 };
 
 struct row {
@@ -25,13 +25,32 @@ static void fill_row(struct row *row, const struct crew__service_settings *setti
 {
 	snprintf(row->text[0], TEXT_MAX, "%s", settings->service->name);
 	snprintf(row->text[1], TEXT_MAX, "%s",
-		listener->count > 0 ? listener->address.text : "none");
+		listener->count > 0 ? listener->places[0].address.text : "none");
 	snprintf(row->text[2], TEXT_MAX, "%" PRId64, single ? 1 : settings->workers);
 	if (settings->user)
 		snprintf(row->text[3], TEXT_MAX, "%s", settings->user);
 	else
 		crew__user_name(row->text[3], TEXT_MAX);
 	snprintf(row->text[4], TEXT_MAX, "[OK]");
+}
+
+/* A service and its other addresses; where the next rows go. */
+static struct row *fill_service(struct row *row, const struct crew__service_settings *settings,
+	const struct crew__listener *listener, bool single)
+{
+	fill_row(row++, settings, listener, single);
+	for (unsigned i = 1; i < listener->count; i++, row++)
+		snprintf(row->text[1], TEXT_MAX, "%s", listener->places[i].address.text);
+	return row;
+}
+
+static size_t count_rows(
+	const struct crew__settings *settings, const struct crew__listeners *listeners)
+{
+	size_t count = 0;
+	for (unsigned i = 0; i < settings->services; i++)
+		count += crew__max(listeners->service[i].count, 1u);
+	return count;
 }
 
 static size_t width_of(const struct row *rows, size_t count, int column)
@@ -99,14 +118,15 @@ char *crew__banner(const struct crew__settings *settings, const struct crew__lis
 	static const struct row heading = {
 		{ "service", "listen", "workers", "user", "state" },
 	};
-	size_t count = settings->services + 1u, size;
+	size_t count = 1 + count_rows(settings, listeners), size;
 	struct row *rows = calloc(count, sizeof(*rows));
 	char *text = NULL;
 	FILE *out = rows ? open_memstream(&text, &size) : NULL;
 	if (out) {
-		rows[0] = heading;
+		struct row *row = rows;
+		*row++ = heading;
 		for (unsigned i = 0; i < settings->services; i++)
-			fill_row(&rows[i + 1], &settings->service[i], &listeners->service[i],
+			row = fill_service(row, &settings->service[i], &listeners->service[i],
 				strcmp(mode, "single") == 0);
 		print(out, settings, rows, count, engine, mode);
 		if (fclose(out) != 0) {

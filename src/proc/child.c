@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ void crew__family_init(struct crew__family *family)
 {
 	crew__list_init(&family->children);
 	crew__list_init(&family->graves);
+	for (unsigned i = 0; i < CREW_MAX_SERVICES; i++)
+		crew__must(crew__tls_secret_new(&family->secrets[i]) == 0);
 	family->hook = (struct crew__turn_hook){ .fn = free_graves };
 	crew__loop_add_hook(family->loop, &family->hook);
 }
@@ -105,6 +108,34 @@ static int send_settings(struct crew__child *child)
 	return status;
 }
 
+static struct crew__tls_secret present_secret(struct crew__family *family, unsigned service)
+{
+	crew__tls_secret_advance(&family->secrets[service]);
+	return family->secrets[service];
+}
+
+static void drop_tls(struct crew__child *child)
+{
+	if (child->tls_fd >= 0)
+		close(child->tls_fd);
+	child->tls_fd = -1;
+}
+
+static int send_tls(struct crew__child *child)
+{
+	struct crew__tls_order order;
+	memset(&order, 0, sizeof(order));
+	order.secret = present_secret(child->family, child->service);
+	order.serial = child->tls_serial;
+	order.tell = child->tls_tell;
+	int status = crew__wire_send(
+		child->wire.fd, CREW__MSG_TLS, &order, sizeof(order), &child->tls_fd, 1);
+	explicit_bzero(&order, sizeof(order));
+	if (status == 0)
+		drop_tls(child);
+	return status;
+}
+
 /* Send all that is owed, until the socket is full. Orders go before lives. */
 static int send_owed(struct crew__child *child)
 {
@@ -128,6 +159,11 @@ static int send_owed(struct crew__child *child)
 		if (status < 0)
 			return status;
 		child->owes_log = false;
+	}
+	if (child->tls_fd >= 0) {
+		status = send_tls(child);
+		if (status < 0)
+			return status;
 	}
 	status = send_settings(child);
 	return status < 0 ? status : send_next_life(child);
@@ -188,13 +224,28 @@ void crew__child_sync(struct crew__child *child)
 	settle(child);
 }
 
-int crew__child_adopt(struct crew__child *child, unsigned id, int listen_fd)
+int crew__child_tls(struct crew__child *child, int fd, uint32_t serial, bool tell)
+{
+	if (child->wire.fd < 0 || child->dead)
+		return -ENOTCONN;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	drop_tls(child);
+	child->tls_fd = copy;
+	child->tls_serial = serial;
+	child->tls_tell = tell;
+	settle(child);
+	return 0;
+}
+
+int crew__child_adopt(struct crew__child *child, unsigned id, const int *listen_fds, unsigned count)
 {
 	const struct crew__absence absence = { .id = id };
 	if (child->wire.fd < 0)
 		return -ENOTCONN;
 	return crew__wire_send(
-		child->wire.fd, CREW__MSG_ADOPT, &absence, sizeof(absence), &listen_fd, 1);
+		child->wire.fd, CREW__MSG_ADOPT, &absence, sizeof(absence), listen_fds, count);
 }
 
 int crew__child_disown(struct crew__child *child, unsigned id)
@@ -273,6 +324,7 @@ static void close_wire(struct crew__child *child)
 		return;
 	crew__loop_remove(child->family->loop, &child->wire);
 	close(fd);
+	drop_tls(child);
 }
 
 /* The socket is of no use any more, and a worker without its master's ear must not live on. */
@@ -300,6 +352,16 @@ static void become_ready(struct crew__child *child)
 	child->family->on_ready(child->family->arg, child);
 }
 
+static void take_tls_done(struct crew__child *child, const struct crew__message *message)
+{
+	struct crew__tls_done done;
+	if (message->length != sizeof(done))
+		return;
+	memcpy(&done, message->payload, sizeof(done));
+	if (child->family->on_tls)
+		child->family->on_tls(child->family->arg, child, done.serial, done.status == 0);
+}
+
 static void take_message(struct crew__child *child, const struct crew__message *message)
 {
 	switch (message->type) {
@@ -314,6 +376,9 @@ static void take_message(struct crew__child *child, const struct crew__message *
 		child->expected = true;
 		begin_stopping(child, (uint64_t)crew__child_settings(child)->stop_timeout_ms +
 					      CREW__KILL_GRACE_MS);
+		break;
+	case CREW__MSG_TLS_DONE:
+		take_tls_done(child, message);
 		break;
 	case CREW__MSG_STOPPED:
 		begin_stopping(child, CREW__KILL_GRACE_MS);
@@ -358,7 +423,7 @@ static void on_wire(struct crew__source *source, unsigned events)
 
 static int send_hello(struct crew__child *child, int wire_fd)
 {
-	const struct crew__family *family = child->family;
+	struct crew__family *family = child->family;
 	struct crew__hello hello = {
 		.id = child->id,
 		.generation = child->generation->number,
@@ -370,12 +435,22 @@ static int send_hello(struct crew__child *child, int wire_fd)
 	int directory_fd = crew__directory_readonly_fd(&family->registry->directory);
 	if (directory_fd < 0)
 		return directory_fd;
-	int listen_fd = crew__listeners_fd(family->listeners, child->service, child->id);
-	int fds[] = { child->generation->settings_fd, child->entry->segment.fd, *family->log_fd,
-		directory_fd, listen_fd };
-	hello.listeners = listen_fd >= 0;
-	int status = crew__wire_send(wire_fd, CREW__MSG_HELLO, &hello, sizeof(hello), fds,
-		crew__lengthof(fds) - (listen_fd < 0));
+	enum {
+		FIXED = 4
+	};
+	int fds[FIXED + CREW__ADDRESSES_MAX + 1] = { child->generation->settings_fd,
+		child->entry->segment.fd, *family->log_fd, directory_fd };
+	hello.listeners = crew__listeners_fds(
+		family->listeners, child->service, child->id, false, fds + FIXED);
+	size_t count = FIXED + hello.listeners;
+	const struct crew__certificates *certificates = &child->generation->certificates;
+	if (certificates->service[child->service].has) {
+		hello.tls = 1;
+		hello.secret = present_secret(family, child->service);
+		fds[count++] = certificates->service[child->service].fd;
+	}
+	int status = crew__wire_send(wire_fd, CREW__MSG_HELLO, &hello, sizeof(hello), fds, count);
+	explicit_bzero(&hello.secret, sizeof(hello.secret));
 	close(directory_fd);
 	/* Its own life it has from the hello. */
 	child->told[hello.index] = child->entry->serial;
@@ -417,7 +492,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	const struct crew__listener *listener = &family->listeners->service[service];
 	const struct crew__life_plan plan = {
 		.settings = &generation->settings->service[service],
-		.listen = listener->count > 0 ? listener->address.text : NULL,
+		.listen = listener->count > 0 ? listener->text : NULL,
 		.service = service,
 		.id = id,
 		.generation = generation->number,
@@ -428,6 +503,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	child->id = id;
 	child->began_ns = crew__clock_ns();
 	child->deadline.fn = on_deadline;
+	child->tls_fd = -1;
 	int status = crew__registry_begin(family->registry, &plan, *vacancy, &child->entry);
 	if (status == 0) {
 		status = run(child);

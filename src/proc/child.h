@@ -44,7 +44,10 @@ struct crew__family {
 	struct crew__node graves;   /* the dead, freed at the turn's end */
 	struct crew__turn_hook hook;
 	void (*on_ready)(void *arg, struct crew__child *child);
+	/* It has answered to crew__child_tls(); may be NULL. */
+	void (*on_tls)(void *arg, const struct crew__child *child, uint32_t serial, bool taken);
 	void *arg;
+	struct crew__tls_secret secrets[CREW_MAX_SERVICES]; /* for tickets */
 };
 
 struct crew__child {
@@ -68,6 +71,8 @@ struct crew__child {
 	bool owes_stop, owes_reloading, owes_log;
 	uint64_t owes_service, owes_crew; /* settings that have changed: a bit for each key */
 	bool wants_room;                  /* the last packet did not fit */
+	int tls_fd;                       /* certificates that it owes, or -1 */
+	uint32_t tls_serial, tls_tell;
 	struct crew__stop_order stop;
 	uint32_t
 		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
@@ -107,10 +112,15 @@ void crew__child_reopen_log(struct crew__child *child);
 bool crew__child_set(struct crew__child *child, const struct crew__settings_change *change);
 /* Tell it to end connections. A negative errno: not said. */
 int crew__child_kick(struct crew__child *child, const struct crew__kick_order *order);
+/* Give it new certificates, of crew__tls_files_read(); `fd` stays the caller's. It answers by
+ * family->on_tls. A negative errno: not said. */
+int crew__child_tls(struct crew__child *child, int fd, uint32_t serial, bool tell);
 /* Lives have come or gone: bring it up to date. */
 void crew__child_sync(struct crew__child *child);
-/* Give it the listener of a sibling that is away, and take it back. A negative errno: not said. */
-int crew__child_adopt(struct crew__child *child, unsigned id, int listen_fd);
+/* Give it the listeners of a sibling that is away, and take them back. A negative errno: not said.
+ */
+int crew__child_adopt(
+	struct crew__child *child, unsigned id, const int *listen_fds, unsigned count);
 int crew__child_disown(struct crew__child *child, unsigned id);
 
 /* The process is dead and waited for. Reads what it still said, folds its numbers, and lays it in

@@ -46,6 +46,14 @@ void crew__chronicle_reload(struct crew__registry *registry, unsigned generation
 	crew__events_add(registry->directory.events, &event);
 }
 
+void crew__chronicle_certificates(
+	struct crew__registry *registry, unsigned service, const char *why)
+{
+	struct crew__event event = { .kind = CREW__EVENT_TLS, .service = service };
+	cut_text(&event, why);
+	crew__events_add(registry->directory.events, &event);
+}
+
 void crew__chronicle_stop(struct crew__registry *registry, const char *text)
 {
 	struct crew__event event = { .kind = CREW__EVENT_STOP, .service = NO_SERVICE };

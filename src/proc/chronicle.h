@@ -16,6 +16,9 @@ enum crew__reload_step {
 };
 void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,
 	enum crew__reload_step step, const char *text);
+/* New certificates of a service could not even be read. */
+void crew__chronicle_certificates(
+	struct crew__registry *registry, unsigned service, const char *why);
 void crew__chronicle_stop(struct crew__registry *registry, const char *text);
 
 #endif

@@ -60,14 +60,31 @@ static int make(unsigned number, int program_fd, struct crew__settings *settings
 	return 0;
 }
 
+/* The last step of making one: without its certificates it is none. */
+static int read_certificates(
+	struct crew__generation *take_generation, char *ret_error, size_t error_size)
+{
+	int status = crew__certificates_read(
+		&take_generation->certificates, take_generation->settings, ret_error, error_size);
+	if (status < 0)
+		crew__generation_unref(take_generation);
+	return status;
+}
+
 int crew__generation_first(struct crew__settings *settings,
 	struct crew__generation **ret_generation, char *ret_error, size_t error_size)
 {
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int status = fd < 0 ? -errno : make(1, fd, settings, false, ret_generation);
-	if (status < 0)
+	struct crew__generation *generation = NULL;
+	int status = fd < 0 ? -errno : make(1, fd, settings, false, &generation);
+	if (!generation) {
 		snprintf(ret_error, error_size, "cannot open this program for its workers: %s",
 			strerror(-status));
+		return status;
+	}
+	status = read_certificates(generation, ret_error, error_size);
+	if (status == 0)
+		*ret_generation = generation;
 	return status;
 }
 
@@ -169,13 +186,18 @@ int crew__generation_next(const struct crew__launch *launch, const struct crew__
 		return status;
 	}
 	bool owns = launch->has_source;
-	status = make(present->number + 1, fd, settings, owns, ret_generation);
+	struct crew__generation *generation;
+	status = make(present->number + 1, fd, settings, owns, &generation);
 	if (status < 0) {
 		snprintf(ret_error, error_size, "cannot keep the new settings: %s",
 			strerror(-status));
 		if (owns)
 			crew__settings_free(settings);
+		return status;
 	}
+	status = read_certificates(generation, ret_error, error_size);
+	if (status == 0)
+		*ret_generation = generation;
 	return status;
 }
 
@@ -201,6 +223,7 @@ void crew__generation_unref(struct crew__generation *generation)
 		return;
 	close(generation->program_fd);
 	close(generation->settings_fd);
+	crew__certificates_fini(&generation->certificates);
 	if (generation->owns_settings)
 		crew__settings_free(generation->settings);
 	free(generation);

@@ -5,6 +5,7 @@
 #ifndef CREW_PROC_GENERATION_H
 #define CREW_PROC_GENERATION_H
 
+#include "proc/certificates.h"
 #include "proc/launch.h"
 
 struct crew__generation {
@@ -14,6 +15,7 @@ struct crew__generation {
 	int settings_fd; /* a sealed memfd that holds the settings as text */
 	struct crew__settings *settings;
 	bool owns_settings;
+	struct crew__certificates certificates;
 };
 
 /* The first generation: this very program with settings that stay the caller's. */

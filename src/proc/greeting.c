@@ -57,7 +57,7 @@ void crew__greeting_init(struct crew__greeting *greeting)
 		.segment = { .fd = -1 },
 		.directory = { .fd = -1 },
 		.log_fd = -1,
-		.listen_fd = -1,
+		.tls_fd = -1,
 	};
 }
 
@@ -71,8 +71,11 @@ void crew__greeting_fini(struct crew__greeting *greeting)
 		crew__log_open(STDERR_FILENO, CREW_INFO, "worker");
 		close(greeting->log_fd);
 	}
-	if (greeting->listen_fd >= 0)
-		close(greeting->listen_fd);
+	for (unsigned i = 0; i < greeting->listen_count; i++)
+		close(greeting->listen_fds[i]);
+	if (greeting->tls_fd >= 0)
+		close(greeting->tls_fd);
+	explicit_bzero(&greeting->hello.secret, sizeof(greeting->hello.secret));
 	crew__greeting_init(greeting);
 }
 
@@ -168,7 +171,7 @@ enum {
 	FD_SEGMENT,
 	FD_LOG,
 	FD_DIRECTORY,
-	FD_LISTENER
+	FD_LISTENERS
 };
 
 static int unpack(struct crew__greeting *greeting, struct crew__message *message,
@@ -177,13 +180,18 @@ static int unpack(struct crew__greeting *greeting, struct crew__message *message
 	const struct crew__hello *hello = &greeting->hello;
 	memcpy(&greeting->hello, message->payload, sizeof(greeting->hello));
 	greeting->hello.service[sizeof(greeting->hello.service) - 1] = '\0';
-	if (hello->index >= CREW__LIVES_MAX || hello->listeners > 1 ||
-		message->fd_count != FD_LISTENER + hello->listeners) {
+	if (hello->index >= CREW__LIVES_MAX || hello->listeners > CREW__ADDRESSES_MAX ||
+		hello->tls > 1 ||
+		message->fd_count != FD_LISTENERS + hello->listeners + hello->tls) {
 		snprintf(ret_error, error_size, "the master's greeting makes no sense");
 		return -EPROTO;
 	}
-	greeting->listen_fd = crew__message_take_fd(message, FD_LISTENER);
+	for (unsigned i = 0; i < hello->listeners; i++)
+		greeting->listen_fds[greeting->listen_count++] = crew__message_take_fd(
+			message, FD_LISTENERS + i);
 	greeting->log_fd = crew__message_take_fd(message, FD_LOG);
+	if (hello->tls)
+		greeting->tls_fd = crew__message_take_fd(message, FD_LISTENERS + hello->listeners);
 	int status = take_settings(greeting, message->fds[FD_SETTINGS], app, ret_error, error_size);
 	if (status < 0)
 		return status;

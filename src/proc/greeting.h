@@ -7,6 +7,7 @@
 #define CREW_PROC_GREETING_H
 
 #include "proc/wire.h"
+#include "net/address.h"
 #include "service/settings.h"
 #include "stats/directory.h"
 
@@ -18,7 +19,9 @@ struct crew__greeting {
 	struct crew__stats stats;
 	struct crew__directory directory;
 	int log_fd;
-	int listen_fd; /* -1: none */
+	int listen_fds[CREW__ADDRESSES_MAX];
+	unsigned listen_count;
+	int tls_fd; /* certificates; -1: none */
 };
 
 /* The socket to the master, close-on-exec and non-blocking from now on; -1 when this process is no

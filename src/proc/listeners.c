@@ -1,57 +1,88 @@
 /* listeners.c - opening what the services listen on. */
 #include "proc/listeners.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* With port 0 the kernel chooses; the other sockets of the service must then get the same. */
-static void keep_chosen_port(struct crew__address *address, int fd)
+/* `count` sockets at one address. The first may choose a port: the others get the same. */
+static int open_place(struct crew__listening *place, unsigned count, bool each, char *ret_error,
+	size_t error_size)
 {
-	struct sockaddr_storage chosen;
-	socklen_t size = sizeof(chosen);
-	if (address->transport != CREW__TCP ||
-		getsockname(fd, (struct sockaddr *)&chosen, &size) < 0)
-		return;
-	address->socket = chosen;
-	address->socket_size = size;
+	place->fds = calloc(count, sizeof(int));
+	if (!place->fds)
+		return -ENOMEM;
+	while (place->count < count) {
+		int fd = crew__address_listen(&place->address, each, ret_error, error_size);
+		if (fd < 0)
+			return fd;
+		place->fds[place->count++] = fd;
+	}
+	return 0;
+}
+
+static int make_places(struct crew__listener *listener,
+	const struct crew__service_settings *settings, const char *run_dir, char *ret_error,
+	size_t error_size)
+{
+	struct crew__address *addresses = calloc(CREW__ADDRESSES_MAX, sizeof(*addresses));
+	size_t count = 0;
+	if (!addresses)
+		return -ENOMEM;
+	int status = crew__addresses_parse(
+		settings->listen, run_dir, addresses, &count, ret_error, error_size);
+	if (status == 0)
+		listener->places = calloc(count, sizeof(*listener->places));
+	if (status == 0 && !listener->places)
+		status = -ENOMEM;
+	for (size_t i = 0; status == 0 && i < count; i++) {
+		listener->places[i].address = addresses[i];
+		listener->places[i].address.unsent_limit = (uint32_t)settings->kernel_unsent_limit;
+		listener->count++;
+	}
+	free(addresses);
+	return status;
 }
 
 static int open_service(struct crew__listener *listener,
 	const struct crew__service_settings *settings, const char *run_dir, bool single,
 	char *ret_error, size_t error_size)
 {
+	bool own = settings->reuse_port && !single;
 	if (!settings->listen)
 		return 0;
-	struct crew__address *address = &listener->address;
-	int status = crew__address_parse(settings->listen, run_dir, address, ret_error, error_size);
-	if (status < 0)
-		return status;
-	address->unsent_limit = (uint32_t)settings->kernel_unsent_limit;
-	bool each = settings->reuse_port && !single && address->transport == CREW__TCP;
-	size_t count = each ? (size_t)settings->workers : 1;
-	listener->fds = calloc(count, sizeof(int));
-	if (!listener->fds)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		int fd = crew__address_listen(address, each, ret_error, error_size);
-		if (fd < 0)
-			return fd;
-		listener->fds[listener->count++] = fd;
-		keep_chosen_port(address, fd);
+	int status = make_places(listener, settings, run_dir, ret_error, error_size);
+	for (unsigned i = 0; status == 0 && i < listener->count; i++) {
+		struct crew__listening *place = &listener->places[i];
+		/* Of a group each of several sockets would get every datagram. */
+		bool each = own && place->address.transport != CREW__UNIX &&
+			    !crew__address_is_group(&place->address);
+		unsigned count = each ? (unsigned)settings->workers : 1;
+		status = open_place(place, count, each, ret_error, error_size);
+		if (count > 1)
+			listener->each = count;
 	}
-	return 0;
+	if (status == 0)
+		crew__addresses_text(&listener->places[0].address, sizeof(listener->places[0]),
+			listener->count, listener->text, sizeof(listener->text));
+	return status;
+}
+
+static void close_place(struct crew__listening *place)
+{
+	for (unsigned n = 0; n < place->count; n++) {
+		crew__address_unlink(&place->address, place->fds[n]);
+		close(place->fds[n]);
+	}
+	free(place->fds);
 }
 
 static void close_service(struct crew__listener *listener)
 {
-	for (unsigned n = 0; n < listener->count; n++) {
-		crew__address_unlink(&listener->address, listener->fds[n]);
-		close(listener->fds[n]);
-	}
-	free(listener->fds);
+	for (unsigned i = 0; i < listener->count; i++)
+		close_place(&listener->places[i]);
+	free(listener->places);
 	memset(listener, 0, sizeof(*listener));
 }
 
@@ -110,10 +141,16 @@ void crew__listeners_drop(struct crew__listeners *listeners, unsigned service)
 		listeners->services = service;
 }
 
-int crew__listeners_fd(const struct crew__listeners *listeners, unsigned service, unsigned id)
+unsigned crew__listeners_fds(const struct crew__listeners *listeners, unsigned service, unsigned id,
+	bool own, int ret_fds[CREW__ADDRESSES_MAX])
 {
 	const struct crew__listener *listener = &listeners->service[service];
-	if (listener->count == 0)
-		return -1;
-	return listener->fds[id < listener->count ? id : 0];
+	unsigned count = 0;
+	for (unsigned i = 0; i < listener->count; i++) {
+		const struct crew__listening *place = &listener->places[i];
+		if (own && place->count < 2)
+			continue;
+		ret_fds[count++] = place->fds[id < place->count ? id : 0];
+	}
+	return count;
 }

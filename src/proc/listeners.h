@@ -1,17 +1,28 @@
 /* listeners.h - every listening socket of the program, opened once and kept by the master.
  *
  * Workers get them by SCM_RIGHTS; they stay open here, so that no worker's death and no reload ever
- * refuses a connection. One socket for each service, or with reuse_port one for each worker id. */
+ * refuses a connection. One socket for each address of a service, or with reuse_port one for each
+ * address and worker id; but of a Unix socket there is always one. */
 #ifndef CREW_PROC_LISTENERS_H
 #define CREW_PROC_LISTENERS_H
 
 #include "net/address.h"
 #include "service/settings.h"
+#include "stats/segment.h"
 
-struct crew__listener {
+/* One address and its sockets. */
+struct crew__listening {
 	struct crew__address address;
-	unsigned count; /* 0: a service without a socket */
+	unsigned count; /* 1, or one for each worker id */
 	int *fds;
+};
+
+/* Those of a service. */
+struct crew__listener {
+	unsigned count; /* 0: a service without a socket */
+	unsigned each;  /* so many worker ids have sockets that nobody else has; 0: none */
+	struct crew__listening *places;
+	char text[CREW__LISTEN_MAX]; /* as shown */
 };
 
 struct crew__listeners {
@@ -31,7 +42,9 @@ int crew__listeners_add(struct crew__listeners *listeners, const struct crew__se
 	unsigned service, char *ret_error, size_t error_size);
 void crew__listeners_drop(struct crew__listeners *listeners, unsigned service);
 
-/* The socket of worker `id`, -1 when the service has none. It stays the listeners'. */
-int crew__listeners_fd(const struct crew__listeners *listeners, unsigned service, unsigned id);
+/* The sockets of worker `id`, which stay the listeners'. `own`: only those that no other worker
+ * has. How many there are, at most CREW__ADDRESSES_MAX. */
+unsigned crew__listeners_fds(const struct crew__listeners *listeners, unsigned service, unsigned id,
+	bool own, int ret_fds[CREW__ADDRESSES_MAX]);
 
 #endif

@@ -117,6 +117,11 @@ static void on_ready(void *arg, struct crew__child *child)
 	}
 }
 
+static void on_tls(void *arg, const struct crew__child *child, uint32_t serial, bool taken)
+{
+	crew__certificates_answered(arg, child, serial, taken);
+}
+
 static void fail_start(
 	struct crew__master *master, const struct crew__child *child, const char *why)
 {
@@ -332,6 +337,7 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 		.listeners = &master->listeners,
 		.log_fd = &master->log.fd,
 		.on_ready = on_ready,
+		.on_tls = on_tls,
 		.arg = master,
 	};
 	crew__family_init(&master->family);
@@ -422,6 +428,8 @@ static void start_workers(struct crew__master *master)
 
 int crew__master_run(struct crew__master *master)
 {
+	if (crew__certificates_watch(master) < 0)
+		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
 	start_workers(master);
 	bool over = master->state == CREW__MASTER_STOPPING &&
 		    crew__list_empty(&master->family.children);
@@ -456,6 +464,7 @@ void crew__master_fini(struct crew__master *master)
 		return;
 	end_children(master);
 	crew__slots_fini(master);
+	crew__certificates_unwatch(master);
 	crew__family_fini(&master->family);
 	crew__generation_unref(master->generation);
 	crew__registry_free(master->registry);

@@ -69,6 +69,7 @@ struct crew__master {
 	enum crew__stop_level stop_level;
 	bool has_terminal;
 	struct crew__reload reload;
+	struct crew__certificate_watch certificate_watch;
 	int exit_status;
 	char failure[1024];                                /* why the start failed */
 	void (*on_started)(void *arg, const char *engine); /* all workers are ready */

@@ -29,8 +29,8 @@ enum {
 };
 
 struct adopted {
-	uint32_t id;
-	int fd; /* the worker's */
+	uint32_t id; /* whose it is: one with several addresses has several */
+	int fd;      /* the worker's */
 };
 
 struct process {
@@ -150,18 +150,19 @@ static void take_life(struct process *process, struct crew__message *message)
 
 static void disown(struct process *process, uint32_t id)
 {
+	size_t left = 0;
 	for (size_t i = 0; i < process->adopted_count; i++) {
-		if (process->adopted[i].id != id)
-			continue;
-		crew__worker_disown(process->worker, process->adopted[i].fd);
-		process->adopted[i] = process->adopted[--process->adopted_count];
-		return;
+		struct adopted adopted = process->adopted[i];
+		if (adopted.id == id)
+			crew__worker_disown(process->worker, adopted.fd);
+		else
+			process->adopted[left++] = adopted;
 	}
+	process->adopted_count = left;
 }
 
 static int adopt(struct process *process, uint32_t id, int take_fd)
 {
-	disown(process, id);
 	size_t size = (process->adopted_count + 1) * sizeof(struct adopted);
 	struct adopted *adopted = realloc(process->adopted, size);
 	if (!adopted) {
@@ -185,8 +186,12 @@ static void take_absence(struct process *process, struct crew__message *message)
 		disown(process, absence.id);
 		return;
 	}
-	int fd = crew__message_take_fd(message, 0);
-	int status = fd < 0 ? -EPROTO : adopt(process, absence.id, fd);
+	disown(process, absence.id);
+	int status = message->fd_count > 0 ? 0 : -EPROTO;
+	for (unsigned i = 0; i < message->fd_count; i++) {
+		int error = adopt(process, absence.id, crew__message_take_fd(message, i));
+		status = error ? error : status;
+	}
 	if (status < 0)
 		crew__log(CREW_WARN, "cannot accept for #%u, which is away: %s", absence.id,
 			strerror(-status));
@@ -221,6 +226,29 @@ static void take_setting(struct process *process, const struct crew__message *me
 	crew__worker_set(process->worker, settings, &change);
 }
 
+static void take_tls(struct process *process, struct crew__message *message)
+{
+	struct crew__tls_order order;
+	char error[1024];
+	int fd = crew__message_take_fd(message, 0);
+	if (message->length == sizeof(order) && fd >= 0) {
+		memcpy(&order, message->payload, sizeof(order));
+		struct crew__tls_done done = { .serial = order.serial };
+		done.status = crew__worker_take_tls(
+			process->worker, fd, &order.secret, order.tell != 0, error, sizeof(error));
+		/* Another worker has found them sound: this is about this one, so it tells. */
+		if (done.status < 0 && !order.tell)
+			crew__log(CREW_ERROR, "the new certificates are not taken: %s", error);
+		explicit_bzero(&order, sizeof(order));
+		if (process->wire.fd >= 0)
+			crew__wire_send(
+				process->wire.fd, CREW__MSG_TLS_DONE, &done, sizeof(done), NULL, 0);
+	}
+	explicit_bzero(message->payload, message->length);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void take_message(struct process *process, struct crew__message *message)
 {
 	switch (message->type) {
@@ -242,6 +270,9 @@ static void take_message(struct process *process, struct crew__message *message)
 		break;
 	case CREW__MSG_SETTING:
 		take_setting(process, message);
+		break;
+	case CREW__MSG_TLS:
+		take_tls(process, message);
 		break;
 	case CREW__MSG_LIFE:
 	case CREW__MSG_LIFE_GONE:
@@ -325,11 +356,12 @@ static int make_worker(struct process *process)
 		.loop = process->loop,
 		.settings = process->service,
 		.buffer_budget = greeting->settings->buffer_budget,
+		.dns_servers = greeting->settings->dns_servers,
 		.id = greeting->hello.id,
 		.generation = greeting->hello.generation,
 		.stats = greeting->stats,
-		.listen_fds = &greeting->listen_fd,
-		.listen_count = greeting->listen_fd >= 0,
+		.listen_fds = greeting->listen_fds,
+		.listen_count = greeting->listen_count,
 		.counters = greeting->settings->app->counters,
 		.run_dir = greeting->settings->run_dir,
 		.name = greeting->settings->name,
@@ -338,7 +370,7 @@ static int make_worker(struct process *process)
 		.arg = process,
 	};
 	int status = crew__worker_new(&plan, &process->worker);
-	greeting->listen_fd = -1;
+	greeting->listen_count = 0;
 	return status;
 }
 
@@ -356,6 +388,24 @@ static int make_surroundings(struct process *process)
 	status = crew__loop_signal(process->loop, SIGTERM, on_terminate, process);
 	if (status == 0)
 		status = crew__loop_add(process->loop, &process->wire, CREW__READ);
+	return status;
+}
+
+/* The certificates that came with the greeting: without them no connection can be served. */
+static int begin_tls(struct process *process, char *error, size_t size)
+{
+	struct crew__greeting *greeting = &process->greeting;
+	if (!crew__service_speaks_tls(process->service))
+		return 0;
+	if (greeting->tls_fd < 0) {
+		snprintf(error, size, "the running master hands over no certificates: use restart");
+		return -EPROTO;
+	}
+	int status = crew__worker_take_tls(
+		process->worker, greeting->tls_fd, &greeting->hello.secret, false, error, size);
+	close(greeting->tls_fd);
+	greeting->tls_fd = -1;
+	explicit_bzero(&greeting->hello.secret, sizeof(greeting->hello.secret));
 	return status;
 }
 
@@ -381,6 +431,9 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 		snprintf(error, size, "the worker cannot be set up: %s", strerror(-status));
 		return status;
 	}
+	status = begin_tls(process, error, size);
+	if (status < 0)
+		return status;
 	status = crew__worker_start(process->worker);
 	if (status < 0)
 		snprintf(error, size, "on_worker_start, or beginning to accept, returned %d (%s)",

@@ -115,6 +115,8 @@ static void switch_over(struct crew__master *master)
 	crew__settings_use(master->generation->settings);
 	crew__log_open(master->log.fd, master->generation->settings->log_level, "master");
 	crew__directory_generation(&master->registry->directory, master->generation->number);
+	if (crew__certificates_watch(master) < 0)
+		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
 		struct crew__child *leaving = slot->child;

@@ -2,11 +2,13 @@
  * itself ends for good, and when the last has ended so does the process. */
 #include "proc/single.h"
 
+#include "base/clock.h"
 #include "proc/census.h"
 #include "proc/change.h"
 #include "proc/chronicle.h"
 #include "proc/inside.h"
 #include "service/live.h"
+#include "service/tls.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -24,6 +26,8 @@ struct member {
 	struct crew__single *single;
 	crew_worker *worker;
 	struct crew__entry *entry;
+	struct crew__tls_watch certificates;
+	struct crew__tls_secret secret;
 	bool done;
 };
 
@@ -36,6 +40,7 @@ struct crew__single {
 	struct member members[CREW_MAX_SERVICES];
 	unsigned count; /* members made */
 	unsigned running;
+	struct crew__timer certificate_timer;
 	bool stopping;
 	bool stopping_at_once;
 };
@@ -230,13 +235,32 @@ static void on_recycle(void *arg, crew_worker *w)
 	crew__loop_post(member->single->loop, stop_recycled, member);
 }
 
+/* The worker closes its own; the listeners stay open until the program stops. */
+static int copy_listeners(const struct crew__listeners *listeners, unsigned service,
+	int ret_fds[CREW__ADDRESSES_MAX], size_t *ret_count)
+{
+	int fds[CREW__ADDRESSES_MAX];
+	unsigned count = crew__listeners_fds(listeners, service, 0, false, fds);
+	for (unsigned i = 0; i < count; i++) {
+		ret_fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (ret_fds[i] >= 0)
+			continue;
+		int error = -errno;
+		while (i > 0)
+			close(ret_fds[--i]);
+		return error;
+	}
+	*ret_count = count;
+	return 0;
+}
+
 static int make_member(struct crew__single *single, unsigned index)
 {
 	const struct crew__single_plan *plan = &single->plan;
 	const struct crew__listener *listener = &plan->listeners->service[index];
 	const struct crew__life_plan life = {
 		.settings = &plan->settings->service[index],
-		.listen = listener->count > 0 ? listener->address.text : NULL,
+		.listen = listener->count > 0 ? listener->text : NULL,
 		.service = index,
 		.generation = 1,
 	};
@@ -252,6 +276,7 @@ static int make_member(struct crew__single *single, unsigned index)
 		.loop = single->loop,
 		.settings = life.settings,
 		.buffer_budget = plan->settings->buffer_budget,
+		.dns_servers = plan->settings->dns_servers,
 		.generation = 1,
 		.counters = plan->settings->app->counters,
 		.run_dir = plan->settings->run_dir,
@@ -263,16 +288,104 @@ static int make_member(struct crew__single *single, unsigned index)
 	status = crew__segment_stats(&member->entry->segment, &worker.stats);
 	if (status < 0)
 		return status;
-	int fd = crew__listeners_fd(plan->listeners, index, 0);
-	int copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-	if (fd >= 0 && copy < 0)
-		return -errno;
-	worker.listen_fds = &copy;
-	worker.listen_count = copy >= 0;
+	int fds[CREW__ADDRESSES_MAX];
+	status = copy_listeners(plan->listeners, index, fds, &worker.listen_count);
+	if (status < 0)
+		return status;
+	worker.listen_fds = fds;
 	status = crew__worker_new(&worker, &member->worker);
 	if (status == 0)
 		single->count = index + 1;
 	return status;
+}
+
+/* ---- certificates -------------------------------------------------------------------------- */
+
+static const struct crew__service_settings *settings_of(const struct member *member)
+{
+	return &member->single->plan.settings->service[member - member->single->members];
+}
+
+static int take_certificates(
+	struct member *member, int take_fd, bool tell, char *ret_error, size_t error_size)
+{
+	crew__tls_secret_advance(&member->secret);
+	int status = crew__worker_take_tls(
+		member->worker, take_fd, &member->secret, tell, ret_error, error_size);
+	close(take_fd);
+	return status;
+}
+
+static void look_at(struct member *member)
+{
+	char why[1024];
+	int fd;
+	const struct crew__service_settings *settings = settings_of(member);
+	if (member->done || !crew__service_speaks_tls(settings) ||
+		!crew__tls_watch_look(&member->certificates, settings))
+		return;
+	/* What cannot be read is told here, what is not sound by the worker. */
+	if (crew__tls_files_read(settings, &fd, why, sizeof(why)) == 0) {
+		(void)take_certificates(member, fd, true, why, sizeof(why));
+		return;
+	}
+	crew__log(CREW_ERROR, "%s: the new certificates are not taken, the old stay in force: %s",
+		settings->service->name, why);
+	crew__chronicle_certificates(
+		member->single->registry, (unsigned)(member - member->single->members), why);
+}
+
+static void look_later(struct crew__single *single)
+{
+	uint64_t due = crew__clock_ns() + CREW__TLS_LOOK_MS * CREW__NS_PER_MS;
+	if (crew__timer_start(single->loop, &single->certificate_timer, due) < 0)
+		crew__log(CREW_ERROR,
+			"certificates are not looked at any more: no memory for a timer; restart");
+}
+
+static void on_certificate_timer(struct crew__timer *timer)
+{
+	struct crew__single *single = crew__container_of(
+		timer, struct crew__single, certificate_timer);
+	for (unsigned i = 0; i < single->count; i++)
+		look_at(&single->members[i]);
+	look_later(single);
+}
+
+static int begin_certificates(struct member *member, char *ret_error, size_t error_size)
+{
+	int fd;
+	const struct crew__service_settings *settings = settings_of(member);
+	crew__tls_watch_begin(&member->certificates, settings);
+	int status = crew__tls_secret_new(&member->secret);
+	if (status < 0) {
+		snprintf(ret_error, error_size, "the kernel has no random bytes");
+		return status;
+	}
+	status = crew__tls_files_read(settings, &fd, ret_error, error_size);
+	return status < 0 ? status : take_certificates(member, fd, false, ret_error, error_size);
+}
+
+static int begin_all_certificates(struct crew__single *single, char *ret_error, size_t error_size)
+{
+	bool any = false;
+	single->certificate_timer.fn = on_certificate_timer;
+	for (unsigned i = 0; i < single->count; i++) {
+		char why[1024];
+		struct member *member = &single->members[i];
+		if (!crew__service_speaks_tls(settings_of(member)))
+			continue;
+		int status = begin_certificates(member, why, sizeof(why));
+		if (status < 0) {
+			snprintf(ret_error, error_size, "service %s cannot speak TLS: %s",
+				settings_of(member)->service->name, why);
+			return status;
+		}
+		any = true;
+	}
+	if (any)
+		look_later(single);
+	return 0;
 }
 
 static int make_parts(struct crew__single *single, char *ret_error, size_t error_size)
@@ -291,6 +404,8 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 		settings->app->counters, &single->census);
 	for (unsigned i = 0; status == 0 && i < settings->services; i++)
 		status = make_member(single, i);
+	if (status == 0)
+		status = begin_all_certificates(single, ret_error, error_size);
 	if (status < 0)
 		return status;
 	const struct crew__control_plan control = {
@@ -376,6 +491,8 @@ void crew__single_free(struct crew__single *single)
 	for (unsigned i = 0; i < single->count; i++)
 		crew__worker_free(single->members[i].worker);
 	crew__census_free(single->census);
+	if (single->loop)
+		crew__timer_stop(single->loop, &single->certificate_timer);
 	crew__loop_free(single->loop);
 	crew__registry_free(single->registry);
 	free(single);

@@ -162,26 +162,28 @@ static struct crew__child *find_keeper(const struct crew__slot *slot)
 {
 	const struct crew__master *master = slot->master;
 	const struct crew__slot *first = &master->slots[master->first_slot[slot->service]];
-	unsigned count = master->listeners.service[slot->service].count;
+	unsigned count = master->listeners.service[slot->service].each;
 	for (const struct crew__slot *sibling = first; sibling < first + count; sibling++)
 		if (can_accept(sibling) && sibling->child->pid == slot->keeper)
 			return sibling->child;
 	return NULL;
 }
 
-/* With reuse_port the kernel keeps giving connections to the socket of a worker that is away; a
+/* With reuse_port the kernel keeps giving connections to the sockets of a worker that is away; a
  * sibling takes them until it is back. */
 static void lend(struct crew__slot *slot)
 {
 	struct crew__master *master = slot->master;
-	int fd = crew__listeners_fd(&master->listeners, slot->service, slot->id);
+	int fds[CREW__ADDRESSES_MAX];
+	unsigned own = crew__listeners_fds(&master->listeners, slot->service, slot->id, true, fds);
 	struct crew__slot *first = &master->slots[master->first_slot[slot->service]];
-	unsigned count = master->listeners.service[slot->service].count;
+	unsigned count = master->listeners.service[slot->service].each;
 	if (find_keeper(slot))
 		return;
 	slot->keeper = 0;
 	for (struct crew__slot *sibling = first; sibling < first + count; sibling++) {
-		if (!can_accept(sibling) || crew__child_adopt(sibling->child, slot->id, fd) < 0)
+		if (!can_accept(sibling) ||
+			crew__child_adopt(sibling->child, slot->id, fds, own) < 0)
 			continue;
 		slot->keeper = sibling->child->pid;
 		return;
@@ -200,7 +202,7 @@ void crew__slots_lend(struct crew__master *master)
 {
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = &master->slots[i];
-		if (master->listeners.service[slot->service].count < 2)
+		if (master->listeners.service[slot->service].each == 0)
 			continue;
 		if (!slot->child)
 			lend(slot);

@@ -8,6 +8,7 @@
 #define CREW_PROC_WIRE_H
 
 #include "proc/order.h"
+#include "service/tls.h"
 
 #define CREW__WIRE_MAGIC   0x77657263u /* "crew" */
 #define CREW__WIRE_VERSION 1u
@@ -26,15 +27,17 @@ enum crew__message_type {
 	CREW__MSG_REOPEN_LOG, /* the new log; access logs are to be opened anew as well */
 	CREW__MSG_LIFE,       /* struct crew__life_note; its segment, read-only */
 	CREW__MSG_LIFE_GONE,  /* struct crew__life_note */
-	CREW__MSG_ADOPT,      /* struct crew__absence; the listener of a sibling that is away */
+	CREW__MSG_ADOPT,      /* struct crew__absence; the listeners of a sibling that is away */
 	CREW__MSG_DISOWN,     /* struct crew__absence: that sibling is back */
 	CREW__MSG_KICK_THESE, /* struct crew__kick_order */
 	CREW__MSG_SETTING,    /* "SECTION.KEY=VALUE" is in force now */
+	CREW__MSG_TLS,        /* struct crew__tls_order; new certificates */
 	/* worker to master */
 	CREW__MSG_READY = 32,
-	CREW__MSG_FAILED,  /* a sentence */
-	CREW__MSG_LEAVING, /* it stops by its own wish */
-	CREW__MSG_STOPPED, /* it has stopped and will exit */
+	CREW__MSG_FAILED,   /* a sentence */
+	CREW__MSG_LEAVING,  /* it stops by its own wish */
+	CREW__MSG_STOPPED,  /* it has stopped and will exit */
+	CREW__MSG_TLS_DONE, /* struct crew__tls_done */
 	/* command to master */
 	CREW__MSG_ATTACH = 64,
 	CREW__MSG_STOP_ALL, /* struct crew__command */
@@ -55,6 +58,19 @@ struct crew__hello {
 	uint32_t id, generation;
 	uint32_t life, index; /* its own, as in struct crew__life_note */
 	uint32_t listeners;
+	uint32_t tls; /* certificates follow the listeners */
+	struct crew__tls_secret secret;
+};
+
+/* What tickets are sealed with goes with certificates, as both are needed to begin. */
+struct crew__tls_order {
+	struct crew__tls_secret secret;
+	uint32_t serial;
+	uint32_t tell; /* log what comes of it */
+};
+struct crew__tls_done {
+	uint32_t serial;
+	int32_t status;
 };
 
 struct crew__stop_order {

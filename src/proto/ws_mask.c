@@ -125,6 +125,23 @@ void crew__ws_unmask(char *data, size_t len, uint32_t key)
 	unmask_rest(data + at, len - at, key);
 }
 
+void crew__ws_mask_copy(char *to, const char *from, size_t len, uint32_t key)
+{
+	size_t at = 0;
+#ifdef __SSE2__
+	__m128i wide = _mm_set1_epi32((int)key);
+	for (; len - at >= 16; at += 16)
+		store128(to + at, _mm_xor_si128(load128(from + at), wide));
+#endif
+	uint64_t key64 = (uint64_t)key << 32 | key;
+	for (; len - at >= 8; at += 8)
+		store64(to + at, load64(from + at) ^ key64);
+	uint8_t mask[4];
+	memcpy(mask, &key, sizeof(mask));
+	for (size_t i = 0; at < len; at++, i++)
+		to[at] = (char)((uint8_t)from[at] ^ mask[i & 3]);
+}
+
 size_t crew__ws_unmask_ascii(char *data, size_t len, uint32_t key)
 {
 	size_t at = unmask_blocks(data, len, key, true);

@@ -1,4 +1,5 @@
-/* ws_mask.h - taking the client's mask off a payload (RFC 6455 5.3), wide words first.
+/* ws_mask.h - taking the client's mask off a payload, or putting it on (RFC 6455 5.3), by wide
+ * words.
  *
  * Not here: frames. The key is the four bytes as they stand in memory for the payload's first byte:
  * whoever goes on inside a frame rotates them (crew__ws_key). */
@@ -23,8 +24,11 @@ static inline uint32_t crew__ws_key(const uint8_t mask[4], unsigned at)
 	return key;
 }
 
-/* Unmask `len` bytes in place. */
+/* Unmask (or mask, which is the same) `len` bytes in place. */
 void crew__ws_unmask(char *data, size_t len, uint32_t key);
+
+/* Likewise from one place to another, in one pass. They do not overlap. */
+void crew__ws_mask_copy(char *to, const char *from, size_t len, uint32_t key);
 
 /* Unmask in place as long as what comes out is ASCII: one pass instead of two over most text.
  * Returns how far it came, a multiple of 4 unless that is `len`; what is behind is still masked. */

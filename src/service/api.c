@@ -16,7 +16,7 @@
 static crew_worker *any_worker(void)
 {
 	if (crew__here.current)
-		return crew__here.current;
+		return crew__worker_root(crew__here.current);
 	return crew__here.count > 0 ? crew__here.workers[0] : NULL;
 }
 
@@ -71,7 +71,7 @@ void *crew_scratch(crew_conn *c, size_t size)
 
 crew_worker *crew_worker_of(const crew_conn *c)
 {
-	return c ? crew__worker_of(c) : NULL;
+	return c ? crew__worker_root(crew__worker_of(c)) : NULL;
 }
 
 const crew_service *crew_service_of(const crew_conn *c)
@@ -91,18 +91,35 @@ static size_t no_address(char *text, size_t size)
 	return 0;
 }
 
+/* A record has no room for a path, nor for a long name; the kernel still knows them. */
+static size_t address_of(const crew_conn *c, const struct crew__record_address *record,
+	int (*ask)(int fd, struct sockaddr *ret_address, socklen_t *size), char *text, size_t size)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	if (record->family != AF_UNIX || c->source.fd < 0 ||
+		ask(c->source.fd, (struct sockaddr *)&address, &length) < 0 ||
+		address.ss_family != AF_UNIX)
+		return crew__address_text(record, text, size);
+	return crew__address_unix_text(&address, length, text, size);
+}
+
 size_t crew_remote(const crew_conn *c, char *text, size_t size)
 {
 	if (!c)
 		return no_address(text, size);
-	return crew__address_text(&c->net->stats.cold[c->slot].remote, text, size);
+	const struct crew__record_address *record = &c->net->stats.cold[c->slot].remote;
+	/* Behind a proxy the record tells the client's; the kernel knows the proxy's. */
+	if (c->net->proxied)
+		return crew__address_text(record, text, size);
+	return address_of(c, record, getpeername, text, size);
 }
 
 size_t crew_local(const crew_conn *c, char *text, size_t size)
 {
 	if (!c)
 		return no_address(text, size);
-	return crew__address_text(&c->net->stats.cold[c->slot].local, text, size);
+	return address_of(c, &c->net->stats.cold[c->slot].local, getsockname, text, size);
 }
 
 int crew_set_policy(crew_conn *c, crew_policy policy)
@@ -183,6 +200,9 @@ int crew_pipe(crew_conn *from, crew_conn *to)
 {
 	if (!from)
 		return -ENOTCONN;
+	bool stream = from->record->protocol == CREW__RAW && from->record->transport != CREW__UDP;
+	if (to && stream && to->record->transport == CREW__UDP)
+		return -EINVAL; /* where would one datagram end? */
 	return crew__conn_pipe(from, to);
 }
 
@@ -191,7 +211,9 @@ int crew_finish(crew_conn *c)
 	if (!is_open(c))
 		return -ENOTCONN;
 	bool in_parts = c->flags & CREW__C_PARTS; /* an answer that cannot be completed then */
-	if (c->record->protocol == CREW__WS || crew__is_events(c) || in_parts)
+	bool ends_whole = c->record->protocol == CREW__WS || c->record->transport == CREW__UDP ||
+			  crew__is_events(c);
+	if (ends_whole || in_parts)
 		return crew_close(c);
 	return crew__conn_finish(c);
 }

@@ -2,6 +2,7 @@
 #include "service/http.h"
 
 #include "net/address.h"
+#include "service/datagram.h"
 #include "service/episodes.h"
 
 #include <stdlib.h>
@@ -31,6 +32,7 @@ static void on_accepted(crew_conn *c)
 		crew__refuse_for_budget(c);
 		return;
 	}
+	crew__side(c)->accepted = true;
 	if (w->kind == CREW__WS) {
 		crew__conn_deadline(c, c->record->opened + w->handshake_timeout);
 		return;
@@ -64,6 +66,8 @@ size_t crew__service_data(crew_conn *c, char *data, size_t len)
 		return crew__http_data(c, data, len);
 	if (crew__is_events(c))
 		return len; /* its request has been answered, and there is no other */
+	if (crew__unlikely(crew__is_datagrams(c)))
+		return crew__datagram_data(c, data, len);
 	return crew__stream_data(c, data, len);
 }
 
@@ -170,13 +174,14 @@ static void on_closed(crew_conn *c)
 		w->service->on_close(c);
 		crew__leave(w, before);
 	}
-	if (w->service->protocol && w->service->protocol->on_close) {
+	bool was_protocols = crew__side(c)->accepted && w->service->protocol;
+	if (was_protocols && w->service->protocol->on_close) {
 		struct crew__entered before = crew__enter(w, CREW__CB_PROTOCOL);
 		w->service->protocol->on_close(c);
 		crew__leave(w, before);
 	}
 	if (c->record->protocol == CREW__WS)
-		crew__ws_fini(&crew__side(c)->ws.codec);
+		crew__ws_closed(c);
 	else if (c->record->protocol == CREW__HTTP)
 		crew__http_closed(c);
 	else if (crew__is_events(c))

@@ -63,16 +63,14 @@ static crew_level level_of(unsigned verdict)
 }
 
 /* One limit for each verdict, begins and ends apart: a flood of one kind hides no other. */
-static bool may_log(unsigned verdict, bool begins, char *left_out, size_t size)
+static bool may_log(unsigned verdict, bool begins, char left_out[CREW__LEFT_OUT_MAX])
 {
 	static struct crew__log_rate rates[CREW_VERDICTS][2];
 	uint32_t count;
 	if (verdict >= CREW_VERDICTS ||
 		!crew__log_allowed(&rates[verdict][begins], LINES_PER_SECOND, &count))
 		return false;
-	left_out[0] = '\0';
-	if (count > 0)
-		snprintf(left_out, size, " (%u such lines left out)", count);
+	crew__log_left_out(count, left_out);
 	return true;
 }
 
@@ -98,8 +96,8 @@ static unsigned long long id_of(const crew_conn *c)
 static void log_begin(crew_conn *c)
 {
 	const struct crew__record_slow *slow = slow_of(c);
-	char left_out[48], peer[80];
-	if (!may_log(slow->verdict, true, left_out, sizeof(left_out)))
+	char left_out[CREW__LEFT_OUT_MAX], peer[80];
+	if (!may_log(slow->verdict, true, left_out))
 		return;
 	crew__log(level_of(slow->verdict),
 		"%s: %s (id %016llx) is slow: %s, %s in %u message%s wait; '%s explain %08x' "
@@ -118,8 +116,8 @@ static double seconds_of(const struct crew__record_slow *slow)
 static void log_end(crew_conn *c)
 {
 	const struct crew__record_slow *slow = slow_of(c);
-	char left_out[48], peer[80], how[64] = "is no longer slow";
-	if (!may_log(slow->verdict, false, left_out, sizeof(left_out)))
+	char left_out[CREW__LEFT_OUT_MAX], peer[80], how[64] = "is no longer slow";
+	if (!may_log(slow->verdict, false, left_out))
 		return;
 	if (c->record->end != CREW_END_REASONS)
 		snprintf(how, sizeof(how), "ended slow (%s)",

@@ -17,7 +17,7 @@
  *   http_parts.c     forms of parts, taken apart as they come
  *   http_upload.c    the files that come in them
  *   http_client.c    who asked
- *   http_upgrade.c   to WebSocket
+ *   http_upgrade.c   to WebSocket (ws.h)
  *   http_reply.c     whole answers, fields that are to go with them
  *   http_stream.c    answers in parts
  *   http_gzip.c      compressed ones
@@ -147,8 +147,6 @@ struct crew__http_worker {
 	struct crew__sessions *sessions; /* http_session.c */
 	struct crew__access_log *log;    /* http_log.c; NULL: none */
 	uint64_t next_id;                /* http_client.c: of requests */
-	char **subprotocols;             /* http_upgrade.c: all that were agreed on */
-	uint8_t subprotocol_count;
 	struct libdeflate_compressor *gzip; /* http_gzip.c; NULL until it is needed */
 	struct crew__buf text;              /* a compressed body, an event: until it is offered */
 	struct crew__files *files;          /* http_files.c */
@@ -250,7 +248,6 @@ void crew__http_upgrade(struct crew__exchange *exchange, const struct crew__http
 
 /* Does any route of the service take WebSockets? */
 bool crew__has_websocket(const crew_service *service);
-void crew__subprotocols_free(struct crew__http_worker *http);
 
 /* http_client.c. As crew_request_client; without the port it is as logs show it. */
 size_t crew__client_text(const crew_request *request, bool with_port, char *text, size_t size);

@@ -1,17 +1,15 @@
-/* http_upgrade.c - from HTTP to WebSocket (RFC 6455 section 4.2): who is let in, and with which
- * sub-protocol. What follows is the business of ws.c. */
+/* http_upgrade.c - from HTTP to WebSocket (RFC 6455 section 4.2): who is let in, with which
+ * sub-protocol, and compressed or not. What follows is the business of ws.c. */
 #include "service/http.h"
 
 #include "service/http_route.h"
 #include "web/origin.h"
 #include "web/subprotocol.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
-	GROUPS_MOST = 32,
-	NAMES_MOST = UINT8_MAX /* a connection keeps the place of its own in one byte */
+	GROUPS_MOST = 32
 };
 
 static bool has_websocket(const crew_route *routes, unsigned depth)
@@ -29,38 +27,6 @@ bool crew__has_websocket(const crew_service *service)
 
 /* ---- sub-protocols ------------------------------------------------------------------------- */
 
-/* The place of a name among those of this worker, from 1. 0: there is no room for it. */
-static uint8_t intern(struct crew__http_worker *http, crew_bytes name)
-{
-	for (unsigned i = 0; i < http->subprotocol_count; i++)
-		if (strlen(http->subprotocols[i]) == name.len &&
-			memcmp(http->subprotocols[i], name.data, name.len) == 0)
-			return (uint8_t)(i + 1);
-	if (http->subprotocol_count == NAMES_MOST)
-		return 0;
-	char *copy = calloc(name.len + 1, 1);
-	char **names = reallocarray(
-		http->subprotocols, http->subprotocol_count + 1u, sizeof(*names));
-	if (names)
-		http->subprotocols = names;
-	if (!copy || !names) {
-		free(copy);
-		return 0;
-	}
-	memcpy(copy, name.data, name.len);
-	names[http->subprotocol_count++] = copy;
-	return http->subprotocol_count;
-}
-
-void crew__subprotocols_free(struct crew__http_worker *http)
-{
-	for (unsigned i = 0; i < http->subprotocol_count; i++)
-		free(http->subprotocols[i]);
-	free(http->subprotocols);
-	http->subprotocols = NULL;
-	http->subprotocol_count = 0;
-}
-
 /* 0, or the status that the offer deserves. `ret_place` 0: none was agreed on. */
 static int choose(crew_worker *w, const crew_request *request, const crew_websocket *websocket,
 	uint8_t *ret_place)
@@ -74,16 +40,23 @@ static int choose(crew_worker *w, const crew_request *request, const crew_websoc
 	if (found < 0)
 		return 400;
 	if (found > 0)
-		*ret_place = intern(w->http, name);
+		*ret_place = crew__subprotocol_place(w, name);
 	return found > 0 && *ret_place == 0 ? 503 : 0;
 }
 
-const char *crew_websocket_protocol(const crew_conn *c)
+/* ---- compression --------------------------------------------------------------------------- */
+
+/* 0, or the status that the offer deserves. With shared windows every message stands by itself, in
+ * both directions: a client must do so when the answer says so, offered or not (RFC 7692 7.1.1.2). */
+static int agree(
+	const crew_worker *w, const crew_request *request, struct crew__ws_terms *ret_terms)
 {
-	if (!c || c->record->protocol != CREW__WS)
-		return "";
-	uint8_t place = crew__side((crew_conn *)(uintptr_t)c)->subprotocol;
-	return place ? crew__worker_of(c)->http->subprotocols[place - 1] : "";
+	bool resets = w->settings->deflate == CREW__DEFLATE_SHARED;
+	if (w->settings->deflate == CREW__DEFLATE_OFF)
+		return 0;
+	int found = crew__ws_extension_choose(
+		request->headers, request->header_count, resets, ret_terms);
+	return found < 0 ? 400 : 0;
 }
 
 /* ---- who is let in ------------------------------------------------------------------------- */
@@ -151,12 +124,14 @@ void crew__http_upgrade(struct crew__exchange *e, const struct crew__http1_reque
 {
 	crew_conn *c = e->conn;
 	crew_worker *w = crew__worker_of(c);
-	uint8_t place = 0;
+	struct crew__ws_agreed agreed = { 0 };
 	int status = w->leaving == CREW__STAYS ? crew__ws_handshake_status(request) : 503;
 	if (status == 0 && !origin_is_good(&request->public, websocket))
 		status = 403;
 	if (status == 0)
-		status = choose(w, &request->public, websocket, &place);
+		status = choose(w, &request->public, websocket, &agreed.subprotocol);
+	if (status == 0)
+		status = agree(w, &request->public, &agreed.terms);
 	if (status != 0) {
 		crew__http_refuse(c, status, CREW_END_HANDSHAKE);
 		return;
@@ -171,5 +146,5 @@ void crew__http_upgrade(struct crew__exchange *e, const struct crew__http1_reque
 		}
 	}
 	crew__session_save(e);
-	crew__ws_upgrade(c, request, place);
+	crew__ws_upgrade(c, request, &agreed);
 }

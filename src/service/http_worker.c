@@ -31,6 +31,7 @@ int crew__http_start(crew_worker *w)
 void crew__http_free(crew_worker *w)
 {
 	struct crew__http_worker *http = w->http;
+	crew__ws_worker_free(w);
 	if (!http)
 		return;
 	crew__side_clear(&http->side);
@@ -45,7 +46,6 @@ void crew__http_free(crew_worker *w)
 		free(e);
 	}
 	crew__gzip_free(w);
-	crew__subprotocols_free(http);
 	crew__buf_release(&http->head);
 	crew__buf_release(&http->text);
 	free(http);

@@ -14,6 +14,7 @@
 #include "proto/ws.h"
 #include "service/worker.h"
 #include "web/cidr.h"
+#include "web/ws_extension.h"
 
 #define CREW__WORKER_MAGIC 0x776f726bu
 
@@ -42,17 +43,34 @@ struct crew__http_side {
 /* A connection that speaks WebSocket. */
 struct crew__ws_side {
 	struct crew__ws codec;
+	struct crew__deflater *deflater; /* takeover: our window, once a message was compressed */
 	uint64_t ping_mark; /* bytes_out at which the last ping has left our queue */
+	uint32_t ping_us; /* when the last was sent, also what it says; 0: it has been answered */
 	uint32_t ping_at; /* hundredths: when it was sent, or seen to have passed; 0: none is out */
 	uint32_t ping_in; /* the low part of bytes_in then: any byte since is an answer */
-	bool ping_passed; /* it has left our queue and the kernel's */
+	uint32_t lost;    /* takeover: the record's send_fail when the window last held what was sent */
+	uint8_t pack_bits; /* the largest window that we may compress with; 0: we may not */
+	uint8_t parts;     /* enum crew__ws_parts: a message that is sent in parts */
+	uint8_t parts_opcode;
+	bool parts_packed;
+	bool takeover;     /* our window goes on from message to message */
+	bool client;       /* we are: what we send is masked */
+	bool ping_passed;  /* it has left our queue and the kernel's */
 	bool closed_by_peer;
 };
 
+/* What came out of a handshake. */
+struct crew__ws_agreed {
+	struct crew__ws_terms terms;
+	uint8_t subprotocol; /* crew__subprotocol_place(); 0: none */
+};
+
 struct crew__side {
+	bool accepted; /* it was the protocol's: its on_close is due */
 	bool shown; /* the program has seen it: on_close is due */
 	bool proxied; /* behind a proxy (proxied.c): its header has been read */
-	uint8_t subprotocol; /* WebSocket: http_upgrade.c; 0: none */
+	uint8_t subprotocol; /* WebSocket: crew__subprotocol_place(); 0: none */
+	uint32_t rtt_us; /* WebSocket: of the last ping that was answered; 0: none was */
 	union {
 		struct crew__http_side http;
 		struct crew__ws_side ws;
@@ -68,6 +86,7 @@ enum crew__leaving {
 	CREW__GONE
 };
 
+struct crew__fetches;
 struct crew__user_timers;
 
 struct crew_worker {
@@ -82,6 +101,8 @@ struct crew_worker {
 
 	struct crew__listener **listeners;
 	size_t listener_count;
+	struct crew__udp **udps; /* instead of listeners, where datagrams come (datagram.h) */
+	size_t udp_count;
 
 	enum crew__protocol_kind kind; /* of the scheme: HTTP, WS (which begins as HTTP), ... */
 	bool upgrades; /* connections may become WebSockets: those are the program's by on_open */
@@ -92,6 +113,8 @@ struct crew_worker {
 
 	struct crew__http1_request request; /* the one being looked at */
 	struct crew__http_worker *http;     /* service/http.h; NULL unless the scheme is http or ws */
+	struct crew__ws_worker *ws;         /* service/ws.h; NULL until the first WebSocket */
+	uint32_t packed;                    /* connections that share what is compressed */
 	uint64_t date_second;
 	char date[30];
 	struct crew__buf scratch;
@@ -104,6 +127,10 @@ struct crew_worker {
 	struct crew__log_rate drop_events, gap_events;
 
 	struct crew__user_timers *timers;
+	struct crew__worker_tls *tls; /* service/tls.h; NULL: it speaks none */
+	crew_worker *parent; /* whose outgoing connections these are (connect.h); NULL: it is a worker */
+	struct crew__outgoing *outgoing; /* connect.h; NULL until the first crew_connect() */
+	struct crew__fetches *fetches; /* service/fetch.h; NULL until the first request */
 
 	enum crew__leaving leaving;
 	struct crew__worker_stop stop;
@@ -113,6 +140,12 @@ struct crew_worker {
 static inline crew_worker *crew__worker_of(const crew_conn *c)
 {
 	return c->net->owner;
+}
+
+/* The worker that the program knows: itself, or the one whose outgoing connections it stands for. */
+static inline crew_worker *crew__worker_root(const crew_worker *w)
+{
+	return w->parent ? w->parent : (crew_worker *)(uintptr_t)w;
 }
 
 static inline struct crew__side *crew__side(crew_conn *c)
@@ -230,11 +263,19 @@ void crew__http_closed(crew_conn *c); /* the connection has gone, and its exchan
 __attribute__((noinline)) size_t crew__ws_data(crew_conn *c, char *data, size_t len);
 uint32_t crew__ws_deadline(crew_conn *c, uint32_t now);
 bool crew__ws_closing(crew_conn *c);
-/* Answer 101, with the sub-protocol of that place (0: none), and speak WebSocket from now on. */
-void crew__ws_upgrade(
-	crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol);
+void crew__ws_closed(crew_conn *c); /* the connection has gone */
+/* Answer 101 with what was agreed on, and speak WebSocket from now on. */
+void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request,
+	const struct crew__ws_agreed *agreed);
 /* The status that a bad handshake deserves, 0 when it is good. */
 int crew__ws_handshake_status(const struct crew__http1_request *request);
+/* An outgoing connection's handshake is done: it is a WebSocket's, open, and shown to the program.
+ * Whatever stood in its side is over. It may be closing after the call. */
+void crew__ws_begin_client(crew_conn *c, const struct crew__ws_agreed *agreed);
+/* The place of a sub-protocol's name among those of this worker, from 1. 0: there is no room for it. */
+uint8_t crew__subprotocol_place(crew_worker *w, crew_bytes name);
+/* What the worker has for its WebSockets; after its last connection. */
+void crew__ws_worker_free(crew_worker *w);
 __attribute__((noinline)) size_t crew__stream_data(crew_conn *c, char *data, size_t len);
 
 /* Offer a message of the program's, framed for the connection's protocol. */
@@ -249,7 +290,9 @@ int crew__proxies_new(crew_worker *w);
 void crew__proxies_free(crew_worker *w);
 
 /* A connection has gone; is the worker done? */
-void crew__worker_conn_gone(crew_worker *w);
+void crew__worker_conn_gone(crew_worker *gone_from);
+/* So has a request of the program's, from the loop. */
+void crew__worker_fetch_gone(crew_worker *w);
 /* False once it has stopped: nothing of the program's is called for it any more. */
 bool crew__worker_is_here(const crew_worker *w);
 /* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */

@@ -45,6 +45,8 @@ struct crew__limits crew__worker_limits(const crew_worker *w)
 		.rate_messages = (uint64_t)s->rate_messages,
 		.unauthenticated_limit = (size_t)s->unauthenticated_limit,
 		.auth_timeout = hundredths(s->auth_timeout_ms),
+		.tls_timeout = hundredths(s->handshake_timeout_ms),
+		.tls_handshakes = (size_t)s->tls_handshakes_most,
 		.budget = (uint64_t)w->plan.buffer_budget,
 	};
 }
@@ -128,8 +130,8 @@ static void renew_connections(crew_worker *w)
 {
 	uint32_t soon = crew__net_now(&w->net) + 1;
 	uint32_t held = (uint32_t)w->net.limits.held_most;
-	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
-		crew_conn *c = w->net.slots[slot];
+	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
+		crew_conn *c = crew__net_at(&w->net, slot);
 		if (!c || c->record->state == CREW__CONN_CLOSED)
 			continue;
 		c->in.max = (uint32_t)crew__max(c->in.max, held);

@@ -7,13 +7,15 @@
  * and max_connections_per_ip counts it there. (While the header is awaited nobody's are counted:
  * all come from the same few proxies.)
  *
- *   accepted ─▸ awaited ─(a header)─▸ the service's own on_accepted, and what follows
+ *   accepted ─▸ awaited ─(a header)─▸ TLS, if it is spoken ─▸ the service's own on_accepted, ...
  *                  └─(not trusted; none; its time is over)─▸ closed (protocol, handshake)
  *
  * Not here: Forwarded and X-Forwarded-For, which are of a single request (http_client.c). */
 #include "service/inner.h"
 
 #include "net/address.h"
+#include "net/tls.h"
+#include "net/tls_context.h"
 #include "proto/proxy.h"
 
 #include <stdlib.h>
@@ -49,9 +51,14 @@ void crew__proxies_free(crew_worker *w)
 
 /* ---- the header ---------------------------------------------------------------------------- */
 
+/* Comes twice when TLS is spoken behind the header: at first, and when TLS stands. */
 static void on_accepted(crew_conn *c)
 {
 	crew_worker *w = crew__worker_of(c);
+	if (crew__side(c)->proxied) {
+		crew__service_ops.on_accepted(c);
+		return;
+	}
 	const struct crew__record_address *peer = &w->net.stats.cold[c->slot].remote;
 	if (w->proxies && !crew__cidrs_hold(w->proxies, peer))
 		crew__service_violation(c, 0, "it is none of trusted_proxies");
@@ -76,17 +83,27 @@ static void refuse(crew_conn *c, const struct crew__record_address *client)
 	crew__conn_abort(c, CREW_END_HANDSHAKE);
 }
 
-static void accept_as(crew_conn *c, const struct crew__proxy *proxy)
+/* The proxy sends its header in plain, and the client's TLS comes right behind it: `rest` of that
+ * has come already. */
+static void begin_tls(crew_conn *c, crew_bytes rest)
+{
+	SSL *ssl = crew__tls_accept(c->net->tls);
+	if (!ssl || crew__conn_start_tls(c, ssl, rest) < 0)
+		crew__conn_abort(c, CREW_END_MEMORY);
+}
+
+/* False: it is refused. */
+static bool accept_as(crew_conn *c, const struct crew__proxy *proxy)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__record_address client = proxy->known ? proxy->source
 							  : w->net.stats.cold[c->slot].remote;
 	if (!crew__conn_comes_from(c, &client)) {
 		refuse(c, &client);
-		return;
+		return false;
 	}
 	crew__side(c)->proxied = true;
-	crew__service_ops.on_accepted(c);
+	return true;
 }
 
 static size_t on_data(crew_conn *c, char *data, size_t len)
@@ -101,10 +118,16 @@ static size_t on_data(crew_conn *c, char *data, size_t len)
 		crew__service_violation(c, 0, "it does not begin with a PROXY header");
 		return len;
 	}
-	accept_as(c, &proxy);
+	size_t used = (size_t)header;
+	if (!accept_as(c, &proxy))
+		return len;
+	if (c->net->tls) {
+		begin_tls(c, (crew_bytes){ data + used, len - used });
+		return len;
+	}
+	crew__service_ops.on_accepted(c);
 	if (c->record->state > CREW__CONN_OPEN)
 		return len;
-	size_t used = (size_t)header;
 	return used < len ? used + crew__service_data(c, data + used, len - used) : used;
 }
 

@@ -19,11 +19,14 @@ static int frame_length(crew_frame *frame)
 	return 0;
 }
 
-static void frame_websocket(crew_frame *frame, crew_kind kind)
+static int frame_websocket(crew_conn *c, crew_kind kind, unsigned how, crew_frame *frame)
 {
+	if (crew__unlikely(c->variant != CREW__VARIANT_PLAIN))
+		return crew__ws_frame(c, kind, how, frame);
 	unsigned opcode = kind == CREW_BINARY ? CREW__WS_OP_BINARY : CREW__WS_OP_TEXT;
 	frame->head = (crew_bytes){ frame->room,
 		crew__ws_header(frame->room, opcode, frame->body.len) };
+	return 0;
 }
 
 static int frame_custom(crew_conn *c, crew_kind kind, crew_frame *frame)
@@ -40,14 +43,13 @@ static int frame_custom(crew_conn *c, crew_kind kind, crew_frame *frame)
 }
 
 /* Put head and tail around frame->body. 0, -EMSGSIZE, -EINVAL, -ENOMEM. */
-static inline int encode(crew_conn *c, crew_kind kind, crew_frame *frame)
+static inline int encode(crew_conn *c, crew_kind kind, unsigned how, crew_frame *frame)
 {
 	frame->head.len = 0;
 	frame->tail.len = 0;
 	switch (c->record->protocol) {
 	case CREW__WS:
-		frame_websocket(frame, kind);
-		return 0;
+		return frame_websocket(c, kind, how, frame);
 	case CREW__TEXT:
 		frame->tail = CREW_BYTES("\n");
 		return 0;
@@ -65,9 +67,9 @@ static inline int encode(crew_conn *c, crew_kind kind, crew_frame *frame)
 	}
 }
 
-int crew__send_encode(crew_conn *c, crew_kind kind, crew_frame *frame)
+int crew__send_encode(crew_conn *c, crew_kind kind, unsigned how, crew_frame *frame)
 {
-	return encode(c, kind, frame);
+	return encode(c, kind, how, frame);
 }
 
 /* ---- the one way to a connection ----------------------------------------------------------- */
@@ -95,12 +97,17 @@ int64_t crew__send_refuse(struct crew__net *net, int error)
 	return error;
 }
 
-static crew_kind kind_for(const crew_conn *c, crew_kind kind)
+static inline crew_kind kind_for(const crew_conn *c, crew_kind kind)
 {
 	if (kind != CREW_KIND_DEFAULT)
 		return kind;
 	const crew_worker *w = crew__worker_of(c);
 	return w->answering == c ? w->answer_kind : CREW_TEXT;
+}
+
+crew_kind crew__send_kind(const crew_conn *c, crew_kind kind)
+{
+	return kind_for(c, kind);
 }
 
 /* What can be said before the connection is asked; 0 when it can. */
@@ -110,7 +117,9 @@ static int judge(const crew_conn *c, crew_bytes bytes, crew_kind kind)
 		return -EINVAL;
 	if (crew__unlikely(bytes.len > CREW__SEND_MOST))
 		return -EMSGSIZE;
-	return crew__unlikely(!c || c->record->state > CREW__CONN_OPEN) ? -ENOTCONN : 0;
+	if (crew__unlikely(!c || c->record->state > CREW__CONN_OPEN))
+		return -ENOTCONN;
+	return crew__send_is_busy(c) ? -EBUSY : 0;
 }
 
 static int64_t not_sent(crew_conn *c, crew_bytes bytes, const struct crew__about *about, int error)
@@ -127,10 +136,16 @@ static int64_t not_sent(crew_conn *c, crew_bytes bytes, const struct crew__about
 static inline int64_t send_out(crew_conn *c, struct crew__out *out, bool replaced)
 {
 	crew_worker *w = crew__worker_of(c);
-	if (crew__likely(!replaced || !crew__is_events(c)))
+	int64_t queued;
+	if (crew__likely(!replaced))
 		return crew__conn_send(c, out);
+	if (!crew__is_events(c)) {
+		queued = crew__conn_send(c, out);
+		crew__ws_frame_done(w);
+		return queued;
+	}
 	struct crew__answer_memory memory = crew__answer_hold(w);
-	int64_t queued = crew__conn_send(c, out);
+	queued = crew__conn_send(c, out);
 	crew__answer_give_back(w, &memory);
 	return queued;
 }
@@ -155,15 +170,23 @@ int crew__send_about(const crew_send_options *options, struct crew__about *ret_a
 	return 0;
 }
 
+unsigned crew__send_how(const struct crew__about *about, bool plain)
+{
+	unsigned how = plain ? CREW__FRAME_PLAIN : 0;
+	if (crew__about_needs_unit(about))
+		how |= CREW__FRAME_ALONE;
+	return how | (about->lane != CREW__LANE_NORMAL ? CREW__FRAME_PASSES : 0u);
+}
+
 /* How the body is held stands in `out`; it is released in every case. */
-static __attribute__((noinline)) int64_t send_framed(
-	crew_conn *c, crew_bytes bytes, crew_kind kind, struct crew__out *out)
+__attribute__((noinline)) int64_t crew__send_framed(
+	crew_conn *c, crew_bytes bytes, crew_kind kind, unsigned how, struct crew__out *out)
 {
 	crew_frame frame;
 	frame.body = bytes;
 	int error = judge(c, bytes, kind);
 	if (crew__likely(!error))
-		error = encode(c, kind_for(c, kind), &frame);
+		error = encode(c, kind_for(c, kind), how, &frame);
 	bool replaced = error || frame.body.data != bytes.data;
 	crew__release_fn *release = replaced ? out->release : NULL;
 	if (crew__unlikely(replaced)) { /* encode() made other bytes, which are copied */
@@ -189,6 +212,13 @@ static __attribute__((noinline)) int64_t send_framed(
 enum {
 	CREW__NOT_CORKED = INT32_MIN
 };
+/* Of a WebSocket that is not simply framed, short or not: as it may be. */
+static bool goes_short(const crew_conn *c, size_t len)
+{
+	const struct crew__ws_side *ws = &crew__side((crew_conn *)(uintptr_t)c)->ws;
+	return !ws->client && ws->parts == CREW__WS_PARTS_NONE && !crew__ws_packs(c, len, 0);
+}
+
 static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 {
 	if (crew__unlikely(!c || bytes.len - 1 >= CREW__WS_CONTROL_MAX || !bytes.data))
@@ -197,6 +227,8 @@ static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 	unsigned protocol = c->record->protocol;
 	size_t header = protocol == CREW__WS ? 2 : 0;
 	if (crew__unlikely(protocol != CREW__WS && protocol != CREW__RAW))
+		return CREW__NOT_CORKED;
+	if (crew__unlikely(c->variant != CREW__VARIANT_PLAIN) && !goes_short(c, bytes.len))
 		return CREW__NOT_CORKED;
 	room = crew__conn_cork_room(c, bytes.len + header);
 	if (crew__unlikely(!room))
@@ -213,7 +245,7 @@ static inline int64_t send_short(crew_conn *c, crew_bytes bytes)
 int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind)
 {
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
-	return send_framed(c, bytes, kind, &out);
+	return crew__send_framed(c, bytes, kind, 0, &out);
 }
 
 int64_t crew_send(crew_conn *c, crew_bytes bytes)
@@ -222,7 +254,7 @@ int64_t crew_send(crew_conn *c, crew_bytes bytes)
 	if (crew__likely(queued != CREW__NOT_CORKED))
 		return queued;
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
-	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+	return crew__send_framed(c, bytes, CREW_KIND_DEFAULT, 0, &out);
 }
 
 int64_t crew_send_with(crew_conn *c, crew_bytes bytes, const crew_send_options *options)
@@ -230,17 +262,18 @@ int64_t crew_send_with(crew_conn *c, crew_bytes bytes, const crew_send_options *
 	struct crew__out out = { .hold = CREW__HOLD_COPY };
 	struct crew__about about;
 	if (!options)
-		return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+		return crew__send_framed(c, bytes, CREW_KIND_DEFAULT, 0, &out);
 	if (crew__unlikely(crew__send_about(options, &about) < 0))
 		return crew__send_refuse(c ? c->net : crew__send_net_of_nobody(), -EINVAL);
 	out.about = &about;
-	return send_framed(c, bytes, options->kind, &out);
+	return crew__send_framed(
+		c, bytes, options->kind, crew__send_how(&about, options->plain), &out);
 }
 
 int64_t crew_send_static(crew_conn *c, crew_bytes bytes)
 {
 	struct crew__out out = { .hold = CREW__HOLD_REFER };
-	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+	return crew__send_framed(c, bytes, CREW_KIND_DEFAULT, 0, &out);
 }
 
 int64_t crew_send_owned(
@@ -249,5 +282,5 @@ int64_t crew_send_owned(
 	struct crew__out out = {
 		.hold = CREW__HOLD_REFER, .release = free_fn, .arg = arg, .owned = true
 	};
-	return send_framed(c, bytes, CREW_KIND_DEFAULT, &out);
+	return crew__send_framed(c, bytes, CREW_KIND_DEFAULT, 0, &out);
 }

@@ -12,6 +12,24 @@
 #include "base/log.h"
 #include "loop/loop.h"
 
+/* WebSocket compression: whose windows it uses. */
+enum crew__deflate_choice {
+	CREW__DEFLATE_OFF,
+	CREW__DEFLATE_SHARED,
+	CREW__DEFLATE_TAKEOVER
+};
+
+/* Asked of clients, and the least version: the values of settings (service/tls.c says them to net). */
+enum crew__tls_clients {
+	CREW__TLS_CLIENTS_OFF,
+	CREW__TLS_CLIENTS_OPTIONAL,
+	CREW__TLS_CLIENTS_REQUIRED
+};
+enum crew__tls_min {
+	CREW__TLS_MIN_1_2 = 2,
+	CREW__TLS_MIN_1_3
+};
+
 /* The settings of one service, all in force: no zero means "default" here. 0 is "off" where a
  * feature can be off. */
 struct crew__service_settings {
@@ -32,8 +50,18 @@ struct crew__service_settings {
 	bool proxy_protocol;
 	char *upload_dir; /* absolute; NULL: /tmp */
 	int64_t policy;   /* crew_policy, never the default */
+	int64_t deflate;     /* enum crew__deflate_choice */
+	int64_t deflate_min; /* the shortest message worth compressing; 0: none is */
 	int64_t soft_limit, soft_limit_ms, rate_bytes, rate_messages;
 	int64_t auth_timeout_ms, unauthenticated_limit;
+	char *tls_cert, *tls_key; /* absolute paths with blanks between; NULL: TLS is not spoken */
+	char *tls_ocsp;           /* likewise, or "-" */
+	char *tls_client_ca;      /* absolute */
+	char *tls_alpn;           /* NULL: by the protocol */
+	int64_t tls_client;       /* enum crew__tls_clients */
+	int64_t tls_min;          /* enum crew__tls_min */
+	int64_t tls_handshakes_most; /* 0: no limit */
+	int64_t ktls;             /* 0: never */
 };
 
 struct crew__settings {
@@ -50,6 +78,8 @@ struct crew__settings {
 	char *control_group;           /* NULL: unchanged */
 	char *control_act_group;       /* NULL: only root and the master's user may act */
 	int64_t buffer_budget;         /* bytes of one worker; 0: off */
+	char *dns_servers;             /* instead of the system's; NULL */
+	int64_t fetches_most, fetch_connections, fetch_host_connections;
 	char *admin;                   /* an address; NULL: no admin service */
 	char *admin_token;             /* NULL: nobody may act by the admin service */
 	char **app_keys, **app_values; /* section [app] */
@@ -77,6 +107,11 @@ void crew__settings_free(struct crew__settings *settings);
 char *crew__settings_write(const struct crew__settings *settings);
 int crew__settings_parse(const crew_app *app, const char *text,
 	struct crew__settings **ret_settings, char *ret_error, size_t error_size);
+
+/* What is in force for a service of outgoing connections, which stands in no crew_app: service[0] of the
+ * result, to be freed as above. 0, -ENOMEM, or -EINVAL with a sentence. */
+int crew__settings_for_client(const crew_service *service, struct crew__settings **ret_settings,
+	char *ret_error, size_t error_size);
 
 /* The service that `[crew] admin` switches on; called "admin", kept by the top layer, which hands
  * it down before anything is loaded. NULL: there is none, and crew.admin cannot be set. */

@@ -9,7 +9,9 @@
  *   settings_app.c      section [app]
  *   settings_text.c     all of it as text, and back
  *   settings_live.c     changes while the program runs
- *   settings_admin.c    the service that crew.admin switches on */
+ *   settings_tls.c      what TLS needs: files in pairs, and an address that speaks it
+ *   settings_admin.c    the service that crew.admin switches on
+ *   settings_client.c   a service of outgoing connections */
 #ifndef CREW_SERVICE_SETTINGS_PARTS_H
 #define CREW_SERVICE_SETTINGS_PARTS_H
 
@@ -24,6 +26,12 @@ enum crew__settings_kind {
 	CREW__KIND_DIRECTORY,
 	CREW__KIND_FILE,     /* `off` is NULL too */
 	CREW__KIND_NETWORKS, /* a list for crew__cidrs_parse() */
+	CREW__KIND_FILES,      /* paths, or -, with blanks between */
+	CREW__KIND_WORDS,      /* text */
+	CREW__KIND_TLS_CLIENT, /* int64_t: enum crew__tls_clients */
+	CREW__KIND_TLS_MIN,    /* int64_t: enum crew__tls_min */
+	CREW__KIND_KTLS,       /* int64_t: 0 off, 1 auto */
+	CREW__KIND_SERVERS,  /* a list for crew__resolver_new() */
 	CREW__KIND_NUMBER,   /* int64_t */
 	CREW__KIND_SIZE,
 	CREW__KIND_MS,
@@ -33,6 +41,7 @@ enum crew__settings_kind {
 	CREW__KIND_ENGINE,
 	CREW__KIND_LEVEL,
 	CREW__KIND_POLICY, /* int64_t: a crew_policy */
+	CREW__KIND_DEFLATE, /* int64_t: a crew__deflate_choice */
 	CREW__KIND_ADMIN,  /* an address; `off` is NULL too */
 	CREW__KIND_TOKEN,  /* text that is never shown in messages */
 };
@@ -150,6 +159,9 @@ bool crew__settings_is_admin(const struct crew__settings *settings, unsigned ind
 int crew__settings_take_file(struct crew__loader *loader, const char *path);
 int crew__settings_resolve(struct crew__loader *loader);
 int crew__settings_check(struct crew__loader *loader);
+/* The paths of TLS become absolute; and are all its settings there that go together? */
+int crew__settings_resolve_tls(struct crew__loader *loader);
+int crew__settings_check_tls(const struct crew__loader *loader);
 
 /* The beginning of every loading: an empty object with all presets and the program's values. */
 int crew__settings_begin(struct crew__loader *loader);

@@ -111,7 +111,8 @@ static int check_service_name(const struct crew__loader *loader, unsigned index)
 
 static int check_protocol(const struct crew__loader *loader, unsigned index)
 {
-	static const char *const built_in[] = { "tcp", "unix", "text", "frame", "http", "ws" };
+	static const char *const built_in[] = { "tcp", "unix", "text", "frame", "http", "ws", "tls",
+		"https", "wss", "udp" };
 	const crew_service *service = loader->source->app->services[index];
 	const crew_protocol *protocol = service->protocol;
 	if (!protocol)
@@ -193,7 +194,7 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate),
 		NUMBER(max_head), NUMBER(gzip), NUMBER(soft_limit), NUMBER(soft_limit_ms),
 		NUMBER(rate_bytes), NUMBER(rate_messages), NUMBER(auth_timeout_ms),
-		NUMBER(unauthenticated_limit) };
+		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);
@@ -218,6 +219,15 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "trusted_proxies", service->trusted_proxies },
 		{ "proxy_protocol", service->proxy_protocol ? "on" : NULL },
 		{ "upload_dir", service->upload_dir },
+		{ "deflate", service->deflate },
+		{ "tls_cert", service->tls_cert },
+		{ "tls_key", service->tls_key },
+		{ "tls_ocsp", service->tls_ocsp },
+		{ "tls_client_ca", service->tls_client_ca },
+		{ "tls_client", service->tls_client },
+		{ "tls_min", service->tls_min },
+		{ "tls_alpn", service->tls_alpn },
+		{ "ktls", service->ktls_off ? "off" : NULL },
 		{ "policy", service->policy ? crew_policy_name(service->policy) : NULL },
 	};
 	for (size_t i = 0; i < crew__lengthof(texts); i++) {

@@ -19,6 +19,7 @@ enum {
 	SLOTS_MAX = (1 << 20) - 1,
 	RESERVE = 1, /* the descriptor that is kept back for the day when all are used up */
 	HTTP_IDLE_MS = 60000,
+	UDP_IDLE_MS = 60000,
 	ADDRESS_WHY_MAX = 512
 };
 
@@ -121,7 +122,14 @@ static int resolve_run_dir(struct crew__loader *loader)
 /* ---- addresses ----------------------------------------------------------------------------- */
 
 /* tcp:// and unix:// are bare transports, on which a protocol of the program's own may run too. */
-static const char *const schemes[] = { "tcp", "unix", "text", "frame", "http", "ws" };
+static const char *const schemes[] = { "tcp", "tls", "unix", "udp", "text", "frame", "http",
+	"https", "ws", "wss" };
+
+/* What a service may listen on. */
+struct places {
+	size_t count;
+	struct crew__address address[CREW__ADDRESSES_MAX];
+};
 
 static int unknown_scheme(const struct crew__loader *loader, struct crew__origin origin,
 	const struct crew__service_settings *settings, const char *scheme)
@@ -135,22 +143,29 @@ static int unknown_scheme(const struct crew__loader *loader, struct crew__origin
 	if (own && crew__nearer(scheme, own, &best))
 		nearest = own;
 	return crew__settings_refuse(loader, origin,
-		"%s.listen = %.160s: unknown scheme \"%s\"; known are tcp, text, frame, http, ws, each "
-		"also with +unix, and unix%s%s%s%s%s",
+		"%s.listen = %.160s: unknown scheme \"%s\"; known are tcp, tls, text, frame, http, "
+		"https, ws, wss, each also with +unix, and unix and udp%s%s%s%s%s",
 		name, settings->listen, scheme, own ? ", and the program's own " : "",
 		own ? own : "", nearest ? "; did you mean \"" : "", nearest ? nearest : "",
 		nearest ? "\"?" : "");
 }
 
 static int check_scheme(const struct crew__loader *loader, struct crew__origin origin,
-	const struct crew__service_settings *settings, const char *scheme)
+	const struct crew__service_settings *settings, const struct crew__address *address)
 {
 	const crew_protocol *own = settings->service->protocol;
-	if (own && (strcmp(scheme, own->name) == 0 || strcmp(scheme, "tcp") == 0))
+	const char *scheme = address->scheme;
+	bool bare = strcmp(scheme, "tcp") == 0 || strcmp(scheme, "udp") == 0;
+	if (own && (strcmp(scheme, own->name) == 0 || bare))
 		return 0;
 	for (size_t i = 0; i < crew__lengthof(schemes); i++) {
 		if (strcmp(scheme, schemes[i]) != 0 || strcmp(scheme, "unix") == 0)
 			continue;
+		if (address->transport == CREW__UDP && !bare)
+			return crew__settings_refuse(loader, origin,
+				"%s.listen = %.160s: %s is spoken over streams; write udp://, or +udp "
+				"behind the name of a protocol of the program's own",
+				settings->service->name, settings->listen, scheme);
 		if (!own)
 			return 0;
 		return crew__settings_refuse(loader, origin,
@@ -173,42 +188,46 @@ static const char *listen_key(
 	return text;
 }
 
-static int read_address(
-	const struct crew__loader *loader, unsigned index, struct crew__address *ret_address)
+static int read_addresses(
+	const struct crew__loader *loader, unsigned index, struct places *ret_places)
 {
 	char key[LISTEN_KEY_MAX];
 	const struct crew__service_settings *settings = &loader->settings->service[index];
 	struct crew__origin origin = loader->service_origin[index][CREW__SERVICE_KEY_listen];
 	char why[ADDRESS_WHY_MAX];
-	if (crew__address_parse(
-		    settings->listen, loader->settings->run_dir, ret_address, why, sizeof(why)))
+	if (crew__addresses_parse(settings->listen, loader->settings->run_dir, ret_places->address,
+		    &ret_places->count, why, sizeof(why)))
 		return crew__settings_refuse(loader, origin, "%s = %.160s: %s",
 			listen_key(loader->settings, index, key), settings->listen, why);
-	return check_scheme(loader, origin, settings, ret_address->scheme);
+	if (ret_places->address[0].transport == CREW__UDP && settings->proxy_protocol)
+		return crew__settings_refuse(loader, origin,
+			"%s = %.160s: a PROXY header is of streams, and proxy_protocol is on; there is "
+			"none over UDP",
+			listen_key(loader->settings, index, key), settings->listen);
+	return check_scheme(loader, origin, settings, &ret_places->address[0]);
 }
 
-/* Port 0 is another one each time. */
-static bool same_place(const struct crew__address *a, const struct crew__address *b)
+static bool share_a_place(const struct places *a, const struct places *b)
 {
-	struct crew__record_address record;
-	crew__address_record((const struct sockaddr *)&a->socket, &record);
-	return a->socket_size == b->socket_size &&
-	       (a->transport == CREW__UNIX || record.port != 0) &&
-	       memcmp(&a->socket, &b->socket, a->socket_size) == 0;
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++)
+			if (crew__address_same(&a->address[i], &b->address[k]))
+				return true;
+	return false;
 }
 
-static int check_addresses(const struct crew__loader *loader, struct crew__address *addresses)
+static int check_addresses(const struct crew__loader *loader, struct places *places)
 {
 	const struct crew__settings *settings = loader->settings;
 	char key[LISTEN_KEY_MAX];
 	for (unsigned i = 0; i < settings->services; i++) {
 		if (!settings->service[i].listen)
 			continue;
-		int error = read_address(loader, i, &addresses[i]);
+		int error = read_addresses(loader, i, &places[i]);
 		if (error)
 			return error;
 		for (unsigned k = 0; k < i; k++)
-			if (settings->service[k].listen && same_place(&addresses[i], &addresses[k]))
+			if (share_a_place(&places[i], &places[k]))
 				return crew__settings_refuse(loader,
 					loader->service_origin[i][CREW__SERVICE_KEY_listen],
 					"%s = %.160s: service %s listens there already",
@@ -290,7 +309,28 @@ static int check_upload_dirs(const struct crew__loader *loader)
 
 static bool is_http(const char *listen)
 {
-	return listen && (strncmp(listen, "http:", 5) == 0 || strncmp(listen, "http+", 5) == 0);
+	static const char *const heads[] = { "http:", "http+", "https:", "https+" };
+	listen = listen ? listen + strspn(listen, " \t") : "";
+	for (size_t i = 0; i < crew__lengthof(heads); i++)
+		if (strncmp(listen, heads[i], strlen(heads[i])) == 0)
+			return true;
+	return false;
+}
+
+/* udp:// and NAME+udp:// */
+static bool is_udp(const char *listen)
+{
+	static const char tail[] = "udp";
+	listen = listen ? listen + strspn(listen, " \t") : "";
+	size_t length = strcspn(listen, ":"), at = length - strlen(tail);
+	if (length < strlen(tail) || memcmp(listen + at, tail, strlen(tail)) != 0)
+		return false;
+	return at == 0 || listen[at - 1] == '+';
+}
+
+static int64_t default_idle(const char *listen)
+{
+	return is_http(listen) ? HTTP_IDLE_MS : is_udp(listen) ? UDP_IDLE_MS : 0;
 }
 
 /* A quarter of the memory this process may use, shared by all workers. */
@@ -316,7 +356,10 @@ static void resolve_numbers(struct crew__loader *loader)
 		if (origins[CREW__SERVICE_KEY_max_connections].kind == CREW__ORIGIN_DEFAULT)
 			settings->max_connections = default_connections();
 		if (origins[CREW__SERVICE_KEY_idle_timeout_ms].kind == CREW__ORIGIN_DEFAULT)
-			settings->idle_timeout_ms = is_http(settings->listen) ? HTTP_IDLE_MS : 0;
+			settings->idle_timeout_ms = default_idle(settings->listen);
+		/* Of a socket that all share, each datagram of a peer may go to another worker. */
+		if (origins[CREW__SERVICE_KEY_reuse_port].kind == CREW__ORIGIN_DEFAULT)
+			settings->reuse_port = settings->workers > 1 && is_udp(settings->listen);
 	}
 }
 
@@ -332,6 +375,8 @@ int crew__settings_resolve(struct crew__loader *loader)
 	if (!error)
 		error = resolve_service_paths(loader);
 	if (!error)
+		error = crew__settings_resolve_tls(loader);
+	if (!error)
 		resolve_numbers(loader);
 	return error;
 }
@@ -339,16 +384,17 @@ int crew__settings_resolve(struct crew__loader *loader)
 int crew__settings_check(struct crew__loader *loader)
 {
 	int error = check_emptied(loader);
-	struct crew__address *addresses = calloc(
-		loader->settings->services, sizeof(struct crew__address));
-	if (!addresses)
+	struct places *places = calloc(loader->settings->services, sizeof(struct places));
+	if (!places)
 		return crew__settings_no_memory(loader);
 	if (!error)
-		error = check_addresses(loader, addresses);
+		error = check_addresses(loader, places);
 	if (!error)
 		error = check_connections(loader);
 	if (!error)
 		error = check_upload_dirs(loader);
-	free(addresses);
+	if (!error)
+		error = crew__settings_check_tls(loader);
+	free(places);
 	return error;
 }

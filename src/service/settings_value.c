@@ -4,6 +4,7 @@
 #include "service/settings.h"
 
 #include "base/nearest.h"
+#include "net/resolver.h"
 #include "service/settings_parts.h"
 #include "web/cidr.h"
 
@@ -188,6 +189,35 @@ static const struct choice policies[] = { { "drop-newest", CREW_DROP_NEWEST },
 	{ "drop-oldest", CREW_DROP_OLDEST }, { "replace", CREW_REPLACE },
 	{ "disconnect", CREW_DISCONNECT }, { NULL, 0 } };
 
+static const struct choice deflates[] = { { "shared", CREW__DEFLATE_SHARED },
+	{ "takeover", CREW__DEFLATE_TAKEOVER }, { "off", CREW__DEFLATE_OFF }, { NULL, 0 } };
+
+static const struct choice tls_clients[] = { { "off", CREW__TLS_CLIENTS_OFF },
+	{ "optional", CREW__TLS_CLIENTS_OPTIONAL }, { "required", CREW__TLS_CLIENTS_REQUIRED },
+	{ NULL, 0 } };
+static const struct choice tls_mins[] = { { "1.2", CREW__TLS_MIN_1_2 },
+	{ "1.3", CREW__TLS_MIN_1_3 }, { NULL, 0 } };
+static const struct choice ktls[] = { { "auto", 1 }, { "off", 0 }, { NULL, 0 } };
+
+/* Of what is a choice and kept as a number; NULL for other kinds. */
+static const struct choice *choices_of(enum crew__settings_kind kind)
+{
+	switch (kind) {
+	case CREW__KIND_POLICY:
+		return policies;
+	case CREW__KIND_DEFLATE:
+		return deflates;
+	case CREW__KIND_TLS_CLIENT:
+		return tls_clients;
+	case CREW__KIND_TLS_MIN:
+		return tls_mins;
+	case CREW__KIND_KTLS:
+		return ktls;
+	default:
+		return NULL;
+	}
+}
+
 static void list_choices(const struct choice *choices, const char *value, char why[CREW__WHY_MAX])
 {
 	const char *nearest = NULL;
@@ -258,13 +288,14 @@ static int read_level(struct crew__settings *settings, const char *value, char w
 	return error;
 }
 
-static int read_policy(const struct crew__settings_key *key, void *base, const char *value,
+/* A choice that is kept as a number. */
+static int read_numbered(const struct crew__settings_key *key, void *base, const char *value,
 	char why[CREW__WHY_MAX])
 {
-	int policy;
-	int error = read_choice(policies, value, &policy, why);
+	int number;
+	int error = read_choice(choices_of(key->kind), value, &number, why);
 	if (!error)
-		*number_of(key, base) = policy;
+		*number_of(key, base) = number;
 	return error;
 }
 
@@ -315,6 +346,17 @@ static int read_networks(const struct crew__settings_key *key, void *base, const
 	return keep_text(key, base, value);
 }
 
+static int read_servers(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX])
+{
+	if (!value[0] || crew__resolver_servers_good(value))
+		return keep_text(key, base, value);
+	snprintf(why, CREW__WHY_MAX,
+		"this is no list of name servers; allowed are up to 8 numeric addresses, such as "
+		"192.0.2.53 127.0.0.1:5353 [::1]:5353");
+	return -EINVAL;
+}
+
 /* ---- by kind ------------------------------------------------------------------------------- */
 
 int crew__settings_read_value(const struct crew__settings_key *key, void *base, const char *value,
@@ -326,14 +368,22 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	case CREW__KIND_DIRECTORY:
 		return keep_text(key, base, value);
 	case CREW__KIND_TOKEN:
+	case CREW__KIND_FILES:
+	case CREW__KIND_WORDS:
 		return keep_text(key, base, value);
 	case CREW__KIND_POLICY:
-		return read_policy(key, base, value, why);
+	case CREW__KIND_DEFLATE:
+	case CREW__KIND_TLS_CLIENT:
+	case CREW__KIND_TLS_MIN:
+	case CREW__KIND_KTLS:
+		return read_numbered(key, base, value, why);
 	case CREW__KIND_FILE:
 	case CREW__KIND_ADMIN:
 		return keep_text(key, base, strcmp(value, "off") == 0 ? "" : value);
 	case CREW__KIND_NETWORKS:
 		return read_networks(key, base, value, why);
+	case CREW__KIND_SERVERS:
+		return read_servers(key, base, value, why);
 	case CREW__KIND_USER:
 	case CREW__KIND_GROUP:
 		return read_name(key, base, value, why);
@@ -361,7 +411,10 @@ static bool is_text(const struct crew__settings_key *key)
 	case CREW__KIND_FILE:
 	case CREW__KIND_ADMIN:
 	case CREW__KIND_TOKEN:
+	case CREW__KIND_FILES:
+	case CREW__KIND_WORDS:
 	case CREW__KIND_NETWORKS:
+	case CREW__KIND_SERVERS:
 	case CREW__KIND_USER:
 	case CREW__KIND_GROUP:
 		return true;
@@ -387,7 +440,12 @@ char *crew__settings_show_value(const struct crew__settings_key *key, const void
 	case CREW__KIND_LEVEL:
 		return strdup(choice_name(levels, (int)settings->log_level));
 	case CREW__KIND_POLICY:
-		return strdup(choice_name(policies, (int)*(const int64_t *)(const void *)member));
+	case CREW__KIND_DEFLATE:
+	case CREW__KIND_TLS_CLIENT:
+	case CREW__KIND_TLS_MIN:
+	case CREW__KIND_KTLS:
+		return strdup(choice_name(
+			choices_of(key->kind), (int)*(const int64_t *)(const void *)member));
 	case CREW__KIND_MODE:
 		snprintf(number, sizeof(number), "%04" PRIo64,
 			*(const int64_t *)(const void *)member);
@@ -409,6 +467,10 @@ void crew__settings_preset(const struct crew__settings_key *key, void *base)
 	case CREW__KIND_WORKERS:
 	case CREW__KIND_MODE:
 	case CREW__KIND_POLICY:
+	case CREW__KIND_DEFLATE:
+	case CREW__KIND_TLS_CLIENT:
+	case CREW__KIND_TLS_MIN:
+	case CREW__KIND_KTLS:
 		*number_of(key, base) = key->preset;
 		break;
 	case CREW__KIND_LEVEL:

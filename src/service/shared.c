@@ -2,7 +2,10 @@
  *
  * A shared message keeps its encodings: the first protocol that needs a head gets it in the room
  * before the bytes, so that a broadcast encodes once and each receiver refers to the same bytes; a
- * second protocol (or kind) gets a copy of its own. */
+ * second protocol (or kind, or window that it is compressed with) gets a copy of its own. What only
+ * one connection can read (masked by a client, compressed behind what it got before) is no
+ * encoding: it is sent as any message. */
+#include "service/connect.h"
 #include "service/send_parts.h"
 
 #include <stdlib.h>
@@ -13,12 +16,13 @@ enum {
 	TAIL_ROOM = 2,
 };
 
-/* ---- a message ----------------------------------------------------------------------- */
+/* ---- a message ------------------------------------------------------------------------------ */
 
 /* What an encoding depends on. */
 struct key {
 	uint8_t protocol; /* enum crew__protocol_kind */
 	uint8_t kind;
+	uint8_t bits; /* WebSocket: compressed with that window; 0: not */
 	const crew_protocol *custom;
 };
 
@@ -35,6 +39,8 @@ struct crew_shared {
 	uint32_t waiting;         /* pieces of queues that refer to it */
 	struct crew__about about; /* its key lies behind its bytes */
 	bool says;                /* about says something */
+	bool plain;               /* not to be compressed */
+	uint16_t stiff;           /* one bit for each window that does not make it shorter */
 	crew_kind kind;
 	size_t len;
 	struct key head_key; /* whose head is in the room */
@@ -55,7 +61,7 @@ static crew_shared *new_shared(size_t len, size_t key_len, unsigned kind)
 
 crew_shared *crew_shared_new_kind(crew_bytes bytes, crew_kind kind)
 {
-	if ((!bytes.data && bytes.len > 0) || bytes.len > CREW__SEND_MOST)
+	if (!crew__send_is_valid(bytes, kind) || bytes.len > CREW__SEND_MOST)
 		return NULL;
 	crew_shared *s = new_shared(bytes.len, 0, kind);
 	if (s && bytes.len > 0)
@@ -81,6 +87,7 @@ crew_shared *crew_shared_new_with(crew_bytes bytes, const crew_send_options *opt
 	about.key.data = key;
 	s->about = about;
 	s->says = true;
+	s->plain = options->plain;
 	return s;
 }
 
@@ -123,7 +130,8 @@ crew_bytes crew_shared_bytes(const crew_shared *s)
 
 static bool same_key(const struct key *a, const struct key *b)
 {
-	return a->protocol == b->protocol && a->kind == b->kind && a->custom == b->custom;
+	return a->protocol == b->protocol && a->kind == b->kind && a->bits == b->bits &&
+	       a->custom == b->custom;
 }
 
 static int add_variant(crew_shared *s, const struct key *key, const crew_frame *frame)
@@ -144,13 +152,24 @@ static int add_variant(crew_shared *s, const struct key *key, const crew_frame *
 	return 0;
 }
 
+/* Compressed, as what it is added to the variants as; 1: that does not make it shorter. */
+static int pack_shared(crew_conn *c, crew_shared *s, const struct key *key)
+{
+	crew_frame frame = { .body = crew_shared_bytes(s) };
+	int error = crew__ws_frame_shared(c, (crew_kind)key->kind, key->bits, &frame);
+	if (!error)
+		error = add_variant(s, key, &frame);
+	crew__ws_frame_done(crew__worker_of(c));
+	return error;
+}
+
 /* Encode for the first time: in place when a head alone is wanted and its room is free. */
 static int encode_shared(crew_conn *c, crew_shared *s, const struct key *key)
 {
 	crew_frame frame;
 	frame.body = crew_shared_bytes(s);
 	const char *body = frame.body.data;
-	int error = crew__send_encode(c, (crew_kind)key->kind, &frame);
+	int error = crew__send_encode(c, (crew_kind)key->kind, CREW__FRAME_PLAIN, &frame);
 	if (error)
 		return error;
 	bool in_place = frame.body.data == body && frame.body.len == s->len &&
@@ -186,13 +205,32 @@ static bool find_encoding(const crew_shared *s, const struct key *key, crew_byte
 	return false;
 }
 
+static unsigned how_of(const crew_shared *s)
+{
+	return s->says ? crew__send_how(&s->about, s->plain) : 0;
+}
+
+/* Can nobody else read what leaves to it? */
+static bool is_alone(const crew_conn *c, const crew_shared *s)
+{
+	if (crew__likely(c->variant != CREW__VARIANT_APART))
+		return false;
+	const struct crew__ws_side *ws = &crew__side((crew_conn *)(uintptr_t)c)->ws;
+	return ws->client || (ws->takeover && crew__ws_packs(c, s->len, how_of(s)));
+}
+
 static struct key key_for(const crew_conn *c, const crew_shared *s)
 {
-	return (struct key){
+	struct key key = {
 		.protocol = c->record->protocol,
 		.kind = (uint8_t)(s->kind == CREW_KIND_DEFAULT ? CREW_TEXT : s->kind),
 		.custom = crew__worker_of(c)->service->protocol,
 	};
+	if (c->variant == CREW__VARIANT_PLAIN || !crew__ws_packs(c, s->len, how_of(s)))
+		return key;
+	uint8_t bits = crew__side((crew_conn *)(uintptr_t)c)->ws.pack_bits;
+	key.bits = s->stiff & (1u << bits) ? 0 : bits;
+	return key;
 }
 
 /* As it leaves to `c`: found, or made now. 0, -ENOMEM, or what encode() says. */
@@ -201,7 +239,11 @@ static int encoding_for(crew_conn *c, crew_shared *s, crew_bytes *ret_bytes)
 	struct key key = key_for(c, s);
 	if (crew__likely(find_encoding(s, &key, ret_bytes)))
 		return 0;
-	int error = encode_shared(c, s, &key);
+	int error = key.bits > 0 ? pack_shared(c, s, &key) : encode_shared(c, s, &key);
+	if (error == 1) {
+		s->stiff |= (uint16_t)(1u << key.bits);
+		return encoding_for(c, s, ret_bytes);
+	}
 	if (!error)
 		crew__must(find_encoding(s, &key, ret_bytes));
 	return error;
@@ -229,6 +271,13 @@ static void release_shared(void *data, void *arg)
 	crew_shared_unref(s);
 }
 
+static int64_t send_alone(crew_conn *c, crew_shared *s)
+{
+	struct crew__out out = { .hold = CREW__HOLD_COPY, .about = s->says ? &s->about : NULL };
+	crew_kind kind = s->kind == CREW_KIND_DEFAULT ? CREW_TEXT : s->kind;
+	return crew__send_framed(c, crew_shared_bytes(s), kind, how_of(s), &out);
+}
+
 static int64_t send_encoded(crew_conn *c, crew_shared *s, crew_bytes encoded)
 {
 	struct crew__out out = {
@@ -250,6 +299,10 @@ int64_t crew_send_shared(crew_conn *c, crew_shared *s)
 		return crew__send_refuse(c ? c->net : crew__send_net_of_nobody(), -EINVAL);
 	if (!c || c->record->state > CREW__CONN_OPEN)
 		return crew__send_lose_closed(c, s->len);
+	if (crew__send_is_busy(c))
+		return crew__send_refuse(c->net, -EBUSY);
+	if (is_alone(c, s))
+		return send_alone(c, s);
 	int error = encoding_for(c, s, &encoded);
 	if (error == -ENOMEM)
 		return crew__conn_lose_memory(c, s->len, s->says ? &s->about : NULL);
@@ -260,77 +313,116 @@ int64_t crew_send_shared(crew_conn *c, crew_shared *s)
 
 /* ---- to all of a service ------------------------------------------------------------------- */
 
-static crew_worker *worker_of_service(const crew_service *service)
+/* For each that has connections of that service, its own or outgoing: the sum of what `fn` returns,
+ * -EINVAL when there is none. */
+static int64_t for_service(
+	const crew_service *service, int64_t (*fn)(crew_worker *w, void *arg), void *arg)
 {
-	for (unsigned i = 0; i < crew__here.count; i++)
-		if (crew__here.workers[i]->service == service)
-			return crew__here.workers[i];
+	int64_t sum = 0;
+	bool any = false;
+	for (unsigned i = 0; i < crew__here.count; i++) {
+		crew_worker *w = crew__here.workers[i], *client = NULL;
+		if (w->service == service) {
+			sum += fn(w, arg);
+			any = true;
+		}
+		while ((client = crew__client_next(w, service, client))) {
+			sum += fn(client, arg);
+			any = true;
+		}
+	}
+	return any ? sum : -EINVAL;
+}
+
+/* The first that is open and has that variant: most of a service speak the same. */
+static crew_conn *first_member(const crew_worker *w, enum crew__variant variant)
+{
+	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
+		crew_conn *c = crew__net_at(&w->net, slot);
+		if (c && c->variant == variant && crew__conn_is_member(c))
+			return c;
+	}
 	return NULL;
 }
 
-/* The first that is open: most of a service speak the same. */
-static crew_conn *first_member(const crew_worker *w)
-{
-	for (uint32_t slot = 0; slot < w->net.slots_high; slot++)
-		if (w->net.slots[slot] && crew__conn_is_member(w->net.slots[slot]))
-			return w->net.slots[slot];
-	return NULL;
-}
-
-/* Each by its own: those that the burst could not serve. */
+/* Each by its own: those that the bursts could not serve. */
 static int64_t send_to_the_rest(crew_worker *w, crew_shared *s)
 {
 	int64_t accepted = 0;
-	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
-		crew_conn *c = w->net.slots[slot];
+	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
+		crew_conn *c = crew__net_at(&w->net, slot);
 		if (c && !(c->flags & CREW__C_IN_BURST) && crew__conn_is_member(c))
 			accepted += crew_send_shared(c, s) >= 0;
 	}
 	return accepted;
 }
 
-int64_t crew_broadcast(const crew_service *service, crew_shared *s)
+/* To all of one variant that its burst can serve: how many. */
+static int64_t offer_variant(crew_worker *w, crew_shared *s, enum crew__variant variant)
 {
-	crew_worker *w = worker_of_service(service);
 	crew_bytes encoded;
-	if (!w || !s)
-		return -EINVAL;
-	crew_conn *first = first_member(w);
+	crew_conn *first = first_member(w, variant);
 	if (!first)
 		return 0;
 	if (encoding_for(first, s, &encoded) != 0 || encoded.len > CREW__BURST_MESSAGE ||
 		encoded.len == 0) {
-		crew__net_leave_burst(&w->net);
-		return send_to_the_rest(w, s);
+		crew__net_leave_burst(&w->net, variant);
+		return 0;
 	}
 	const struct crew__broadcast b = {
 		.frame = encoded,
 		.protocol = first->record->protocol,
+		.variant = (uint8_t)variant,
 		.about = s->says ? &s->about : NULL,
 		.keep = keep_shared,
 		.release = unref_shared,
 		.arg = s,
 	};
-	int64_t accepted = (int64_t)crew__burst_offer(&w->net, &b);
-	if ((uint64_t)accepted == w->net.stats.slab->connections)
+	return (int64_t)crew__burst_offer(&w->net, &b);
+}
+
+static int64_t broadcast(crew_worker *w, void *arg)
+{
+	crew_shared *s = arg;
+	uint64_t all = w->net.stats.slab->connections;
+	int64_t accepted = 0;
+	if (w->packed < all)
+		accepted = offer_variant(w, s, CREW__VARIANT_PLAIN);
+	if (w->packed > 0)
+		accepted += offer_variant(w, s, CREW__VARIANT_PACKED);
+	if ((uint64_t)accepted == all)
 		return accepted;
 	return accepted + send_to_the_rest(w, s);
 }
 
-int64_t crew_each(const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg)
+int64_t crew_broadcast(const crew_service *service, crew_shared *s)
 {
-	crew_worker *w = worker_of_service(service);
+	return s ? for_service(service, broadcast, s) : -EINVAL;
+}
+
+struct each {
+	void (*fn)(crew_conn *c, void *arg);
+	void *arg;
+};
+
+static int64_t call_each(crew_worker *w, void *arg)
+{
+	const struct each *each = arg;
 	int64_t called = 0;
-	if (!w || !fn)
-		return -EINVAL;
 	struct crew__entered before = crew__enter(w, CREW__CB_EACH);
-	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
-		crew_conn *c = w->net.slots[slot];
+	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
+		crew_conn *c = crew__net_at(&w->net, slot);
 		if (!c || !crew__conn_is_member(c))
 			continue;
 		called++;
-		fn(c, arg);
+		each->fn(c, each->arg);
 	}
 	crew__leave(w, before);
 	return called;
+}
+
+int64_t crew_each(const crew_service *service, void (*fn)(crew_conn *c, void *arg), void *arg)
+{
+	struct each each = { fn, arg };
+	return fn ? for_service(service, call_each, &each) : -EINVAL;
 }

@@ -1,5 +1,5 @@
 /* stream.c - raw streams, lines, frames, and the program's own protocols: bytes to messages. */
-#include "service/inner.h"
+#include "service/datagram.h"
 
 #include "proto/line.h"
 
@@ -27,7 +27,7 @@ static int64_t cut_custom(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 	return n;
 }
 
-static int64_t cut(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
+int64_t crew__stream_cut(crew_conn *c, crew_bytes in, crew_msg *ret_msg)
 {
 	crew_worker *w = crew__worker_of(c);
 	size_t most = crew__conn_most_of(c, w->max_message);
@@ -55,7 +55,7 @@ size_t crew__stream_data(crew_conn *c, char *data, size_t len)
 	size_t used = 0;
 	while (used < len && crew__conn_ready(c)) {
 		crew_msg msg;
-		int64_t n = cut(c, (crew_bytes){ data + used, len - used }, &msg);
+		int64_t n = crew__stream_cut(c, (crew_bytes){ data + used, len - used }, &msg);
 		if (n < 0) {
 			crew__service_violation(c, 0, what_is_wrong(n));
 			return len;

@@ -87,6 +87,7 @@ int crew_watch(int fd, unsigned events, crew_watch_fn *fn, void *arg)
 	crew_worker *w = crew__here.current;
 	if (!w && crew__here.count > 0)
 		w = crew__here.workers[0];
+	w = w ? crew__worker_root(w) : NULL;
 	if (fd < 0)
 		return -EBADF;
 	if (!w || (events & ~(CREW_READ | CREW_WRITE)))

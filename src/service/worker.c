@@ -2,7 +2,12 @@
 
 #include "base/clock.h"
 #include "net/address.h"
+#include "service/connect.h"
+#include "service/datagram.h"
+#include "service/fetch.h"
 #include "service/http.h"
+#include "service/names.h"
+#include "service/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,16 +57,17 @@ static size_t side_size(const crew_worker *w)
 	}
 }
 
-/* The protocol and transport of the address; a service without one is raw. */
+/* The protocol and transport of the addresses, which are alike; a service without one is raw. */
 static void read_address(crew_worker *w, enum crew__transport_kind *ret_transport)
 {
-	struct crew__address address = { .scheme = "tcp" };
+	struct crew__address addresses[CREW__ADDRESSES_MAX] = { { .scheme = "tcp" } };
+	size_t count;
 	char error[256];
 	*ret_transport = CREW__TCP;
-	if (w->settings->listen &&
-		crew__address_parse(w->settings->listen, "/", &address, error, sizeof(error)) == 0)
-		*ret_transport = address.transport;
-	w->kind = kind_of(w->service, address.scheme);
+	if (w->settings->listen && crew__addresses_parse(w->settings->listen, "/", addresses,
+					   &count, error, sizeof(error)) == 0)
+		*ret_transport = addresses[0].transport;
+	w->kind = kind_of(w->service, addresses[0].scheme);
 	w->upgrades = w->kind == CREW__WS ||
 		      (w->kind == CREW__HTTP && crew__has_websocket(w->service));
 }
@@ -125,8 +131,18 @@ static int add_listener(crew_worker *w, int take_fd, struct crew__listener **ret
 	return error;
 }
 
+/* One more to be accepted from, or to be read; it does so once it is started. */
+static int add_socket(crew_worker *w, int take_fd)
+{
+	struct crew__listener *unused;
+	if (w->net.transport == CREW__UDP)
+		return crew__datagram_add(w, take_fd);
+	return add_listener(w, take_fd, &unused);
+}
+
 static void end_listeners(crew_worker *w)
 {
+	crew__datagram_end(w);
 	for (size_t i = 0; i < w->listener_count; i++)
 		crew__listener_fini(w->listeners[i]);
 }
@@ -147,6 +163,10 @@ int crew__worker_adopt(crew_worker *w, int take_listen_fd)
 		close(take_listen_fd);
 		return 0;
 	}
+	if (w->net.transport == CREW__UDP) {
+		int status = crew__datagram_add(w, take_listen_fd);
+		return status ? status : crew__datagram_start(w);
+	}
 	struct crew__listener *listener;
 	int error = add_listener(w, take_listen_fd, &listener);
 	if (error)
@@ -159,6 +179,7 @@ int crew__worker_adopt(crew_worker *w, int take_listen_fd)
 
 void crew__worker_disown(crew_worker *w, int listen_fd)
 {
+	crew__datagram_disown(w, listen_fd);
 	for (size_t i = 0; i < w->listener_count; i++)
 		if (w->listeners[i]->fd == listen_fd)
 			crew__listener_fini(w->listeners[i]);
@@ -192,12 +213,11 @@ static void on_stop_timer(struct crew__timer *timer);
 static int take_listeners(crew_worker *w, const struct crew__worker_plan *plan)
 {
 	int error = 0;
-	struct crew__listener *listener;
 	for (size_t i = 0; i < plan->listen_count; i++) {
 		if (error)
 			close(plan->listen_fds[i]);
 		else
-			error = add_listener(w, plan->listen_fds[i], &listener);
+			error = add_socket(w, plan->listen_fds[i]);
 	}
 	return error;
 }
@@ -292,6 +312,9 @@ int crew__worker_start(crew_worker *w)
 		if (error)
 			return error;
 	}
+	int error = crew__datagram_start(w);
+	if (error)
+		return error;
 	set_state(w, CREW__READY);
 	return 0;
 }
@@ -313,18 +336,26 @@ void crew__worker_reopen_logs(crew_worker *w)
 
 void crew__worker_free(crew_worker *w)
 {
+	w->leaving = CREW__GONE; /* what is told of its connections makes no new ones */
 	free_listeners(w);
+	crew__fetches_free(w->fetches);
+	crew__outgoing_end(w);
 	crew__net_fini(&w->net);
+	crew__outgoing_free(w);
+	crew__datagram_free(w);
 	crew__timer_stop(
 		w->plan.loop, &w->stop_timer); /* the last connection may have started it */
 	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
 	crew__http_free(w);
+	crew__worker_end_tls(w);
 	crew__proxies_free(w);
 	crew__buf_release(&w->scratch);
 	leave_process(w);
-	if (crew__here.count == 0)
+	if (crew__here.count == 0) {
 		crew__watches_free(w->plan.loop);
+		crew__names_free();
+	}
 	free(w);
 }
 
@@ -347,11 +378,38 @@ static void finish(crew_worker *w)
 	w->stop.done(w, w->stop.arg);
 }
 
-void crew__worker_conn_gone(crew_worker *w)
+static bool is_leaving(const crew_worker *w)
 {
-	bool leaves = w->leaving == CREW__WAITS || w->leaving == CREW__CLOSES;
+	return w->leaving == CREW__WAITS || w->leaving == CREW__CLOSES;
+}
+
+/* Nothing is under way for which a stop waits. */
+static bool is_idle(const crew_worker *w)
+{
+	return w->net.stats.slab->connections == 0 && !crew__fetches_busy(w->fetches);
+}
+
+/* Those who came to us have gone: what we opened ourselves we did for them. */
+static bool serves_nobody(const crew_worker *w, uint64_t going)
+{
+	uint64_t connections = w->net.stats.slab->connections;
+	return connections <= crew__outgoing_count(w) + going && !crew__fetches_busy(w->fetches);
+}
+
+void crew__worker_conn_gone(crew_worker *gone_from)
+{
+	crew_worker *w = crew__worker_root(gone_from);
 	/* The connection that goes is still counted, and the end must come from the loop. */
-	if (leaves && w->net.stats.slab->connections <= 1)
+	bool last = w->net.stats.slab->connections <= 1 && !crew__fetches_busy(w->fetches);
+	bool waits = w->leaving == CREW__WAITS && serves_nobody(w, w == gone_from);
+	if ((is_leaving(w) && last) || waits)
+		crew__timer_start(w->plan.loop, &w->stop_timer, crew__loop_ns(w->plan.loop));
+}
+
+void crew__worker_fetch_gone(crew_worker *w)
+{
+	bool waits = w->leaving == CREW__WAITS && serves_nobody(w, 0);
+	if ((is_leaving(w) && is_idle(w)) || waits)
 		crew__timer_start(w->plan.loop, &w->stop_timer, crew__loop_ns(w->plan.loop));
 }
 
@@ -362,15 +420,17 @@ static void close_one(crew_worker *w, crew_conn *c)
 		crew__side(c)->http.keep_alive = false;
 		return;
 	}
-	w->closing_code = w->stop.close_code;
+	crew_worker *own = crew__worker_of(c);
+	own->closing_code = w->stop.close_code;
 	crew__conn_close(c, CREW_END_DRAIN);
-	w->closing_code = 0;
+	own->closing_code = 0;
 }
 
+/* Of all, or of those that speak HTTP; outgoing ones as well, which share its slots. */
 static void for_connections(
 	crew_worker *w, void (*fn)(crew_worker *w, crew_conn *c), bool http_only)
 {
-	for (uint32_t slot = 0; slot < w->net.slots_high; slot++) {
+	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
 		crew_conn *c = w->net.slots[slot];
 		if (c && (!http_only || c->record->protocol == CREW__HTTP))
 			fn(w, c);
@@ -389,8 +449,10 @@ static void wait_until(crew_worker *w, uint64_t ms)
 	uint64_t due = crew__loop_ns(w->plan.loop) + ms * CREW__NS_PER_MS;
 	if (w->stop_timer.place != 0 && w->stop_timer.due_ns <= due)
 		return;
-	if (crew__timer_start(w->plan.loop, &w->stop_timer, due) < 0)
+	if (crew__timer_start(w->plan.loop, &w->stop_timer, due) < 0) {
 		for_connections(w, abort_one, false);
+		crew__fetches_cancel(w->fetches);
+	}
 }
 
 static void close_everything(crew_worker *w, uint64_t window_ms)
@@ -403,12 +465,13 @@ static void close_everything(crew_worker *w, uint64_t window_ms)
 static void on_stop_timer(struct crew__timer *timer)
 {
 	crew_worker *w = crew__container_of(timer, crew_worker, stop_timer);
-	if (w->net.stats.slab->connections == 0) {
+	if (is_idle(w)) {
 		finish(w);
 	} else if (w->leaving == CREW__WAITS) {
 		close_everything(w, (uint64_t)w->settings->stop_timeout_ms);
 	} else {
 		for_connections(w, abort_one, false);
+		crew__fetches_cancel(w->fetches);
 		wait_until(w, 0);
 	}
 }
@@ -420,13 +483,15 @@ void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop)
 	w->stop = *stop;
 	end_listeners(w);
 	set_state(w, CREW__DRAINING);
-	if (w->net.stats.slab->connections == 0) {
+	crew__outgoing_leave(w);
+	if (is_idle(w)) {
 		w->leaving = CREW__CLOSES;
 		wait_until(w, 0);
 	} else if (stop->graceful) {
 		w->leaving = CREW__WAITS;
-		wait_until(w, stop->window_ms);
-		for_connections(w, close_one, true);
+		wait_until(w, serves_nobody(w, 0) ? 0 : stop->window_ms);
+		/* To a peer of UDP nothing comes any more: its datagrams go to others. */
+		for_connections(w, close_one, w->net.transport != CREW__UDP);
 	} else {
 		close_everything(w, stop->window_ms);
 	}

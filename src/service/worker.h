@@ -18,6 +18,7 @@ struct crew__worker_plan {
 	struct crew__loop *loop;
 	const struct crew__service_settings *settings;
 	int64_t buffer_budget; /* of [crew]: bytes that its queues may hold; 0: off */
+	const char *dns_servers; /* of [crew]; NULL: the system's */
 	unsigned id, generation;
 	struct crew__stats stats;
 	const int

@@ -1,10 +1,18 @@
-/* ws.c - WebSocket connections: the handshake, frames to messages, the heartbeat, the goodbye. */
-#include "service/http.h"
+/* ws.c - WebSocket connections: the handshake, frames to messages, the goodbye.
+ *
+ * Not here: messages to frames (ws_frame.c), the heartbeat (ws_heartbeat.c), and how outgoing
+ * connections come to their handshake (connect.c). */
+#include "service/ws.h"
 
 #include "proto/utf8.h"
+#include "proto/ws_mask.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum {
+	SHARE = 1024 * 1024 /* bytes of messages of one connection, in one turn */
+};
 
 /* ---- handshake (RFC 6455 section 4.2) ------------------------------------------------------ */
 
@@ -27,38 +35,88 @@ int crew__ws_handshake_status(const struct crew__http1_request *request)
 
 /* Fields that are to go with the answer (a cookie) go with this one as well. */
 static int write_answer(char *room, size_t size, const char *accept, const char *protocol,
-	const struct crew__buf *fields)
+	const char *extension, const struct crew__buf *fields)
 {
 	return snprintf(room, size,
 		"HTTP/1.1 101 Switching Protocols\r\n"
-		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s%s%s\r\n"
+		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s%s%s%s%s\r\n"
 		"%.*s\r\n",
 		accept, protocol ? "\r\nSec-WebSocket-Protocol: " : "", protocol ? protocol : "",
-		(int)fields->len, fields->data ? fields->data : "");
+		extension[0] ? "\r\nSec-WebSocket-Extensions: " : "", extension, (int)fields->len,
+		fields->data ? fields->data : "");
 }
 
-void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request, uint8_t subprotocol)
+/* 0, -ENOMEM, -ENOTCONN. */
+static int answer(crew_conn *c, const struct crew__http1_request *request,
+	const struct crew__ws_agreed *agreed)
 {
 	crew_worker *w = crew__worker_of(c);
-	struct crew__exchange *e = crew__exchange_of(c);
-	const char *protocol = subprotocol ? w->http->subprotocols[subprotocol - 1] : NULL;
-	char accept[29];
-	char *answer = crew__answer_room(w);
+	uint8_t place = agreed->subprotocol;
+	const struct crew__buf *fields = &crew__exchange_of(c)->fields;
+	char accept[29], extension[CREW__WS_EXTENSION_ROOM] = "";
+	char *room = crew__answer_room(w);
+	if (!room)
+		return -ENOMEM;
+	if (agreed->terms.deflate)
+		crew__ws_extension_answer(&agreed->terms, extension);
 	bool good = crew__ws_accept(request->ws_key, accept);
-	int n = answer ? write_answer(answer, CREW__ANSWER_ROOM, accept, protocol, &e->fields) : 0;
-	crew__must(good && n >= 0 && n < CREW__ANSWER_ROOM);
-	if (n == 0 || crew__conn_control(c, (crew_bytes){ answer, (size_t)n }) < 0) {
-		crew__conn_broken(c, CREW_END_MEMORY);
-		return;
-	}
-	e->status = 101;
-	crew__exchange_end(e, CREW_END_REASONS);
-	crew__conn_go_on_reading(c, CREW__C_WAITING); /* it may have been awaited */
+	int n = write_answer(room, CREW__ANSWER_ROOM, accept,
+		place ? w->ws->subprotocols[place - 1] : NULL, extension, fields);
+	crew__must(good && n > 0 && n < CREW__ANSWER_ROOM);
+	return crew__conn_control(c, (crew_bytes){ room, (size_t)n });
+}
+
+/* ---- the beginning ------------------------------------------------------------------------- */
+
+/* It is compressed for as nearly all are. */
+static bool is_usual(const struct crew__ws_side *ws)
+{
+	return ws->pack_bits == CREW__WS_BITS_MOST && !ws->takeover && !ws->client;
+}
+
+/* Whoever gets the very bytes that others get, gets them from the burst; one that we compress or
+ * mask for alone, or that is in the middle of a message, does not. */
+void crew__ws_set_variant(crew_conn *c)
+{
+	const struct crew__ws_side *ws = &crew__side(c)->ws;
+	bool usual = is_usual(ws);
+	bool apart = ws->client || ws->parts != CREW__WS_PARTS_NONE;
+	if (apart || (ws->pack_bits != 0 && !usual))
+		c->variant = CREW__VARIANT_APART;
+	else
+		c->variant = usual ? CREW__VARIANT_PACKED : CREW__VARIANT_PLAIN;
+}
+
+static void init_side(crew_conn *c, const struct crew__ws_agreed *agreed, bool client)
+{
+	crew_worker *w = crew__worker_of(c);
 	struct crew__side *side = crew__side(c);
-	side->subprotocol = subprotocol;
-	memset(&side->ws, 0, sizeof(side->ws));
-	crew__ws_init(&side->ws.codec, crew__conn_most_of(c, w->max_message));
+	struct crew__ws_side *ws = &side->ws;
+	const struct crew__ws_terms *terms = &agreed->terms;
+	bool they_reset = client ? terms->server_resets : terms->client_resets;
+	unsigned their_bits = client ? terms->server_bits : terms->client_bits;
+	memset(ws, 0, sizeof(*ws));
+	side->subprotocol = agreed->subprotocol;
+	ws->client = client;
+	if (terms->deflate) {
+		ws->pack_bits = client ? terms->client_bits : terms->server_bits;
+		ws->takeover = !(client ? terms->client_resets : terms->server_resets);
+	}
+	crew__ws_init(
+		&ws->codec, &(struct crew__ws_options){
+				    .max_message = crew__conn_most_of(c, w->max_message),
+				    .client = client,
+				    .parts = w->service->on_part != NULL,
+				    .inflate_bits = terms->deflate ? their_bits : 0,
+				    .shared = terms->deflate && they_reset ? &w->ws->deflate : NULL,
+			    });
 	c->record->protocol = CREW__WS;
+	w->packed += is_usual(ws);
+	crew__ws_set_variant(c);
+}
+
+static void begin(crew_conn *c)
+{
 	crew__conn_opened(c);
 	crew__conn_deadline(
 		c, crew__net_now(c->net) + 1); /* the heartbeat; it may be open already */
@@ -68,16 +126,61 @@ void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request, u
 		crew__service_open(c);
 }
 
+void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request,
+	const struct crew__ws_agreed *agreed)
+{
+	struct crew__exchange *e = crew__exchange_of(c);
+	if (!crew__ws_worker(crew__worker_of(c)) || answer(c, request, agreed) < 0) {
+		crew__conn_broken(c, CREW_END_MEMORY);
+		return;
+	}
+	e->status = 101;
+	crew__exchange_end(e, CREW_END_REASONS);
+	crew__conn_go_on_reading(c, CREW__C_WAITING); /* it may have been awaited */
+	init_side(c, agreed, false);
+	begin(c);
+}
+
+void crew__ws_begin_client(crew_conn *c, const struct crew__ws_agreed *agreed)
+{
+	if (!crew__ws_worker(crew__worker_of(c))) {
+		crew__conn_broken(c, CREW_END_MEMORY);
+		return;
+	}
+	init_side(c, agreed, true);
+	begin(c);
+}
+
+void crew__ws_closed(crew_conn *c)
+{
+	struct crew__ws_side *ws = &crew__side(c)->ws;
+	crew__worker_of(c)->packed -= is_usual(ws);
+	crew__deflater_free(ws->deflater);
+	ws->deflater = NULL;
+	crew__ws_fini(&ws->codec);
+}
+
 /* ---- frames in ----------------------------------------------------------------------------- */
 
-static void send_control(crew_conn *c, unsigned opcode, crew_bytes body)
+void crew__ws_control(crew_conn *c, unsigned opcode, crew_bytes body)
 {
 	bool last = opcode == CREW__WS_OP_CLOSE; /* it ends the stream; ping and pong pass others */
-	char frame[CREW__WS_HEADER_MAX + CREW__WS_CONTROL_MAX];
-	size_t head = crew__ws_header(frame, opcode, body.len);
+	char frame[CREW__WS_MASKED_HEADER_MAX + CREW__WS_CONTROL_MAX];
+	unsigned byte0 = CREW__WS_FIN | opcode;
+	uint32_t key = 0;
+	size_t head;
 	crew__must(body.len <= CREW__WS_CONTROL_MAX);
-	if (body.len > 0)
-		memcpy(frame + head, body.data, body.len);
+	if (crew__side(c)->ws.client) {
+		if (crew__ws_key_draw(&crew__worker_of(c)->ws->keys, &key) < 0) {
+			crew__conn_broken(c, CREW_END_MEMORY);
+			return;
+		}
+		head = crew__ws_masked_head(frame, byte0, body.len, key);
+	} else {
+		head = crew__ws_head(frame, byte0, body.len);
+	}
+	crew__copy(frame + head, body.data, body.len);
+	crew__ws_unmask(frame + head, body.len, key);
 	crew_bytes whole = { frame, head + body.len };
 	if ((last ? crew__conn_control(c, whole) : crew__conn_urgent(c, whole)) == -ENOMEM)
 		crew__conn_broken(c, CREW_END_MEMORY);
@@ -109,6 +212,25 @@ static void break_off(crew_conn *c, const struct crew__ws_event *event)
 	w->closing_code = 0;
 }
 
+/* What is answered to it has its kind, as with a whole message. */
+static void tell_part(crew_conn *c, const struct crew__ws_event *event)
+{
+	crew_worker *w = crew__worker_of(c);
+	crew_msg part = { event->body, event->text ? CREW_TEXT : CREW_BINARY };
+	if (event->last)
+		crew__count_request(w);
+	if (crew__conn_pipe_to(c)) {
+		crew__ws_pipe_part(c, part, event->last);
+		return;
+	}
+	struct crew__entered before = crew__enter(w, CREW__CB_MESSAGE);
+	w->answering = c;
+	w->answer_kind = part.kind;
+	w->service->on_part(c, part, event->last);
+	w->answering = NULL;
+	crew__leave(w, before);
+}
+
 static void handle(crew_conn *c, const struct crew__ws_event *event)
 {
 	bool open = c->record->state == CREW__CONN_OPEN;
@@ -118,9 +240,13 @@ static void handle(crew_conn *c, const struct crew__ws_event *event)
 			crew__service_message(c,
 				(crew_msg){ event->body, event->text ? CREW_TEXT : CREW_BINARY });
 		break;
+	case CREW__WS_PART:
+		if (open)
+			tell_part(c, event);
+		break;
 	case CREW__WS_PING:
 		if (open)
-			send_control(c, CREW__WS_OP_PONG, event->body);
+			crew__ws_control(c, CREW__WS_OP_PONG, event->body);
 		break;
 	case CREW__WS_CLOSE:
 		peer_closes(c, event);
@@ -132,6 +258,8 @@ static void handle(crew_conn *c, const struct crew__ws_event *event)
 			crew__conn_parted(c);
 		break;
 	case CREW__WS_PONG:
+		crew__ws_pong(c, event->body);
+		break;
 	case CREW__WS_MORE:
 		break;
 	}
@@ -153,6 +281,36 @@ static inline size_t take_short(crew_conn *c, char *data, size_t len)
 	return taken;
 }
 
+/* Parts flow on as parts, which can be begun only where it is known how they are framed. What flows
+ * into one that we open waits here until that one stands (or has failed: then so does this one). */
+static bool waits_for_pipe(crew_conn *c)
+{
+	const crew_conn *to = crew__conn_pipe_to(c);
+	if (crew__likely(!to) || to->record->state != CREW__CONN_HANDSHAKE ||
+		to->record->protocol != CREW__WS || !crew__worker_of(c)->service->on_part)
+		return false;
+	crew__conn_stop_reading(c, CREW__C_PIPE_FULL);
+	return true;
+}
+
+/* What inflates to a thousand times its size would keep all others waiting for as long as that
+ * takes: 64 KiB can be 64 messages of 1 MiB. */
+static void take_of_share(const crew_conn *c, size_t bytes)
+{
+	struct crew__ws_worker *ws = crew__worker_of(c)->ws;
+	uint32_t turn = c->net->clock->turn;
+	if (ws->share_of != c || ws->share_turn != turn)
+		ws->share = 0;
+	ws->share_of = c;
+	ws->share_turn = turn;
+	ws->share += bytes;
+}
+
+static bool has_had_its_share(const crew_conn *c)
+{
+	return crew__worker_of(c)->ws->share >= SHARE && c->record->state == CREW__CONN_OPEN;
+}
+
 /* Any other frame, or a part of one. Returns the bytes taken; sets `ret_over` when nothing of what
  * follows is wanted now. */
 static __attribute__((noinline)) size_t take_frame(
@@ -160,7 +318,12 @@ static __attribute__((noinline)) size_t take_frame(
 {
 	struct crew__ws *codec = &crew__side(c)->ws.codec;
 	struct crew__ws_event event;
+	if (crew__unlikely(waits_for_pipe(c))) {
+		*ret_over = true;
+		return 0;
+	}
 	size_t taken = crew__ws_feed(codec, data, len, &event);
+	take_of_share(c, event.body.len);
 	handle(c, &event);
 	if (codec->message.data)
 		crew__ws_done(codec);
@@ -171,6 +334,8 @@ static __attribute__((noinline)) size_t take_frame(
 		return len;
 	}
 	*ret_over = event.kind == CREW__WS_MORE && taken == 0;
+	if (crew__unlikely(has_had_its_share(c)) && taken < len)
+		*ret_over |= crew__ws_yield(c);
 	return taken;
 }
 
@@ -222,72 +387,7 @@ bool crew__ws_closing(crew_conn *c)
 		len += w->closing_reason.len;
 	}
 	if (!(c->flags & CREW__C_FINISHED))
-		send_control(c, CREW__WS_OP_CLOSE, (crew_bytes){ body, len });
+		crew__ws_control(c, CREW__WS_OP_CLOSE, (crew_bytes){ body, len });
 	return !crew__side(c)->ws.closed_by_peer && !(c->flags & CREW__C_PEER_ENDED) &&
 	       c->record->end != CREW_END_PROTOCOL && c->record->end != CREW_END_MEMORY;
-}
-
-/* ---- the heartbeat ------------------------------------------------------------------------- */
-
-/* Has the ping left our queue, and the kernel's? A peer that reads slowly is not a dead one. */
-static bool ping_has_passed(crew_conn *c)
-{
-	struct crew__ws_side *ws = &crew__side(c)->ws;
-	uint64_t out = c->record->bytes_out;
-	if (out < ws->ping_mark && c->record->bytes_queued > 0)
-		return false;
-	/* What was queued before it may have been lost instead of sent. */
-	ws->ping_mark = crew__min(ws->ping_mark, out);
-	int64_t unacked = crew__conn_unacked(c);
-	return unacked < 0 || out - ws->ping_mark >= (uint64_t)unacked;
-}
-
-/* Something of ours waits for it, here or in our kernel. */
-static bool peer_takes_nothing(crew_conn *c)
-{
-	return c->record->bytes_queued > 0 || crew__conn_unacked(c) > 0;
-}
-
-static void ping(crew_conn *c, uint32_t now)
-{
-	struct crew__ws_side *ws = &crew__side(c)->ws;
-	send_control(c, CREW__WS_OP_PING, (crew_bytes){ NULL, 0 });
-	ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
-	ws->ping_at = crew__wheel_time(now);
-	ws->ping_in = (uint32_t)c->record->bytes_in;
-	ws->ping_passed = false;
-}
-
-uint32_t crew__ws_deadline(crew_conn *c, uint32_t now)
-{
-	uint32_t every = crew__worker_of(c)->heartbeat;
-	struct crew__ws_side *ws = &crew__side(c)->ws;
-	if (every == 0 || c->record->state != CREW__CONN_OPEN)
-		return CREW__WHEEL_OUT;
-	bool heard = (uint32_t)c->record->bytes_in != ws->ping_in;
-	if (ws->ping_at == 0 || heard) {
-		ws->ping_at = 0;
-		if (!crew__wheel_come(c->record->last_in + every, now))
-			return crew__wheel_time(c->record->last_in + every);
-		ping(c, now);
-		return crew__wheel_time(now + every);
-	}
-	/* We stopped reading ourselves: its answer may lie in the kernel. */
-	if (!ws->ping_passed || (c->flags & CREW__C_STOPPED)) {
-		ws->ping_passed = ping_has_passed(c);
-		ws->ping_at = crew__wheel_time(now);
-		return crew__wheel_time(now + every);
-	}
-	if (!crew__wheel_come(ws->ping_at + every, now))
-		return crew__wheel_time(ws->ping_at + every);
-	/* Its kernel has the ping, its program may not have read so far: a frozen page. As long as
-	 * it leaves more of ours waiting it is slow, not dead; that must pass as well. */
-	if (peer_takes_nothing(c)) {
-		ws->ping_mark = c->record->bytes_out + c->record->bytes_queued;
-		ws->ping_passed = false;
-		ws->ping_at = crew__wheel_time(now);
-		return crew__wheel_time(now + every);
-	}
-	crew__conn_close(c, CREW_END_HEARTBEAT);
-	return CREW__WHEEL_OUT;
 }

@@ -96,6 +96,7 @@ const char *crew__callback_name(enum crew__callback callback)
 		[CREW__CB_PROTOCOL] = "protocol",
 		[CREW__CB_PULL] = "pull",
 		[CREW__CB_GAP] = "on_gap",
+		[CREW__CB_FETCH] = "fetch",
 	};
 	_Static_assert(crew__lengthof(names) == CREW__CALLBACKS, "a name for each callback");
 	return NAME(names, (unsigned)callback);
@@ -118,6 +119,8 @@ const char *crew__transport_name(unsigned transport)
 	static const char *const names[] = {
 		[CREW__TCP] = "tcp",
 		[CREW__UNIX] = "unix",
+		[CREW__UDP] = "udp",
+		[CREW__TLS] = "tls",
 	};
 	return NAME(names, transport);
 }

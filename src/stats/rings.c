@@ -19,19 +19,13 @@ const char *crew__event_name(unsigned kind)
 		[CREW__EVENT_KICK] = "kick",
 		[CREW__EVENT_BUDGET] = "budget",
 		[CREW__EVENT_SET] = "set",
+		[CREW__EVENT_TLS] = "tls",
 		[CREW__EVENT_START] = "start",
 		[CREW__EVENT_DEATH] = "death",
 		[CREW__EVENT_RELOAD] = "reload",
 		[CREW__EVENT_STOP] = "stop",
 	};
 	return kind < CREW__EVENT_KINDS && names[kind] ? names[kind] : "?";
-}
-
-static int64_t wall_ms(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -68,7 +62,7 @@ void crew__events_add(struct crew__events *events, const struct crew__event *eve
 		return;
 	struct crew__event fresh = *event;
 	fresh.time_ns = crew__clock_ns();
-	fresh.wall_ms = wall_ms(CLOCK_REALTIME);
+	fresh.wall_ms = crew__clock_wall_ms(CLOCK_REALTIME);
 	fresh.text[sizeof(fresh.text) - 1] = '\0';
 	uint64_t number = next_number(&events->written);
 	struct crew__event *entry = &events->entries[number % CREW__EVENTS];
@@ -94,7 +88,7 @@ void crew__closed_done(struct crew__closed_ring *ring)
 	uint64_t number = next_number(&ring->written);
 	struct crew__closed *entry = &ring->entries[number % CREW__CLOSED];
 	/* The tick's time: connections may end by the hundred thousand. */
-	entry->wall_ms = wall_ms(CLOCK_REALTIME_COARSE);
+	entry->wall_ms = crew__clock_wall_ms(CLOCK_REALTIME_COARSE);
 	publish(&entry->sequence, &ring->written, number);
 }
 

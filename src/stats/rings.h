@@ -26,6 +26,8 @@ enum crew__event_kind {
 	CREW__EVENT_KICK, /* an operator ended it: values: queued bytes, messages */
 	CREW__EVENT_BUDGET, /* stage of the buffer budget: values: stage, bytes held, budget */
 	CREW__EVENT_SET,    /* a setting changed: text "key=value" */
+	CREW__EVENT_TLS, /* certificates were looked at anew, by a worker or by the master: values: 1
+			    they were taken, 0 not; when the first expires; text: why not */
 	/* of the master */
 	CREW__EVENT_START, /* a worker is ready: values: id, generation, pid */
 	CREW__EVENT_DEATH, /* a worker died: values: id, generation, pid, signal, status; text: last

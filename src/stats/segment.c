@@ -164,6 +164,7 @@ int crew__segment_stats(const struct crew__segment *segment, struct crew__stats 
 		.measures = crew__layout_at(segment, layout.measures_offset),
 		.events = crew__layout_at(segment, layout.events_offset),
 		.closed = crew__layout_at(segment, layout.closed_offset),
+		.tls = &segment->header->tls,
 		.slots = layout.slots,
 		.life = header->life,
 		.began_ns = header->began_ns,

@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #define CREW__SEGMENT_MAGIC   "crew-life"
-#define CREW__SEGMENT_VERSION 2u
+#define CREW__SEGMENT_VERSION 4u
 #define CREW__NAME_MAX        64
 
 /* One counter's description. */
@@ -27,6 +27,10 @@ struct crew__counter_entry {
 	uint8_t reserved[2];
 };
 
+enum {
+	CREW__LISTEN_MAX = 1024 /* where a service listens, as text: several addresses */
+};
+
 struct crew__segment_header {
 	char magic[16];
 	uint32_t version;
@@ -35,7 +39,7 @@ struct crew__segment_header {
 	uint64_t began_ns;         /* CLOCK_MONOTONIC */
 	int64_t began_wall_s;
 	char service[CREW__NAME_MAX];
-	char listen[256];          /* as `status` shows it */
+	char listen[CREW__LISTEN_MAX]; /* as `status` shows it */
 	uint32_t life;
 	uint32_t id;
 	uint32_t generation;
@@ -51,6 +55,7 @@ struct crew__segment_header {
 	uint32_t reserved;
 	uint64_t events_offset, closed_offset;
 	char last_words[512];      /* for the obituary; written by the worker */
+	struct crew__tls_shown tls; /* written by the worker */
 };
 
 /* What a new segment is for. */
@@ -89,7 +94,7 @@ int crew__segment_readonly_fd(const struct crew__segment *segment);
 /* A copy of one segment's numbers, taken under the sequence. */
 struct crew__snapshot {
 	char service[CREW__NAME_MAX];
-	char listen[256];
+	char listen[CREW__LISTEN_MAX];
 	uint32_t life, id, generation;
 	pid_t pid;
 	uint64_t began_ns;
@@ -97,6 +102,8 @@ struct crew__snapshot {
 	uint32_t callback;
 	uint64_t turn_began_ns;
 	uint64_t qps;
+	int64_t tls_expires;           /* as in struct crew__tls_shown */
+	char tls_ktls[64];
 	bool consistent;               /* false: the writer stood inside an update for long */
 	struct crew__slab counters;    /* the values; a counter the segment lacks is 0 */
 	struct crew__histogram measures[CREW__MEASURES]; /* not under the sequence: histogram.h */

@@ -153,6 +153,8 @@ static void copy_header(const struct crew__segment_header *header, struct crew__
 	snapshot->generation = header->generation;
 	snapshot->pid = atomic_load_explicit(&header->pid, memory_order_relaxed);
 	snapshot->began_ns = header->began_ns;
+	snapshot->tls_expires = atomic_load_explicit(&header->tls.expires, memory_order_relaxed);
+	copy_text(snapshot->tls_ktls, header->tls.ktls, sizeof(snapshot->tls_ktls));
 }
 
 static void copy_measure(const struct crew__histogram *from, struct crew__histogram *to)

@@ -48,6 +48,7 @@ enum crew__callback {
 	CREW__CB_PROTOCOL,
 	CREW__CB_PULL,
 	CREW__CB_GAP,
+	CREW__CB_FETCH,
 	CREW__CALLBACKS
 };
 
@@ -92,7 +93,8 @@ struct crew__record_address {
 	uint8_t ip[16];
 	uint32_t scope;
 	uint16_t port;
-	uint16_t family; /* AF_INET, AF_INET6, AF_UNIX (then the rest is zero) */
+	uint16_t family; /* AF_INET, AF_INET6, AF_UNIX: then `port` is the length of an abstract name,
+	                  * 0 for none, whose first 20 bytes stand in ip and scope */
 };
 
 /* The cold record of the same slot. */
@@ -101,6 +103,7 @@ struct crew__record_cold {
 	struct crew__record_address remote;
 	uint32_t fail[CREW_LOST_REASONS]; /* send_fail by reason */
 	uint32_t kernel_unsent; /* bytes the kernel holds unsent, as last sampled */
+	uint32_t outgoing;      /* 1: we have opened it */
 };
 _Static_assert(sizeof(struct crew__record_cold) <= 96, "cold records count at a million connections");
 
@@ -112,7 +115,12 @@ enum crew__conn_state {
 	CREW__CONN_LINGER,    /* "linger": we are done, the peer is not */
 	CREW__CONN_CLOSED,
 };
-enum crew__transport_kind { CREW__TCP, CREW__UNIX };
+enum crew__transport_kind {
+	CREW__TCP,
+	CREW__UNIX,
+	CREW__UDP,
+	CREW__TLS, /* over TCP, or over a Unix socket: the remote address tells */
+};
 enum crew__protocol_kind {
 	CREW__RAW, CREW__TEXT, CREW__FRAME, CREW__HTTP, CREW__WS, CREW__CUSTOM,
 	CREW__SSE,     /* a stream of events, in chunks */
@@ -158,6 +166,12 @@ struct crew__histogram;
 struct crew__events;
 struct crew__closed_ring;
 
+/* What a worker says of its TLS. */
+struct crew__tls_shown {
+	_Atomic int64_t expires; /* Unix time of the first of its certificates to expire; 0: no TLS */
+	char ktls[64];           /* why the kernel does not encrypt, for people; "": it does */
+};
+
 /* A worker's view of its segment: where to write. */
 struct crew__stats {
 	struct crew__slab *slab;
@@ -167,6 +181,7 @@ struct crew__stats {
 	struct crew__histogram *measures;       /* CREW__MEASURES of them; never NULL */
 	struct crew__events *events;            /* rings.h; NULL in some tests */
 	struct crew__closed_ring *closed;       /* likewise */
+	struct crew__tls_shown *tls;            /* likewise */
 	uint32_t slots;  /* how many records there are */
 	uint32_t life;   /* 12 bits: the upper part of every connection id */
 	uint64_t began_ns;

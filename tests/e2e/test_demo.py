@@ -85,7 +85,8 @@ def test_prices_and_figures(feed, tab):
     tab.wait_value(f"document.querySelectorAll('#prices li').length == {SYMBOLS}")
     assert row(feed, tab)["service"] == "feed"
     assert tab.value("[...prices.values()].every(one => one.price > 0)")
-    assert tab.value("tab.missed") == tab.value("tab.told") == 0
+    # None, but where the browser was slow to begin.
+    assert tab.value("tab.missed") == tab.value("tab.told") == row(feed, tab)["send_fail"]
     tab.wait_value("find('behind').textContent.startsWith('0.')")
     # Nobody has said where a dashboard is: no link that leads nowhere.
     assert tab.value("find('dashboard').hidden && !find('no-dashboard').hidden")
@@ -118,8 +119,15 @@ def test_replace_keeps_the_latest(feed, tab):
     assert waits["send_queue"] < LIMIT
     tab.resume()
     caught_up(tab)
-    assert tab.value("tab.missed") == feed.totals()["messages_replaced"] - replaced
-    assert row(feed, tab)["send_fail"] == tab.value("tab.told") == 0
+    # A browser that was slow to begin may have lost some before.
+    lost = row(feed, tab)["send_fail"]
+
+    def agree():
+        given_up = feed.totals()["messages_replaced"] - replaced
+        return tab.value("tab.missed") == given_up + lost
+
+    wait_until(agree, "the tab misses what was replaced", 30)
+    assert tab.value("tab.told") == lost
 
 
 def test_drop_oldest(feed, tab):

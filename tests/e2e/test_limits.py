@@ -3,12 +3,15 @@
 import ctypes
 import os
 import socket
+import ssl
 import time
 
 import pytest
+from abuse import FORGETFUL
+from certs import Authority
 from clients import Frame, Http, Raw, Text
-from processes import cpu_seconds, wait_until
-from wsclient import WebSocket
+from processes import cpu_seconds, memory_bytes, wait_until
+from wsclient import PushWs, WebSocket
 
 TCP_NOTSENT_LOWAT = 25
 SYS_PIDFD_GETFD = 438
@@ -129,6 +132,38 @@ def option_in(pid, port, name):
     finally:
         os.close(pidfd)
     return None
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_strangers_that_never_read_cost_little(launch, tmp_path, scheme):
+    """Row 30 of the field's bugs, where 3.5 MB became 4.7 GB: each of these asks for 20 MB."""
+    authority, limit, message = Authority(tmp_path), 65536, 50000
+    context = ssl.create_default_context(cafile=authority.ca())
+    sets = {"push.auth_timeout_ms": 60000, "push.unauthenticated_limit": limit}
+    if scheme == "wss":
+        sets["push.tls_cert"], sets["push.tls_key"] = authority.issue(["127.0.0.1"])
+    program = launch("push", sets=sets, listens={"push": scheme + "://127.0.0.1:{port}"},
+                     env=FORGETFUL)
+
+    def stranger():
+        sock = program.connect("push", receive_buffer=16384)
+        if scheme == "wss":
+            sock = context.wrap_socket(sock, server_hostname="127.0.0.1")
+        return PushWs(sock)
+
+    before = memory_bytes(program.pid("push"))
+    clients = [stranger() for _ in range(10)]
+    for client in clients:
+        client.send_message(b"to me 400 %d copied" % message)
+    program.wait_totals("all was offered", lambda t: t["messages_offered"] >= 10 * 401)
+    queues = [c["send_queue"] for c in program.connections()]
+    assert max(queues) > 0 and all(queue < limit + message + 100 for queue in queues)
+    assert program.totals()["send_fail_by_reason"]["full"] > 10 * 200
+    assert memory_bytes(program.pid("push")) - before < 16 << 20
+    for client in clients:
+        client.sock.close()
+    program.wait_empty()
+    program.lawful()
 
 
 @pytest.mark.parametrize("value,expected", [(None, 131072), ("16k", 16384)])

@@ -113,7 +113,7 @@ def test_every_counter_is_there(launch):
             elif name == "send_fail":
                 assert total(found, "crew_send_fail_total", **where) == value
             elif name in ("service", "id", "pid", "generation", "state", "listen", "memory_bytes",
-                          "busy_ms", "busy_in", "qps"):
+                          "busy_ms", "busy_in", "qps", "tls"):
                 continue
             else:
                 base = gauges.get(name, name)

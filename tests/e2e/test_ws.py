@@ -74,7 +74,7 @@ def test_handshake_byte_by_byte_and_odd_case(push):
             b"connection: keep-alive, UPGRADE\r\nsec-websocket-key: " + KEY.encode() + b"\r\n"
             b"sec-websocket-version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
         )
-        client.check_shake()
+        client.check_shake(offered=True)
         client.send_message(b"echo hi")
         assert client.read_message() == b"hi"
 

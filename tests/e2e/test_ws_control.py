@@ -1,9 +1,11 @@
 """WebSocket: the close, pings and pongs, the heartbeat."""
 
+import ssl
 import subprocess
 import time
 
 import pytest
+from certs import Authority
 from processes import memory_bytes, wait_until
 from wsclient import CLOSE, PING, PONG, TEXT, PushWs, WebSocket, close_payload, frame
 
@@ -80,6 +82,37 @@ def test_stop_says_1001(launch):
         assert client.at_end()
     assert stopping.wait(10) == 0
     assert program.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("who", ["program", "peer", "stop"])
+@pytest.mark.parametrize("waiting", [0, 200])
+def test_the_goodbye_comes_before_tls_goes(launch, tmp_path, who, waiting):
+    """Row 40 of the field's bugs: what waits, then the close frame, then TLS's own end."""
+    authority = Authority(tmp_path)
+    pair = authority.issue(["127.0.0.1"])
+    program = launch("push", listens={"push": "wss://127.0.0.1:{port}"}, sets={
+        "push.tls_cert": pair.cert, "push.tls_key": pair.key, "push.max_send_buffer": "16m",
+        "push.stop_timeout_ms": 10000})
+    context = ssl.create_default_context(cafile=authority.ca())
+    sock = context.wrap_socket(program.connect("push"), server_hostname="127.0.0.1",
+                               suppress_ragged_eofs=False)
+    with PushWs(sock) as client:
+        if waiting:
+            client.send_message(f"to me {waiting} 50000 mixed".encode())
+            client.read_numbers(1)  # it goes on while the rest waits
+        if who == "program":
+            client.send_message(b"close me")
+        elif who == "peer":
+            client.send_frame(CLOSE, close_payload(1000))
+        else:
+            program.process.terminate()
+        client.read_numbers(waiting)
+        assert client.read_close() == (1001 if who == "stop" else 1000)
+        if who != "peer":
+            client.send_frame(CLOSE, close_payload(1000))
+        assert len(client.numbers) == waiting
+        assert not client.buffer and sock.recv(1) == b"", "TLS was cut off"
+    assert who != "stop" or program.process.wait(10) == 0
 
 
 # ---- control frames ----

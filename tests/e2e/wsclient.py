@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import struct
+import zlib
 
 from clients import Stream, Told
 
@@ -54,6 +55,16 @@ def frame(opcode, payload=b"", fin=True, rsv=0, mask=True, form=None, claim=None
     return head + key + mask_bytes(payload, key)
 
 
+def deflate(data):
+    """A message as permessage-deflate sends it (RFC 7692 section 7.2.1), by itself."""
+    maker = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (maker.compress(data) + maker.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflate(data):
+    return zlib.decompressobj(-15).decompress(data + b"\x00\x00\xff\xff")
+
+
 def close_payload(code, reason=b""):
     return struct.pack("!H", code) + reason
 
@@ -66,18 +77,20 @@ class WebSocket(Stream):
         self.pongs = []
         self.answer_pings = True
         self.close_code = None
+        self.packs = False  # compression was agreed on, each message by itself
         if shake:
             self.shake(**how)
 
     def shake(self, **how):
         self.send(upgrade(**how))
-        self.check_shake()
+        self.check_shake(offered="Extensions" in how.get("more", ""))
 
-    def check_shake(self, key=KEY):
+    def check_shake(self, key=KEY, offered=False):
         head = self.read_until(b"\r\n\r\n").decode("latin-1")
         assert head.startswith("HTTP/1.1 101 "), head
         assert f"sec-websocket-accept: {accept_of(key)}".lower() in head.lower(), head
-        assert "sec-websocket-extensions" not in head.lower(), head
+        self.packs = "sec-websocket-extensions: permessage-deflate" in head.lower()
+        assert offered or not self.packs, head
 
     def send_frame(self, opcode, payload=b"", **how):
         self.send(frame(opcode, payload, **how))
@@ -92,7 +105,7 @@ class WebSocket(Stream):
         """(opcode, payload) of the next frame, whatever it is; the server's must be whole."""
         first, second = self.read(2)
         assert first & 0x80, "the server sent a fragment"
-        assert not first & 0x70, "the server set a reserved bit"
+        assert not first & (0x30 if self.packs else 0x70), "the server set a reserved bit"
         assert not second & 0x80, "the server masked a frame"
         length = second
         if length == 126:
@@ -101,7 +114,8 @@ class WebSocket(Stream):
         elif length == 127:
             length = struct.unpack("!Q", self.read(8))[0]
             assert length >= 65536, "length not in its shortest form"
-        return first & 0x0F, self.read(length)
+        payload = self.read(length)
+        return first & 0x0F, inflate(payload) if first & 0x40 else payload
 
     def read_any(self):
         """As read_frame, with pings answered and pongs noted on the way."""

@@ -10,11 +10,16 @@
             confusion matrix; at least 95 % are to be right (root)
   unsent    kernel_unsent_limit: the kernel's memory for a stalled client, and throughput over a
             long path, at 16k to off; with the default the memory stays below 300 KiB (root)
+  deflate   10,000 WebSockets, compressed both ways: with the shared window each costs what it
+            does without compression, give or take 4 KiB
+  certs     certificates renewed every few seconds for a minute under load: no request fails, and
+            who is connected stays so
 """
 
 import argparse
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -31,11 +36,14 @@ sys.path.insert(0, str(ROOT / "tests" / "netns"))
 import abuse  # noqa: E402
 import lab  # noqa: E402
 import laws  # noqa: E402
+import renewal  # noqa: E402
 import unsent as unsent_limits  # noqa: E402
 import verdicts as faults  # noqa: E402
+from certs import Authority  # noqa: E402
 from clients import Http  # noqa: E402
 from processes import become_subreaper, wait_until  # noqa: E402
 from program import Program, find_binary  # noqa: E402
+from wsclient import TEXT, WebSocket, deflate as pack  # noqa: E402
 
 GIB = 1 << 30
 SPARE = 8 * abuse.MIB
@@ -196,8 +204,53 @@ def unsent(soak):
     return all(row.stalled_kib < 300 for row in rows if row.limit == unsent_limits.DEFAULT)
 
 
+def memory_of_sockets(soak, mode, count):
+    """Bytes of the worker for each of so many, every one having said and got a message."""
+    push = soak.start("push", push__deflate=mode, push__max_connections=str(count + 100))
+    text = b"echo " + b"price 12.50 volume 100 " * 100
+    before = push.status()["workers"][0]["memory_bytes"]
+    offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if mode != "off" else ""
+    clients = []
+    for _ in range(count):
+        client = WebSocket(push.connect("push"), more=offer)
+        if offer:
+            client.send_frame(TEXT, pack(text), rsv=4)
+        else:
+            client.send_frame(TEXT, text)
+        assert client.read_message()
+        clients.append(client)
+    each = (push.status()["workers"][0]["memory_bytes"] - before) / count
+    say(f"deflate={mode}, each of {count}", f"{each / 1024:.1f} KiB")
+    for client in clients:
+        client.sock.close()
+    return each
+
+
+def deflate(soak):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = soak.options.sockets
+    assert hard > count + 1000, f"needs {count} descriptors: ulimit -Hn is {hard}"
+    plain = memory_of_sockets(soak, "off", count)
+    return memory_of_sockets(soak, "shared", count) < plain + 4096
+
+
+def certs(soak):
+    authority = Authority(soak.directory)
+    met = renewal.renew(soak.start, authority, soak.directory, soak.options.seconds)
+    say("renewals", met["renewals"])
+    say("answers", f"{met['answers']:,} on {met['connections']:,} connections, "
+        f"{len(met['failures'])} failed")
+    for failure in met["failures"][:3]:
+        say("    failed", failure)
+    say("one connection through all of it", "yes" if met["stayed"] else "NO")
+    say("certificates seen", f"{met['seen']}{'' if met['known'] else ', not all of them ours'}")
+    return (not met["failures"] and met["stayed"] and met["known"] and met["renewals"] > 3
+            and met["seen"] > 2)
+
+
 SCENARIOS = {"upload": upload, "download": download, "slow": slow, "kill": kill,
-             "verdicts": verdicts, "unsent": unsent}
+             "verdicts": verdicts, "unsent": unsent, "deflate": deflate, "certs": certs}
 NEED_A_LAB = ("verdicts", "unsent")
 
 
@@ -207,6 +260,8 @@ def parse():
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
     parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
     parser.add_argument("--connections", type=int, default=1000, help="of slow")
+    parser.add_argument("--sockets", type=int, default=10000, help="of deflate")
+    parser.add_argument("--seconds", type=int, default=60, help="of certs")
     parser.add_argument("--runs", type=int, default=50, help="of each fault, of verdicts")
     parser.add_argument("--side-by-side", type=int, default=10, help="runs of verdicts at once")
     parser.add_argument("--engine", default="epoll")

@@ -29,7 +29,9 @@ const char *fault_name(enum fault_kind kind)
 {
 	static const char *const names[] = { "none", "memory", "short write", "send EAGAIN",
 		"send ECONNRESET", "recv EAGAIN", "recv ECONNRESET", "accept EMFILE",
-		"epoll_ctl ENOMEM" };
+		"epoll_ctl ENOMEM", "recvmmsg ENOMEM", "sendmmsg EAGAIN", "sendmmsg EPERM",
+		"sendmmsg EINVAL", "sendmmsg one", "socket EMFILE", "connect ENETUNREACH",
+		"getsockopt ENOBUFS" };
 	return names[kind];
 }
 
@@ -53,7 +55,13 @@ ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __real_sendfile(int to, int from, off_t *at, size_t len);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __real_socket(int family, int type, int protocol);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
 int __real_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __real_recvmmsg(
+	int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
@@ -64,7 +72,13 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __wrap_socket(int family, int type, int protocol);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event);
+int __wrap_recvmmsg(
+	int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
 static void *no_memory(void)
 {
@@ -150,6 +164,33 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 	return __real_accept4(fd, address, size, flags);
 }
 
+int __wrap_socket(int family, int type, int protocol)
+{
+	if (fails(FAULT_SOCKET)) {
+		errno = EMFILE;
+		return -1;
+	}
+	return __real_socket(family, type, protocol);
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	if (fails(FAULT_CONNECT)) {
+		errno = ENETUNREACH;
+		return -1;
+	}
+	return __real_connect(fd, address, size);
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+	if (fails(FAULT_OPTION)) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return __real_getsockopt(fd, level, name, value, size);
+}
+
 int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
 	if (op != EPOLL_CTL_DEL && fails(FAULT_LOOP)) {
@@ -157,4 +198,30 @@ int __wrap_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 		return -1;
 	}
 	return __real_epoll_ctl(epoll, op, fd, event);
+}
+
+int __wrap_recvmmsg(
+	int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
+{
+	if (fails(FAULT_RECVMMSG)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_recvmmsg(fd, messages, count, flags, timeout);
+}
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	static const struct {
+		enum fault_kind kind;
+		int error;
+	} errors[] = { { FAULT_SENDMMSG_AGAIN, EAGAIN }, { FAULT_SENDMMSG_PERM, EPERM },
+		{ FAULT_SENDMMSG_PIECE, EINVAL } };
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		if (fails(errors[i].kind)) {
+			errno = errors[i].error;
+			return -1;
+		}
+	}
+	return __real_sendmmsg(fd, messages, fails(FAULT_SENDMMSG_ONE) ? 1 : count, flags);
 }

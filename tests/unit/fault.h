@@ -14,8 +14,16 @@ enum fault_kind {
 	FAULT_SEND_RESET, /* the same: ECONNRESET */
 	FAULT_RECV_AGAIN,
 	FAULT_RECV_RESET,
-	FAULT_ACCEPT, /* accept4: EMFILE */
-	FAULT_LOOP,   /* epoll_ctl: ENOMEM */
+	FAULT_ACCEPT,         /* accept4: EMFILE */
+	FAULT_LOOP,           /* epoll_ctl: ENOMEM */
+	FAULT_RECVMMSG,       /* recvmmsg: ENOMEM */
+	FAULT_SENDMMSG_AGAIN, /* sendmmsg: EAGAIN */
+	FAULT_SENDMMSG_PERM,  /* the same: EPERM, as of a firewall */
+	FAULT_SENDMMSG_PIECE, /* the same: EINVAL, as of a kernel that knows no UDP_SEGMENT */
+	FAULT_SENDMMSG_ONE,   /* the same: takes one message of several */
+	FAULT_SOCKET,         /* socket: EMFILE */
+	FAULT_CONNECT,        /* connect: ENETUNREACH */
+	FAULT_OPTION,         /* getsockopt: ENOBUFS */
 	FAULT_KINDS
 };
 

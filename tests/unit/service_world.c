@@ -1,6 +1,7 @@
 #include "service_world.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ bool world_open(struct world *world, const crew_service *service, enum crew__eng
 	void (*adjust)(struct crew__service_settings *settings))
 {
 	memset(world, 0, sizeof(*world));
+	signal(SIGPIPE, SIG_IGN); /* as in every worker: splice(2) knows no MSG_NOSIGNAL */
 	world->segment.fd = -1;
 	fill_defaults(&world->settings, service);
 	if (adjust)

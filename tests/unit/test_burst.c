@@ -99,7 +99,7 @@ static void all_get_all_in_order(void **state)
 	crew__net_check(&t.world.worker->net);
 	world_turn(&t.world, 0);
 	assert_int_equal(slab()->messages_sent, 2 * PEERS);
-	assert_int_equal(t.world.worker->net.burst.len, 0);
+	assert_int_equal(t.world.worker->net.bursts[CREW__VARIANT_PLAIN].len, 0);
 	for (int i = 0; i < PEERS; i++)
 		assert_string_equal(read_all(i), "one\ntwo\n");
 	close_all();

@@ -394,7 +394,8 @@ static void ones_that_talk_nonsense(void **state)
 		assert_false(child->expected);
 		/* Nothing more can be said to it. */
 		crew__child_reloading(child);
-		assert_int_equal(crew__child_adopt(child, 1, STDERR_FILENO), -ENOTCONN);
+		assert_int_equal(
+			crew__child_adopt(child, 1, (int[]){ STDERR_FILENO }, 1), -ENOTCONN);
 		assert_int_equal(crew__child_disown(child, 1), -ENOTCONN);
 		child->deadline.fn(&child->deadline);
 		assert_int_equal(turn_until_dead(world, child).signal, SIGKILL);

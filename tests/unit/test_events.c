@@ -215,6 +215,12 @@ static void every_kind_in_words(void **state)
 		{ { .kind = CREW__EVENT_BUDGET, .values = { 2, 1024, 4096 } },
 			"stage 2 (nothing is read), queues hold 1.0K of 4.0K\n" },
 		{ { .kind = CREW__EVENT_SET, .text = "policy=replace" }, "set policy=replace\n" },
+		{ { .kind = CREW__EVENT_TLS, .values = { 1, 1924992000 } },
+			"tls         new certificates are in force, the first expires "
+			"2031-01-01T00:00:00.000Z\n" },
+		{ { .kind = CREW__EVENT_TLS, .values = { 1, UINT64_MAX } }, "are in force" },
+		{ { .kind = CREW__EVENT_TLS, .text = "no key" },
+			"new certificates were not taken: no key\n" },
 		{ { .kind = CREW__EVENT_KINDS }, "?           an event that this version" },
 		{ { .kind = 255 }, "?           an event that this version" },
 	};

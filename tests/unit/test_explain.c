@@ -167,6 +167,10 @@ static void when_nothing_is_wrong_it_is_short(void **state)
 	assert_has(text, "Nothing is wrong: nothing waits for it.");
 	assert_has_not(text, "What");
 	free(text);
+	w->stats[0].cold[0].outgoing = 1;
+	text = text_of(w, "0010", 0);
+	assert_has(text, "ws over tcp, opened by us from 127.0.0.1:7010 to 127.0.0.1:40000, ");
+	free(text);
 	json_t *json = json_of(w, "0010", 0);
 	assert_true(json_is_null(json_object_get(json, "verdict")));
 	assert_int_equal(json_array_size(json_object_get(json, "advice")), 0);

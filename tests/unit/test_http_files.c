@@ -11,7 +11,6 @@
 #include "service/http.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -549,6 +548,5 @@ int main(void)
 		ON_BOTH(peers_that_leave),
 		ON_BOTH(the_worker_ends_first),
 	};
-	signal(SIGPIPE, SIG_IGN); /* as in every worker: sendfile() has no flag against it */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

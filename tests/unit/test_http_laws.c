@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -558,7 +557,6 @@ static int remove_root(void **state)
 
 int main(void)
 {
-	signal(SIGPIPE, SIG_IGN); /* as a worker does */
 	crew__log_open(-1, CREW_ERROR, "test");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_call_in_any_callback_epoll),

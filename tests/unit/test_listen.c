@@ -365,6 +365,131 @@ static void tcp_has_nothing_to_unlink(void **state)
 	close(fd);
 }
 
+/* ---- forms ------------------------------------------------------------------------------------
+ */
+
+static unsigned bound_port(const struct crew__address *address)
+{
+	struct sockaddr_in6 socket;
+	memcpy(&socket, &address->socket, sizeof(socket));
+	return ntohs(socket.sin6_port);
+}
+
+/* Port 0: the address knows then which, and means that one from now on. */
+static void the_chosen_port_is_told(void **state)
+{
+	(void)state;
+	struct crew__address address;
+	char expected[64];
+	int fd = try_listen("tcp://127.0.0.1:0?backlog=5", true, &address);
+	assert_true(fd >= 0);
+	assert_int_not_equal(bound_port(&address), 0);
+	assert_int_equal(bound_port(&address), port_of(fd));
+	snprintf(expected, sizeof(expected), "tcp://127.0.0.1:%u", port_of(fd));
+	assert_string_equal(address.text, expected);
+	int second = crew__address_listen(&address, true, error, sizeof(error));
+	assert_true(second >= 0);
+	assert_int_equal(port_of(second), port_of(fd));
+	close(second);
+	close(fd);
+	fd = try_listen("tcp://:0", false, &address);
+	assert_true(fd >= 0);
+	snprintf(expected, sizeof(expected), "tcp://:%u", port_of(fd));
+	assert_string_equal(address.text, expected);
+	close(fd);
+}
+
+static void an_abstract_name(void **state)
+{
+	(void)state;
+	struct crew__address address, again;
+	char text[64], words[64];
+	snprintf(text, sizeof(text), "unix://@crew-listen-%d", (int)getpid());
+	int fd = try_listen(text, false, &address);
+	assert_true(fd >= 0);
+	assert_string_equal(address.text, text);
+	int client = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(
+		connect(client, (struct sockaddr *)&address.socket, address.socket_size), 0);
+	close(client);
+	/* Who holds it is told; and it is free again with its socket. */
+	assert_int_equal(try_listen(text, false, &again), -EADDRINUSE);
+	snprintf(words, sizeof(words), "(pid %d)", (int)getpid());
+	assert_non_null(strstr(error, words));
+	crew__address_unlink(&address, fd);
+	close(fd);
+	fd = try_listen(text, false, &again);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static mode_t mode_of(const struct crew__address *address)
+{
+	struct stat status;
+	assert_int_equal(lstat(path_of(address), &status), 0);
+	return status.st_mode & 07777;
+}
+
+/* Whatever the umask, and without it the umask decides. */
+static void the_mode_of_a_socket_file(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *options;
+		mode_t mask, mode;
+	} rows[] = {
+		{ "?mode=0660", 077, 0660 },
+		{ "?mode=0666&backlog=9", 0777, 0666 },
+		{ "?mode=0", 0, 0 },
+		{ "?backlog=9", 027, 0750 },
+		{ "", 0, 0777 },
+	};
+	for (size_t i = 0; i < crew__lengthof(rows); i++) {
+		char text[256];
+		struct crew__address address;
+		snprintf(text, sizeof(text), "%s%s", socket_text(), rows[i].options);
+		mode_t before = umask(rows[i].mask);
+		int fd = try_listen(text, false, &address);
+		assert_int_equal(umask(before), rows[i].mask);
+		if (fd < 0)
+			fail_msg("%s: %s", text, error);
+		assert_int_equal(mode_of(&address), rows[i].mode);
+		crew__address_unlink(&address, fd);
+		assert_false(exists(&address));
+		close(fd);
+	}
+}
+
+static void the_owner_of_a_socket_file(void **state)
+{
+	(void)state;
+	struct crew__address address;
+	struct stat status;
+	char text[256];
+	snprintf(text, sizeof(text), "%s?owner=no-such-user", socket_text());
+	assert_int_equal(try_listen(text, false, &address), -ENOENT);
+	assert_non_null(strstr(error, "owner=no-such-user: there is no such name"));
+	snprintf(text, sizeof(text), "%s?group=no-such-group", socket_text());
+	assert_int_equal(try_listen(text, false, &address), -ENOENT);
+	assert_false(exists(&address));
+	snprintf(text, sizeof(text), "%s?owner=nobody&group=nogroup&mode=0600", socket_text());
+	int fd = try_listen(text, false, &address);
+	if (geteuid() != 0) {
+		assert_int_equal(fd, -EPERM);
+		assert_non_null(strstr(error, "another owner"));
+		address = parse(text);
+		assert_false(exists(&address));
+		return;
+	}
+	assert_true(fd >= 0);
+	assert_int_equal(lstat(path_of(&address), &status), 0);
+	assert_int_equal(status.st_uid, 65534);
+	assert_int_equal(status.st_gid, 65534);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	crew__address_unlink(&address, fd);
+	close(fd);
+}
+
 int main(void)
 {
 #define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
@@ -384,6 +509,10 @@ int main(void)
 		IN_FOLDER(a_file_that_became_somebody_elses_stays),
 		IN_FOLDER(folders_that_cannot_be),
 		cmocka_unit_test(tcp_has_nothing_to_unlink),
+		cmocka_unit_test(the_chosen_port_is_told),
+		cmocka_unit_test(an_abstract_name),
+		IN_FOLDER(the_mode_of_a_socket_file),
+		IN_FOLDER(the_owner_of_a_socket_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

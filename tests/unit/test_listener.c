@@ -10,6 +10,7 @@
 #include "net_ways.h"
 
 #include "base/clock.h"
+#include "net/address.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -314,7 +315,6 @@ static void the_kernel_keeps_little_that_is_unsent(void **state)
 	connect_from(1);
 	world_until(&t.world, has("connections") == 1);
 	assert_int_equal(option_of_newest(IPPROTO_TCP, TCP_NOTSENT_LOWAT), 54321);
-	assert_int_equal(option_of_newest(IPPROTO_TCP, TCP_NODELAY), 1);
 }
 
 static void without_a_limit_the_kernels_own_stays(void **state)
@@ -345,7 +345,7 @@ static void both_addresses_are_noted(void **state)
 
 static void a_peer_by_a_unix_socket(void **state)
 {
-	char remote[80];
+	char remote[80], local[80], expected[80];
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	socklen_t size = sizeof(address);
 	open_it(state, one_of_each_address);
@@ -363,6 +363,43 @@ static void a_peer_by_a_unix_socket(void **state)
 	}
 	crew_remote(world_conn(&t.world, 0), remote, sizeof(remote));
 	assert_string_equal(remote, "unix:");
+	/* Five digits behind the NUL. */
+	snprintf(expected, sizeof(expected), "unix:@%.5s", address.sun_path + 1);
+	crew_local(world_conn(&t.world, 0), local, sizeof(local));
+	assert_string_equal(local, expected);
+	assert_int_equal(t.world.worker->net.stats.records[0].transport, CREW__UNIX);
+}
+
+/* Paths and long names are told in full, whatever a record has room for. */
+static void ends_with_names_in_full(void **state)
+{
+	char remote[128], local[128], expected[128], shown[128];
+	struct sockaddr_un at = { .sun_family = AF_UNIX }, from = { .sun_family = AF_UNIX };
+	open_it(state, NULL);
+	snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/crew-listener-%d.sock", (int)getpid());
+	int length = snprintf(from.sun_path + 1, sizeof(from.sun_path) - 1,
+		"a-name-with-more-than-twenty-bytes-%d", (int)getpid());
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	unlink(at.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(crew__worker_adopt(t.world.worker, fd), 0);
+	int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	t.peers[t.peer_count++] = peer;
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+	assert_int_equal(bind(peer, (struct sockaddr *)&from, size), 0);
+	assert_int_equal(connect(peer, (struct sockaddr *)&at, sizeof(at)), 0);
+	world_until(&t.world, has("connections") == 1);
+	crew_conn *c = world_conn(&t.world, 0);
+	crew_local(c, local, sizeof(local));
+	snprintf(expected, sizeof(expected), "unix:%s", at.sun_path);
+	assert_string_equal(local, expected);
+	crew_remote(c, remote, sizeof(remote));
+	snprintf(expected, sizeof(expected), "unix:@%s", from.sun_path + 1);
+	assert_string_equal(remote, expected);
+	crew__address_text(&t.world.worker->net.stats.cold[0].remote, shown, sizeof(shown));
+	assert_string_equal(shown, "unix:@a-name-with-more-tha...");
+	unlink(at.sun_path);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -405,6 +442,7 @@ int main(void)
 		ON_BOTH(without_a_limit_the_kernels_own_stays),
 		ON_BOTH(both_addresses_are_noted),
 		ON_BOTH(a_peer_by_a_unix_socket),
+		ON_BOTH(ends_with_names_in_full),
 		ON_BOTH(after_its_end_nobody_is_accepted),
 		ON_BOTH(its_end_comes_in_a_pause),
 	};

@@ -47,6 +47,20 @@ static uint16_t port_of(int fd)
 	return ntohs(address.sin_port);
 }
 
+/* The only socket of worker `id`; -1 when it has none. */
+static int fd_of(const struct crew__listeners *all, unsigned service, unsigned id)
+{
+	int fds[CREW__ADDRESSES_MAX];
+	unsigned count = crew__listeners_fds(all, service, id, false, fds);
+	assert_true(count <= 1);
+	return count == 1 ? fds[0] : -1;
+}
+
+static unsigned fds_of(unsigned id, bool own, int *fds)
+{
+	return crew__listeners_fds(&listeners, 0, id, own, fds);
+}
+
 static int open_all(bool single)
 {
 	return crew__listeners_open(&listeners, &settings, single, error, sizeof(error));
@@ -56,13 +70,13 @@ static void one_socket_for_all_workers(void **state)
 {
 	(void)state;
 	assert_int_equal(open_all(false), 0);
-	int fd = crew__listeners_fd(&listeners, 0, 0);
+	int fd = fd_of(&listeners, 0, 0);
 	assert_true(fd >= 0);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
-	assert_int_equal(crew__listeners_fd(&listeners, 0, 2), fd);
-	assert_true(crew__listeners_fd(&listeners, 1, 0) >= 0);
-	assert_int_equal(crew__listeners_fd(&listeners, 2, 0), -1);
+	assert_int_equal(fd_of(&listeners, 0, 2), fd);
+	assert_true(fd_of(&listeners, 1, 0) >= 0);
+	assert_int_equal(fd_of(&listeners, 2, 0), -1);
 	crew__listeners_close(&listeners);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	crew__listeners_close(&listeners);
@@ -74,15 +88,68 @@ static void one_for_each_worker_on_one_port(void **state)
 	settings.service[0].reuse_port = true;
 	settings.service[1].reuse_port = true; /* means nothing to a Unix socket */
 	assert_int_equal(open_all(false), 0);
-	assert_int_equal(listeners.service[0].count, 3);
-	assert_int_equal(listeners.service[1].count, 1);
-	int first = crew__listeners_fd(&listeners, 0, 0),
-	    last = crew__listeners_fd(&listeners, 0, 2);
+	assert_int_equal(listeners.service[0].each, 3);
+	assert_int_equal(listeners.service[0].places[0].count, 3);
+	assert_int_equal(listeners.service[1].each, 0);
+	assert_int_equal(listeners.service[1].places[0].count, 1);
+	int first = fd_of(&listeners, 0, 0), last = fd_of(&listeners, 0, 2);
 	assert_int_not_equal(first, last);
 	assert_int_equal(port_of(first), port_of(last));
 	crew__listeners_close(&listeners);
 	assert_int_equal(open_all(true), 0);
-	assert_int_equal(listeners.service[0].count, 1);
+	assert_int_equal(listeners.service[0].each, 0);
+	assert_int_equal(listeners.service[0].places[0].count, 1);
+	crew__listeners_close(&listeners);
+}
+
+/* Two ports and a file: only the ports are one for each worker. */
+static void several_addresses_of_one_service(void **state)
+{
+	(void)state;
+	static char several[] = "tcp://127.0.0.1:0 tcp://[::1]:0\tunix://RUNDIR/one.sock";
+	char expected[600];
+	int fds[CREW__ADDRESSES_MAX], others[CREW__ADDRESSES_MAX];
+	settings.service[0].listen = several;
+	settings.service[0].reuse_port = true;
+	assert_int_equal(open_all(false), 0);
+	const struct crew__listener *one = &listeners.service[0];
+	assert_int_equal(one->count, 3);
+	assert_int_equal(one->each, 3);
+	assert_int_equal(fds_of(0, false, fds), 3);
+	assert_int_equal(fds_of(2, false, others), 3);
+	for (int i = 0; i < 2; i++) {
+		assert_int_not_equal(fds[i], others[i]);
+		assert_int_equal(port_of(fds[i]), port_of(others[i]));
+	}
+	assert_int_equal(fds[2], others[2]);
+	assert_int_equal(fds_of(1, true, fds), 2);
+	assert_int_equal(one->places[0].fds[1], fds[0]);
+	assert_int_equal(one->places[1].fds[1], fds[1]);
+	/* What is shown has the ports that were chosen. */
+	snprintf(expected, sizeof(expected), "tcp://127.0.0.1:%u tcp://[::1]:%u unix://%s/one.sock",
+		port_of(fds[0]), port_of(fds[1]), dir);
+	assert_string_equal(one->text, expected);
+	crew__listeners_close(&listeners);
+	settings.service[0].listen = loopback;
+	settings.service[0].reuse_port = false;
+}
+
+/* The second address cannot be had: the first, and its file, are given back. */
+static void all_addresses_or_none(void **state)
+{
+	(void)state;
+	char text[300], path[128];
+	assert_int_equal(open_all(false), 0);
+	struct crew__listeners other;
+	struct crew__settings third = settings;
+	snprintf(text, sizeof(text), "unix://RUNDIR/first.sock tcp://127.0.0.1:%u",
+		port_of(fd_of(&listeners, 0, 0)));
+	third.services = 1;
+	third.service[0].listen = text;
+	assert_int_equal(
+		crew__listeners_open(&other, &third, false, error, sizeof(error)), -EADDRINUSE);
+	snprintf(path, sizeof(path), "%s/first.sock", dir);
+	assert_int_equal(access(path, F_OK), -1);
 	crew__listeners_close(&listeners);
 }
 
@@ -94,8 +161,7 @@ static void all_or_none(void **state)
 	struct crew__settings first = settings;
 	first.services = 1;
 	assert_int_equal(crew__listeners_open(&other, &first, false, error, sizeof(error)), 0);
-	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u",
-		port_of(crew__listeners_fd(&other, 0, 0)));
+	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&other, 0, 0)));
 	settings.service[2].listen = taken;
 	assert_int_equal(open_all(false), -EADDRINUSE);
 	assert_non_null(strstr(error, "service three cannot listen on "));
@@ -120,7 +186,7 @@ static void one_more_and_without_it_again(void **state)
 	settings.services = all;
 	assert_int_equal(crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), 0);
 	assert_int_equal(listeners.services, 2);
-	int fd = crew__listeners_fd(&listeners, 1, 0);
+	int fd = fd_of(&listeners, 1, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(access(path, F_OK), 0);
 	crew__listeners_drop(&listeners, 1);
@@ -129,8 +195,7 @@ static void one_more_and_without_it_again(void **state)
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	crew__listeners_drop(&listeners, 1);
 	/* Where it cannot listen nothing is left of it. */
-	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u",
-		port_of(crew__listeners_fd(&listeners, 0, 0)));
+	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&listeners, 0, 0)));
 	settings.service[1].listen = taken;
 	assert_int_equal(
 		crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), -EADDRINUSE);
@@ -145,6 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_DIR(one_socket_for_all_workers),
 		IN_A_DIR(one_for_each_worker_on_one_port),
+		IN_A_DIR(several_addresses_of_one_service),
+		IN_A_DIR(all_addresses_or_none),
 		IN_A_DIR(all_or_none),
 		IN_A_DIR(one_more_and_without_it_again),
 	};

@@ -166,6 +166,27 @@ static void test_the_sum_of_reasons_is_send_fail(void **state)
 	close_scene(&scene);
 }
 
+static void test_certificates_have_a_series_for_each_service(void **state)
+{
+	struct world *w = *state;
+	struct scene scene;
+	static const int64_t expires[] = { 2000, 7000, 1000, 0 };
+	for (uint32_t i = 0; i < 4; i++) {
+		world_add(w, world_life(i + 1, i == 1, i, getpid()), world_app.counters);
+		atomic_store(&w->segments[i].header->tls.expires, expires[i]);
+	}
+	open_scene(&scene, w, 0);
+	crew__metrics_finish(&scene.metrics);
+	char *text = print(&scene.metrics, CREW__PROMETHEUS);
+#define EXPIRY "crew_tls_certificate_expiry_seconds"
+	assert_string_equal(value(text, EXPIRY "{service=\"feed\"}"), "1000");
+	assert_string_equal(value(text, EXPIRY "{service=\"web\"}"), "7000");
+	assert_false(has(text, EXPIRY "{service=\"feed\",worker"));
+	assert_no_duplicates(text);
+	free(text);
+	close_scene(&scene);
+}
+
 static void test_a_life_that_cannot_be_read_leaves_a_gap(void **state)
 {
 	struct world *w = *state;
@@ -370,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(test_sums_over_generations_and_the_dead),
 		WORLD_TEST(test_the_sum_of_reasons_is_send_fail),
+		WORLD_TEST(test_certificates_have_a_series_for_each_service),
 		WORLD_TEST(test_a_life_that_cannot_be_read_leaves_a_gap),
 		WORLD_TEST(test_the_rest_of_a_service_has_a_series_of_its_own),
 		WORLD_TEST(test_buckets_add_up),

@@ -234,6 +234,16 @@ static void wrong_pipes_are_refused(void **state)
 	assert_int_equal(crew_pipe(conn('a'), conn('c')), 0); /* moved */
 	assert_int_equal(crew_pipe(conn('b'), conn('c')), -EBUSY);
 	assert_int_equal(crew_pipe(conn('b'), conn('a')), 0);
+	uint8_t transport = conn('c')->record->transport;
+	assert_int_equal(crew_pipe(conn('b'), NULL), 0);
+	conn('c')->record->transport = CREW__UDP;
+	assert_int_equal(
+		crew_pipe(conn('b'), conn('c')), -EINVAL); /* nothing says where one ends */
+	conn('b')->record->transport = CREW__UDP;
+	assert_int_equal(
+		crew_pipe(conn('b'), conn('a')), 0); /* the other way it is only forgotten */
+	assert_int_equal(crew_pipe(conn('b'), NULL), 0);
+	conn('b')->record->transport = conn('c')->record->transport = transport;
 	crew_close(conn('c'));
 	assert_int_equal(crew_pipe(conn('b'), conn('c')), -ENOTCONN);
 	assert_int_equal(crew_pipe(conn('c'), conn('b')), -ENOTCONN);

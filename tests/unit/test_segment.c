@@ -136,7 +136,7 @@ static void a_service_without_socket_or_counters(void **state)
 static void names_too_long_are_cut(void **state)
 {
 	(void)state;
-	char name[400];
+	char name[CREW__LISTEN_MAX + 100];
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	struct crew__segment_plan long_names = { .service = name, .listen = name, .life = 1 };
@@ -144,7 +144,7 @@ static void names_too_long_are_cut(void **state)
 	assert_int_equal(crew__segment_new(&long_names, &segment), 0);
 	struct crew__snapshot s = segment_read_now(&segment, 0);
 	assert_int_equal(strlen(s.service), CREW__NAME_MAX - 1);
-	assert_int_equal(strlen(s.listen), 255);
+	assert_int_equal(strlen(s.listen), CREW__LISTEN_MAX - 1);
 	crew__segment_fini(&segment);
 }
 

@@ -339,6 +339,8 @@ static void what_cannot_be_shared(void **state)
 {
 	open_them(state);
 	assert_null(crew_shared_new((crew_bytes){ NULL, 1 }));
+	assert_null(crew_shared_new_kind(CREW_BYTES("x"), (crew_kind)(CREW_BINARY + 1)));
+	assert_null(crew_shared_new_kind(CREW_BYTES("x"), (crew_kind)-1));
 	assert_null(crew_shared_new((crew_bytes){ "x", (size_t)2 << 30 }));
 	assert_null(crew_shared_ref(NULL));
 	crew_shared_unref(NULL);

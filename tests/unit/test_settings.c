@@ -46,6 +46,8 @@ static void defaults_are_those_of_the_design(void **state)
 	assert_int_equal(web->min_body_rate, 500);
 	assert_int_equal(web->max_head, 16 << 10);
 	assert_int_equal(web->gzip, 1 << 10);
+	assert_int_equal(web->deflate, CREW__DEFLATE_SHARED);
+	assert_int_equal(web->deflate_min, 1 << 10);
 	assert_null(web->access_log);
 	assert_false(web->access_log_json);
 	assert_null(web->trusted_proxies);
@@ -188,6 +190,8 @@ static void the_edges_of_http_in_the_program(void **state)
 		.proxy_protocol = true,
 		.upload_dir = "/tmp",
 		.gzip = CREW_OFF,
+		.deflate = "takeover",
+		.deflate_min = CREW_OFF,
 		.min_body_rate = CREW_OFF,
 		.max_head = 4096 };
 	struct crew__settings *settings;
@@ -200,6 +204,8 @@ static void the_edges_of_http_in_the_program(void **state)
 	assert_true(s->proxy_protocol);
 	assert_string_equal(s->upload_dir, "/tmp");
 	assert_int_equal(s->gzip, 0);
+	assert_int_equal(s->deflate, CREW__DEFLATE_TAKEOVER);
+	assert_int_equal(s->deflate_min, 0);
 	assert_int_equal(s->min_body_rate, 0);
 	assert_int_equal(s->max_head, 4096);
 	crew__settings_free(settings);
@@ -298,6 +304,9 @@ static void values_of_the_program_are_checked(void **state)
 		{ .name = "bad", .max_head = CREW_OFF },
 		{ .name = "bad", .max_head = 100 },
 		{ .name = "bad", .gzip = -3 },
+		{ .name = "bad", .deflate = "on" },
+		{ .name = "bad", .deflate = "" },
+		{ .name = "bad", .deflate_min = -3 },
 	};
 	for (size_t i = 0; i < crew__lengthof(bad); i++)
 		refused(&(crew_app){ .name = "x", .services = { &bad[i] } }, "bad", "");

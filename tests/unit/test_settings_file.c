@@ -1,4 +1,5 @@
 /* Settings from a file and from --set: every mistake is told with its place and what is meant. */
+#include "service/settings_parts.h"
 #include "settings_world.h"
 
 #include <stdio.h>
@@ -86,7 +87,9 @@ static void the_edges_of_ranges(void **state)
 		"crew.control_mode=0", "crew.control_mode=777", "crew.engine=poll",
 		"crew.engine=epoll", "crew.log_level=debug", "crew.log_level=error",
 		"web.user=root", "web.group=root", "web.user=", "crew.log=", "web.gzip=off",
-		"web.gzip=1", "web.max_head=1k", "web.max_head=1m", "web.min_body_rate=off",
+		"web.gzip=1", "web.deflate=shared", "web.deflate=takeover",
+		"web.deflate=off", "web.deflate_min=off", "web.deflate_min=1",
+		"web.max_head=1k", "web.max_head=1m", "web.min_body_rate=off",
 		"web.access_log=", "web.access_log=off", "web.access_log_json=yes",
 		"web.proxy_protocol=on", "web.upload_dir=/tmp", "web.upload_dir=",
 		"web.trusted_proxies=", "web.trusted_proxies=10.0.0.0/8, ::1 unix" };
@@ -97,7 +100,9 @@ static void the_edges_of_ranges(void **state)
 		"web.max_connections=1048576", "crew.control_mode=0888", "crew.control_mode=1777",
 		"crew.control_mode=01777", "crew.control_mode=-1",
 		"crew.control_mode=", "crew.control_mode=rw",
-		"web.workers=", "web.reuse_port=", "crew.engine=", "web.gzip=-1", "web.gzip=2g",
+		"web.workers=", "web.reuse_port=", "crew.engine=", "web.gzip=-1",
+		"web.deflate=", "web.deflate=on",
+		"web.deflate=share", "web.deflate_min=-1", "web.deflate_min=2g", "web.gzip=2g",
 		"web.max_head=1023", "web.max_head=off", "web.max_head=1025k",
 		"web.min_body_rate=-1", "web.access_log_json=", "web.proxy_protocol=v2",
 		"web.trusted_proxies=10.0.0.0/33", "web.upload_dir=/tmp/there/is/no/such",
@@ -143,8 +148,7 @@ static void unknown_names_have_a_nearest(void **state)
 	settings_bad(NULL, "crew.engin=poll", "\"engine\"", NULL);
 	settings_bad(NULL, "feed.zzzzzz=1", "no such key", "help settings", NULL);
 	settings_bad(NULL, "zzzzzz.workers=1", "unknown section", NULL);
-	/* Whose feature is not built. */
-	settings_bad(NULL, "feed.tls_cert=x", "no such key", NULL);
+	settings_bad(NULL, "feed.tls_crt=x", "no such key", "\"tls_cert\"", NULL);
 	/* What is no setting. */
 	settings_bad(NULL, "crew.name=x", "no such key", NULL);
 	settings_bad(NULL, "feed.Workers=1", "no such key", NULL);
@@ -366,7 +370,7 @@ static void every_row_is_said_and_accepted(void **state)
 	(void)state;
 	size_t count, services = 0;
 	const struct crew__setting_row *rows = crew__settings_table(&count);
-	assert_int_equal(count, 42);
+	assert_int_equal(count, CREW__SERVICE_KEYS + CREW__CREW_KEYS);
 	for (size_t i = 0; i < count; i++) {
 		bool service = strcmp(rows[i].section, "service") == 0;
 		services += service;
@@ -381,7 +385,7 @@ static void every_row_is_said_and_accepted(void **state)
 		else
 			crew__settings_free(settings);
 	}
-	assert_int_equal(services, 32);
+	assert_int_equal(services, CREW__SERVICE_KEYS);
 }
 
 int main(void)

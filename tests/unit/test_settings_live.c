@@ -55,6 +55,12 @@ static void a_change_is_in_force_and_can_be_taken_back(void **state)
 	assert_false(crew__settings_show_live(settings, change.service, change.key, text, 5));
 	crew__settings_undo_live(settings, &change);
 	assert_int_equal(web->policy, CREW_DROP_NEWEST);
+	set_good(settings, "web.deflate=off");
+	assert_int_equal(web->deflate, CREW__DEFLATE_OFF);
+	assert_int_equal(change.before, CREW__DEFLATE_SHARED);
+	assert_true(
+		crew__settings_show_live(settings, change.service, change.key, text, sizeof(text)));
+	assert_string_equal(text, "web.deflate=off");
 	set_good(settings, "feed.max_send_buffer=64k");
 	assert_int_equal(settings_of(settings, "feed")->max_send_buffer, 64 << 10);
 	assert_int_equal(web->max_send_buffer, 1 << 20);

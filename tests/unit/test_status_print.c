@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
@@ -52,10 +53,12 @@ static void assert_counters(const json_t *object, size_t further)
 	static const char *const plain[] = { "connections", "connections_total", "timers",
 		"total_request", "messages_offered", "messages_sent", "messages_queued",
 		"messages_replaced", "bytes_in", "bytes_out", "bytes_queued", "send_fail",
-		"send_invalid", "accept_failed", "refused_limit", "refused_ip", "refused_budget",
-		"budget_tightened", "budget_paused", "budget_cut", "bytes_held", "slow",
-		"slow_total", "gaps", "access_log_lost", "requests_malformed", "requests_too_large",
-		"requests_too_slow", "memory_bytes", "qps", "orders", "refunds" };
+		"send_invalid", "accept_failed", "refused_limit", "refused_ip",
+		"tls_handshakes_cut", "refused_budget", "budget_tightened", "budget_paused",
+		"budget_cut", "bytes_held", "slow", "slow_total", "gaps", "access_log_lost",
+		"requests_malformed", "requests_too_large", "requests_too_slow",
+		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
+		"memory_bytes", "qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
 		"expired", "evicted", "deadline", "memory", "crash" };
 	static const char *const ended[] = { "peer", "reset", "app", "idle", "handshake",
@@ -97,7 +100,7 @@ static void json_has_every_key(void **state)
 	const json_t *workers = json_object_get(json, "workers");
 	assert_int_equal(json_array_size(workers), 2);
 	const json_t *worker = json_array_get(workers, 0);
-	assert_counters(worker, 8);
+	assert_counters(worker, 9);
 	assert_string_equal(string_of(worker, "service"), "feed");
 	assert_int_equal(number_of(worker, "id"), 0);
 	assert_int_equal(number_of(worker, "pid"), getpid());
@@ -106,6 +109,7 @@ static void json_has_every_key(void **state)
 	assert_string_equal(string_of(worker, "listen"), "ws://:7010");
 	assert_int_equal(number_of(worker, "busy_ms"), 1000);
 	assert_non_null(string_of(worker, "busy_in"));
+	assert_true(json_is_null(json_object_get(worker, "tls")));
 	assert_int_equal(number_of(worker, "orders"), 7);
 	assert_int_equal(number_of(json_object_get(worker, "send_fail_by_reason"), "full"), 4);
 	assert_int_equal(number_of(json_object_get(worker, "closes_by_reason"), "peer"), 1);
@@ -222,6 +226,76 @@ static void text_shows_the_blocks(void **state)
 	crew__status_free(status);
 }
 
+/* A worker says so in its segment. */
+static void speak_tls(struct world *w, size_t place, int64_t expires, const char *ktls)
+{
+	struct crew__tls_shown *shown = &w->segments[place].header->tls;
+	atomic_store(&shown->expires, expires);
+	snprintf(shown->ktls, sizeof(shown->ktls), "%s", ktls);
+}
+
+static void what_is_told_of_tls(void **state)
+{
+	struct world *w = *state;
+	int64_t now = (int64_t)time(NULL), day = 24 * 3600;
+	for (uint32_t i = 0; i < 3; i++)
+		world_add(w, world_life(i + 1, i % 2, i, getpid()), world_app.counters);
+	struct crew__status *status = world_take(w);
+	char *text = text_of(status);
+	assert_silent(text, "certificate");
+	free(text);
+	crew__status_free(status);
+
+	speak_tls(w, 0, now + 30 * day + 60, "the kernel has no tls module");
+	speak_tls(w, 1, now + 100 * day + 60, "");
+	speak_tls(w, 2, now + 20 * day + 60, "no \x1b module");
+	status = world_take(w);
+	text = text_of(status);
+	/* Workers 0 and 2 are of one service: what ends first counts. */
+	assert_says(text, " TLS ");
+	assert_says(text, "(20 days)   off: no ? module");
+	assert_says(text, "(100 days)  on");
+	assert_silent(text, "(30 days)");
+	free(text);
+	json_t *json = json_of(status, false);
+	size_t seen = 0;
+	for (size_t i = 0; i < 3; i++) {
+		const json_t *worker = json_array_get(json_object_get(json, "workers"), i);
+		const json_t *tls = json_object_get(worker, "tls");
+		bool on = json_is_true(json_object_get(tls, "ktls"));
+		assert_int_equal(on, json_is_null(json_object_get(tls, "ktls_why_not")));
+		seen += on;
+		assert_true(number_of(tls, "expires") > now);
+	}
+	assert_int_equal(seen, 1);
+	json_decref(json);
+	crew__status_free(status);
+
+	/* What the kernel does for one of its workers it does for the service. */
+	speak_tls(w, 0, now + 30 * day + 60, "");
+	status = world_take(w);
+	text = text_of(status);
+	assert_says(text, "(20 days)   on");
+	free(text);
+	crew__status_free(status);
+
+	speak_tls(w, 0, now - 60, "");
+	status = world_take(w);
+	text = text_of(status);
+	assert_says(text, "(expired)");
+	free(text);
+	crew__status_free(status);
+	/* What a worker that is not well may write. */
+	speak_tls(w, 0, INT64_MAX, "");
+	speak_tls(w, 1, INT64_MIN, "");
+	speak_tls(w, 2, 0, "");
+	status = world_take(w);
+	text = text_of(status);
+	assert_silent(text, "certificate");
+	free(text);
+	crew__status_free(status);
+}
+
 static void text_says_why_sends_failed(void **state)
 {
 	struct world *w = *state;
@@ -282,6 +356,7 @@ int main(void)
 		WORLD_TEST(json_of_exits_and_silence),
 		WORLD_TEST(json_numbers_stay_in_their_range),
 		WORLD_TEST(text_shows_the_blocks),
+		WORLD_TEST(what_is_told_of_tls),
 		WORLD_TEST(text_says_why_sends_failed),
 		WORLD_TEST(text_tells_of_what_is_wrong),
 	};

@@ -107,7 +107,8 @@ static void every_length_is_unmasked(void **unused)
 				memcpy(room + shift, s.data, s.len);
 				struct crew__ws ws;
 				struct crew__ws_event e;
-				crew__ws_init(&ws, WS_LIMIT);
+				crew__ws_init(
+					&ws, &(struct crew__ws_options){ .max_message = WS_LIMIT });
 				assert_int_equal(
 					crew__ws_feed(&ws, room + shift, s.len, &e), s.len);
 				assert_int_equal(e.kind, CREW__WS_MESSAGE);
@@ -144,7 +145,7 @@ static void long_messages_come_out_as_they_went_in(void **unused)
 		memcpy(copy, s.data, s.len);
 		struct crew__ws ws;
 		struct crew__ws_event e = { .kind = CREW__WS_MORE };
-		crew__ws_init(&ws, LEN);
+		crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = LEN });
 		size_t start = 0, there = 0;
 		while (e.kind != CREW__WS_MESSAGE) {
 			size_t n = crew__ws_feed(&ws, copy + start, there - start, &e);
@@ -175,7 +176,7 @@ static void a_text_is_refused_at_the_first_bad_byte(void **unused)
 	const size_t header = s.len - sizeof(text);
 	struct crew__ws ws;
 	struct crew__ws_event e;
-	crew__ws_init(&ws, WS_LIMIT);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = WS_LIMIT });
 	assert_int_equal(crew__ws_feed(&ws, s.data, header + 302, &e), header + 302);
 	assert_int_equal(e.kind, CREW__WS_MORE);
 	assert_int_equal(crew__ws_held(&ws), 302);
@@ -193,7 +194,7 @@ static void memory_follows_what_has_come(void **unused)
 	ws_put_header(&s, WS_FIRST_BINARY, 8, 100 << 20, "mask");
 	struct crew__ws ws;
 	struct crew__ws_event e;
-	crew__ws_init(&ws, 200 << 20);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = 200 << 20 });
 	assert_int_equal(crew__ws_feed(&ws, s.data, s.len, &e), s.len);
 	assert_int_equal(e.kind, CREW__WS_MORE);
 	assert_int_equal(ws.message.cap, 0);
@@ -216,7 +217,7 @@ static void without_memory_it_ends(void **unused)
 	ws_put_frame(&s, WS_BINARY, text, sizeof(text));
 	struct crew__ws ws;
 	struct crew__ws_event e;
-	crew__ws_init(&ws, WS_LIMIT);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = WS_LIMIT });
 	assert_int_equal(crew__ws_feed(&ws, s.data, 100, &e), 100);
 	ws.message.max = ws.message.cap;
 	assert_int_equal(crew__ws_feed(&ws, s.data + 100, s.len - 100, &e), s.len - 100);
@@ -231,7 +232,7 @@ static void empty_fragments_cost_nothing(void **unused)
 	(void)unused;
 	struct crew__ws ws;
 	struct crew__ws_event e;
-	crew__ws_init(&ws, WS_LIMIT);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = WS_LIMIT });
 	for (unsigned i = 0; i < 100000; i++) {
 		char frame[6] = { (char)(i == 0 ? WS_FIRST_TEXT : 0), '\x80', 1, 2, 3, 4 };
 		assert_int_equal(crew__ws_feed(&ws, frame, sizeof(frame), &e), sizeof(frame));
@@ -251,7 +252,7 @@ static void a_gathered_message_is_given_back(void **unused)
 	ws_put_frame(&s, WS_LAST, "lo", 2);
 	struct crew__ws ws;
 	struct crew__ws_event e;
-	crew__ws_init(&ws, WS_LIMIT);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = WS_LIMIT });
 	size_t n = crew__ws_feed(&ws, s.data, s.len, &e);
 	crew__ws_done(&ws);
 	assert_int_equal(crew__ws_held(&ws), 3);

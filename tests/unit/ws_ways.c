@@ -21,6 +21,8 @@ struct ws_stream ws_stream_new(void)
 void ws_put(struct ws_stream *s, const void *bytes, size_t len)
 {
 	assert_true(len <= WS_ROOM - s->len);
+	if (len == 0)
+		return;
 	memcpy(s->data + s->len, bytes, len);
 	s->len += len;
 }
@@ -60,7 +62,7 @@ static void check(const struct crew__ws *ws)
 
 static char *tell(char *out, const struct crew__ws_event *e)
 {
-	static const char *const names[] = { "", "msg", "ping", "pong", "close", "bad" };
+	static const char *const names[] = { "", "msg", "part", "ping", "pong", "close", "bad" };
 	const char *name = e->kind == CREW__WS_MESSAGE && e->text ? "text" : names[e->kind];
 	out += sprintf(out, "%s", name);
 	if (e->code != 0)
@@ -80,7 +82,7 @@ void ws_run(const struct ws_stream *s, size_t limit, unsigned way, char *out)
 	struct pieces pieces = pieces_of(way);
 	struct crew__ws ws;
 	size_t start = 0, there = 0;
-	crew__ws_init(&ws, limit);
+	crew__ws_init(&ws, &(struct crew__ws_options){ .max_message = limit });
 	*out = '\0';
 	bool over = false;
 	while (!over) {

@@ -1,0 +1,13 @@
+/* fuzz_http_connect.c - what an HTTP proxy answers to CONNECT: the same by one byte as whole, and
+ * an end in bounds. The first byte says whether there is a user. */
+#include "fuzz.h"
+#include "fuzz_preamble.h"
+
+#include "proto/http_connect.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	bool login = take_byte(&data, &size) % 2;
+	check_preamble(&crew__http_connect, login, (const char *)data, size);
+	return 0;
+}
