@@ -6,13 +6,19 @@
 #
 # Each line says how long something took and what came of it; the last one sums up, in the form
 # `N passed, N failed, N skipped`, the tests of all programs and the checks. Logs: build/test-logs.
+#
+# Much runs at once, on few cores. When all is over, a scenario or unit program that failed is run
+# once more with the machine to itself, if they are few: what passes then is counted as passed, and
+# named, so that it is seen and mended. What fails again has failed.
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
 parts=(build layers headers unit scenarios package lint asan fuzz)
 logs=build/test-logs
 at_once=3 # unit programs of a lane that run beside each other; of files of scenarios, two
+few=4     # failures that are looked at again
 passed=0 failed=0 skipped=0
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 
 count() {
 	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
@@ -82,6 +88,7 @@ unit_judge() {
 	fi
 	count "$good" "$bad" "$left"
 	[ "$bad" -eq 0 ] && return
+	echo "$bad $1 $2" >>$logs/again.unit
 	printf '  %-34s %6s s   %s\n' "$2" "$took" "FAILED ($bad tests, status $status), see $log"
 	grep -vE '^\[ +(RUN|OK) +\]' "$log" | tail -n 40
 }
@@ -114,19 +121,68 @@ number_before() {
 	grep -oE "[0-9]+ $1" <<<"$2" | awk '{ n += $1 } END { print n + 0 }'
 }
 
+# run_scenarios PRESET ENGINES PATIENCE LOG WHAT...
+run_scenarios() {
+	CREW_BUILD_DIR=$(build_dir "$1") CREW_ENGINES=$2 CREW_TEST_PATIENCE=$3 \
+		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider "${@:5}" >"$4" 2>&1
+}
+
 # scenarios PRESET ENGINES PATIENCE
 scenarios() {
 	local log=$logs/scenarios-$1.log began=$EPOCHREALTIME status summary bad
-	CREW_BUILD_DIR=$(build_dir "$1") CREW_ENGINES=$2 CREW_TEST_PATIENCE=$3 \
-		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider -n 2 --dist loadfile \
-		tests/e2e >"$log" 2>&1
+	run_scenarios "$1" "$2" "$3" "$log" -n 2 --dist loadfile tests/e2e
 	status=$?
 	summary=$(tail -n 1 "$log")
 	bad=$(($(number_before failed "$summary") + $(number_before 'errors?' "$summary")))
 	[ $status -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
 	count "$(number_before passed "$summary")" "$bad" "$(number_before skipped "$summary")"
 	line "scenarios ($1: $2)" "$began" "$summary"
-	[ "$bad" -eq 0 ] || tail -n 60 "$log"
+	[ "$bad" -eq 0 ] && return
+	sed -nE "s/^(FAILED|ERROR) (tests[^ ]*).*/$1 $2 $3 \2/p" "$log" >>$logs/again.scenarios
+	tail -n 60 "$log"
+}
+
+# ---- once more ---------------------------------------------------------------------------------
+
+# forgive NUMBER NAME BEGAN: what had failed passes alone.
+forgive() {
+	failed=$((failed - $1)) passed=$((passed + $1))
+	line "$2" "$3" "passes alone, look at it"
+}
+
+# unit_again BAD PRESET PROGRAM
+unit_again() {
+	local began=$EPOCHREALTIME log=$logs/again-$2-$3.log
+	if timeout 300 "$(build_dir "$2")/tests/$3" >"$log" 2>&1; then
+		forgive "$1" "$3 ($2)" "$began"
+	else
+		line "$3 ($2)" "$began" "FAILED again, see $log"
+	fi
+}
+
+# scenario_again PRESET ENGINES PATIENCE TEST
+scenario_again() {
+	local began=$EPOCHREALTIME name=${4##*::} log
+	log=$logs/again-$1-${name//[^a-z0-9_]/-}.log
+	if run_scenarios "$1" "$2" "$3" "$log" "$4"; then
+		forgive 1 "$name ($1)" "$began"
+	else
+		line "$name ($1)" "$began" "FAILED again, see $log"
+		tail -n 60 "$log"
+	fi
+}
+
+once_more() {
+	local words
+	[ "$(cat $logs/again.* 2>/dev/null | wc -l)" -le $few ] || return
+	[ -s $logs/again.unit ] || [ -s $logs/again.scenarios ] || return
+	echo "once more, alone"
+	while read -ra words; do
+		unit_again "${words[@]}" </dev/null
+	done < <(cat $logs/again.unit 2>/dev/null)
+	while read -ra words; do
+		scenario_again "${words[@]}" </dev/null
+	done < <(cat $logs/again.scenarios 2>/dev/null)
 }
 
 # ---- the parts --------------------------------------------------------------------------------
@@ -170,14 +226,12 @@ part_lint() {
 }
 
 part_asan() {
-	export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 	ready asan && unit_tests asan && scenarios asan epoll 4
 }
 
 # Every driver once on its saved inputs.
 part_fuzz() {
 	local source name
-	export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
 	ready asan || return
 	for source in fuzz/fuzz_*.c; do
 		name=$(basename "$source" .c) name=${name#fuzz_}
@@ -220,11 +274,13 @@ for part; do
 	fi
 done
 mkdir -p $logs
+rm -f $logs/again.*
 if [ $# -gt 0 ]; then
 	run_parts "$@"
 else
 	run_all
 fi
+once_more
 echo "all in $(since "$began") s"
 summary="$passed passed, $failed failed"
 [ $skipped -gt 0 ] && summary+=", $skipped skipped"

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 from clients import Http, Text
-from processes import wait_until
+from processes import open_files, wait_until
 
 websockets = pytest.importorskip("websockets")
 from websockets.exceptions import ConnectionClosed, InvalidStatusCode  # noqa: E402
@@ -247,10 +247,7 @@ def test_opened_anew_after_a_rename(launch, how):
     wait_until(log.exists, "a new file")
     for worker in range(int(sets.get("web.workers", "1"))):
         wait_until(
-            lambda: any(
-                os.readlink(f"/proc/{program.pid('web', worker)}/fd/{fd}") == str(log)
-                for fd in os.listdir(f"/proc/{program.pid('web', worker)}/fd")
-            ), "the worker has it",
+            lambda: str(log) in open_files(program.pid("web", worker)), "the worker has it",
         )
     for _ in range(8):
         assert curl(program.url("web", "/who?after"))[0] == 0
