@@ -122,7 +122,7 @@ void crew__settings_use_admin(const crew_service *service);
 /* One change: which member of which section, as the table names it. */
 struct crew__settings_change {
 	int service;         /* index; -1: section [crew] */
-	unsigned key;        /* its place in the section's table, below 64 */
+	unsigned key;        /* its number among the section's keys that are live, below 64 */
 	const char *name;    /* the key's */
 	int64_t before, now; /* values; all keys that are live are numbers inside */
 };
@@ -135,9 +135,9 @@ int crew__settings_set_live(struct crew__settings *settings, const char *text,
 /* Take it back. */
 void crew__settings_undo_live(
 	struct crew__settings *settings, const struct crew__settings_change *change);
-/* "web.policy=drop-oldest": what is in force for that key. False: it has no room. */
+/* "web.policy=drop-oldest": what is in force for the live key of that number. False: it has no room. */
 bool crew__settings_show_live(
-	const struct crew__settings *settings, int service, unsigned key, char *text, size_t size);
+	const struct crew__settings *settings, int service, unsigned number, char *text, size_t size);
 /* May that key change while the program runs? `service`: one of a service, else one of [crew]. */
 bool crew__setting_is_live(bool service, const char *key);
 

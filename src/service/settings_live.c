@@ -42,8 +42,10 @@ static const bool live_crew[CREW__CREW_KEYS] = {
 	[CREW__CREW_KEY_log_level] = true,
 	[CREW__CREW_KEY_buffer_budget] = true,
 };
-_Static_assert((int)CREW__SERVICE_KEYS <= 64 && (int)CREW__CREW_KEYS <= 64,
-	"what a worker has yet to be told is kept as one bit each");
+
+enum {
+	NUMBERS_MOST = 64 /* what a worker has yet to be told is kept as one bit each */
+};
 
 /* A table of keys and what they fill. */
 struct target {
@@ -70,6 +72,26 @@ bool crew__setting_is_live(bool service, const char *key)
 		if (target.live[i] && strcmp(target.keys[i].name, key) == 0)
 			return true;
 	return false;
+}
+
+/* Its number among those that are live, whose table may have more keys than there are bits. */
+static unsigned number_of(const struct target *target, size_t key)
+{
+	unsigned number = 0;
+	for (size_t i = 0; i < key; i++)
+		number += target->live[i];
+	crew__must(number < NUMBERS_MOST);
+	return number;
+}
+
+/* The live key with that number. */
+static size_t key_of(const struct target *target, unsigned number)
+{
+	size_t key = 0;
+	while (key < target->count && (!target->live[key] || number-- > 0))
+		key++;
+	crew__must(key < target->count);
+	return key;
 }
 
 static int64_t value_of(const struct target *target, size_t key)
@@ -141,8 +163,9 @@ static int change(struct crew__loader *loader, const struct words *words,
 		key++;
 	if (key < target.count && !target.live[key])
 		return refuse_dead_key(loader, &target, words->section, words->key);
-	struct crew__settings_change done = { .service = service, .key = (unsigned)key };
+	struct crew__settings_change done = { .service = service };
 	if (key < target.count) {
+		done.key = number_of(&target, key);
 		done.name = target.keys[key].name;
 		done.before = value_of(&target, key);
 	}
@@ -185,22 +208,22 @@ void crew__settings_undo_live(
 	struct crew__settings *settings, const struct crew__settings_change *change)
 {
 	struct target target = target_of(settings, change->service);
-	char *member = (char *)target.base + target.keys[change->key].offset;
-	if (target.keys[change->key].kind == CREW__KIND_LEVEL)
+	const struct crew__settings_key *key = &target.keys[key_of(&target, change->key)];
+	char *member = (char *)target.base + key->offset;
+	if (key->kind == CREW__KIND_LEVEL)
 		*(crew_level *)(void *)member = (crew_level)change->before;
 	else
 		*(int64_t *)(void *)member = change->before;
 }
 
-bool crew__settings_show_live(
-	const struct crew__settings *settings, int service, unsigned key, char *text, size_t size)
+bool crew__settings_show_live(const struct crew__settings *settings, int service, unsigned number,
+	char *text, size_t size)
 {
 	struct target target = target_of(settings, service);
 	const char *section = service < 0 ? "crew" : settings->service[service].service->name;
-	crew__must(key < target.count && target.live[key]);
-	char *value = crew__settings_show_value(&target.keys[key], target.base);
-	int length = value ? snprintf(text, size, "%s.%s=%s", section, target.keys[key].name, value)
-			   : -1;
+	const struct crew__settings_key *key = &target.keys[key_of(&target, number)];
+	char *value = crew__settings_show_value(key, target.base);
+	int length = value ? snprintf(text, size, "%s.%s=%s", section, key->name, value) : -1;
 	free(value);
 	return length >= 0 && (size_t)length < size;
 }

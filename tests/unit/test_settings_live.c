@@ -279,6 +279,39 @@ static void it_survives_the_way_to_a_worker(void **state)
 	crew__settings_free(settings);
 }
 
+/* Each live key has a number of its own, which leads back to it, however long the table is. */
+static void numbers_lead_back_to_their_keys(void **state)
+{
+	(void)state;
+	static const char *const values[] = { "2000", "drop-oldest", "off" };
+	struct crew__settings *settings = settings_good(NULL, NULL);
+	size_t count;
+	uint64_t seen = 0;
+	const struct crew__setting_row *rows = crew__settings_table(&count);
+	for (size_t i = 0; i < count; i++) {
+		char text[128], head[96];
+		int status = -EINVAL;
+		if (strcmp(rows[i].section, "service") != 0 ||
+			!crew__setting_is_live(true, rows[i].key))
+			continue;
+		snprintf(head, sizeof(head), "web.%s=", rows[i].key);
+		for (size_t v = 0; status < 0 && v < crew__lengthof(values); v++) {
+			snprintf(text, sizeof(text), "%s%s", head, values[v]);
+			status = crew__settings_set_live(
+				settings, text, &change, settings_error, sizeof(settings_error));
+		}
+		assert_int_equal(status, 0);
+		assert_in_range(change.key, 0, 63);
+		assert_false(seen & (UINT64_C(1) << change.key));
+		seen |= UINT64_C(1) << change.key;
+		assert_true(crew__settings_show_live(
+			settings, change.service, change.key, text, sizeof(text)));
+		assert_int_equal(strncmp(text, head, strlen(head)), 0);
+	}
+	assert_int_not_equal(seen, 0);
+	crew__settings_free(settings);
+}
+
 int main(void)
 {
 #define OF_ADMIN(test) cmocka_unit_test_setup_teardown(test, with_admin, without_admin)
@@ -287,6 +320,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_change_is_told),
 		cmocka_unit_test(live_keys_are_those_of_the_table),
 		cmocka_unit_test(changes_survive_the_way_to_a_worker),
+		cmocka_unit_test(numbers_lead_back_to_their_keys),
 		OF_ADMIN(it_is_there_only_when_switched_on),
 		OF_ADMIN(the_program_may_switch_it_on),
 		OF_ADMIN(its_section_sets_its_keys),
