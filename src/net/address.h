@@ -65,6 +65,25 @@ bool crew__address_is_group(const struct crew__address *address);
 int crew__address_listen(
 	struct crew__address *address, bool reuse_port, char *ret_error, size_t error_size);
 
+/* Of a Unix socket's file, by which it is known again; inode 0: whose it is, is not known. */
+struct crew__address_file {
+	dev_t device;
+	ino_t inode;
+};
+
+/* Could that socket, which is there already, serve an address of that transport: is it of its kind,
+ * and does it listen? */
+bool crew__address_fits(const struct crew__address *address, int fd);
+/* Is it at that very address as well? Port 0 is any port of the same host; a Unix socket must still
+ * be what its path names. */
+bool crew__address_is_at(
+	const struct crew__address *address, int fd, const struct crew__address_file *file);
+/* Give it all that crew__address_listen() would have given it, and the address the place where it
+ * is. It stays the caller's. Options that it had and that are not asked for any more stay in force.
+ * 0 or a negative errno with a sentence. */
+int crew__address_adopt(struct crew__address *address, int fd,
+	const struct crew__address_file *file, bool reuse_port, char *ret_error, size_t error_size);
+
 /* Remove the Unix socket's file if it is still this one's. Nothing for what has no file. */
 void crew__address_unlink(const struct crew__address *address, int listen_fd);
 

@@ -63,24 +63,9 @@ static int prepare_tcp(int fd, const struct crew__address *address)
 	return error;
 }
 
-/* Does a socket at an IPv6 address take no IPv4? */
-static bool is_v6_only(const struct crew__address *address)
+bool crew__address_is_v6_only(const struct crew__address *address)
 {
 	return crew__option_or(&address->options, CREW__OPTION_v6only, !address->every);
-}
-
-/* All but the options by name; those say for themselves what is wrong with them. */
-static int prepare(int fd, const struct crew__address_attempt *attempt)
-{
-	const struct crew__address *address = attempt->address;
-	int error = address->transport == CREW__TCP ? prepare_tcp(fd, address) : 0;
-	if (!error && address->socket.ss_family == AF_INET6)
-		error = switch_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_v6_only(address));
-	if (!error && crew__address_is_group(address)) /* others may be members too */
-		error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (!error && attempt->reuse_port)
-		error = switch_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	return error;
 }
 
 static int apply_options(int fd, const struct crew__address_attempt *attempt)
@@ -95,6 +80,26 @@ static int apply_options(int fd, const struct crew__address_attempt *attempt)
 	return error;
 }
 
+static int prepare(int fd, const struct crew__address_attempt *attempt)
+{
+	const struct crew__address *address = attempt->address;
+	int error = address->transport == CREW__TCP ? prepare_tcp(fd, address) : 0;
+	if (!error && crew__address_is_group(address)) /* others may be members too */
+		error = switch_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!error && attempt->reuse_port)
+		error = switch_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return error;
+}
+int crew__address_prepare(int fd, const struct crew__address_attempt *attempt, bool *ret_said)
+{
+	int error = prepare(fd, attempt);
+	if (error)
+		return error;
+	error = apply_options(fd, attempt);
+	*ret_said = error < 0;
+	return error;
+}
+
 /* A socket or a negative errno; without words unless `*ret_said`. */
 static int open_ip(const struct crew__address_attempt *attempt, bool *ret_said)
 {
@@ -103,11 +108,12 @@ static int open_ip(const struct crew__address_attempt *attempt, bool *ret_said)
 	int fd = socket(address->socket.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	int error = prepare(fd, attempt);
-	if (!error) {
-		error = apply_options(fd, attempt);
-		*ret_said = error < 0;
-	}
+	int error = 0;
+	if (address->socket.ss_family == AF_INET6)
+		error = switch_option(
+			fd, IPPROTO_IPV6, IPV6_V6ONLY, crew__address_is_v6_only(address));
+	if (!error)
+		error = crew__address_prepare(fd, attempt, ret_said);
 	if (!error)
 		error = crew__address_bind(fd, address);
 	if (!error && type == SOCK_STREAM) {
@@ -176,8 +182,7 @@ static int explain_ip(const struct crew__address_attempt *attempt, int error)
 	}
 }
 
-/* Port 0 was any free one: now it is known which. */
-static int take_port(struct crew__address *address, int fd)
+int crew__address_take_port(struct crew__address *address, int fd)
 {
 	struct sockaddr_storage chosen;
 	socklen_t size = sizeof(chosen);
@@ -204,7 +209,7 @@ static int listen_ip(const struct crew__address_attempt *attempt)
 	}
 	if (fd < 0)
 		return said ? fd : explain_ip(attempt, fd);
-	int error = take_port(address, fd);
+	int error = crew__address_take_port(address, fd);
 	if (!error)
 		return fd;
 	close(fd);

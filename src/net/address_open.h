@@ -24,11 +24,23 @@ int crew__address_bind(int fd, const struct crew__address *address);
 /* From now on who connects is queued. */
 int crew__address_begin(int fd, const struct crew__address *address);
 
+/* All that a TCP or UDP socket is given before it is bound, and may be given again. 0, or a
+ * negative errno; without words unless `*ret_said`. */
+int crew__address_prepare(int fd, const struct crew__address_attempt *attempt, bool *ret_said);
+/* Does a socket at an IPv6 address take no IPv4? */
+bool crew__address_is_v6_only(const struct crew__address *address);
+/* Port 0 was any free one: now it is known which. */
+int crew__address_take_port(struct crew__address *address, int fd);
+
 /* A socket that is bound to a multicast group becomes a member of it (address_group.c). 0, or a
  * negative errno, said. */
 int crew__address_join(int fd, const struct crew__address_attempt *attempt);
 
 /* crew__address_listen() of a Unix socket. */
 int crew__address_listen_unix(const struct crew__address_attempt *attempt);
+
+/* Its file, which is known to be ours, gets the mode and the owner that are asked for. 0, or a
+ * negative errno, said. */
+int crew__address_own_file(const struct crew__address_attempt *attempt);
 
 #endif

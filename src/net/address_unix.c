@@ -139,6 +139,22 @@ static int note_file(struct crew__address *address)
 	return 0;
 }
 
+int crew__address_own_file(const struct crew__address_attempt *attempt)
+{
+	const struct crew__address *address = attempt->address;
+	uid_t uid;
+	gid_t gid;
+	char why[256];
+	int error = crew__address_options_owner(&address->options, &uid, &gid, why, sizeof(why));
+	if (error)
+		return crew__address_fail(attempt, error, "%s: %s", address->text, why);
+	/* Nobody but us writes where our file is known to stand. */
+	if (crew__option_given(&address->options, CREW__OPTION_mode) &&
+		chmod(path_of(address), (mode_t)address->options.value[CREW__OPTION_mode]) < 0)
+		return explain(attempt, -errno);
+	return uid != (uid_t)-1 || gid != (gid_t)-1 ? change_owner(attempt, uid, gid) : 0;
+}
+
 static int bind_file(const struct crew__address_attempt *attempt, int fd)
 {
 	struct crew__address *address = attempt->address;

@@ -53,11 +53,14 @@ static int wait_for_report(int fds[2], pid_t child, const char *name)
 	return status;
 }
 
-int crew__daemon_begin(const char *name, struct crew__report *ret_report)
+int crew__daemon_begin(
+	const char *name, struct crew__inherited *inherited, struct crew__report *ret_report)
 {
 	int fds[2];
 	fflush(NULL);
 	pid_t child = pipe2(fds, O_CLOEXEC) < 0 ? -1 : fork();
+	if (child != 0)
+		crew__inherited_fini(inherited, true);
 	if (child < 0) {
 		fprintf(stderr, "%s: cannot go to the background: %s\n", name, strerror(errno));
 		return 1;

@@ -6,25 +6,65 @@
 #include <string.h>
 #include <unistd.h>
 
-/* `count` sockets at one address. The first may choose a port: the others get the same. */
-static int open_place(struct crew__listening *place, unsigned count, bool each, char *ret_error,
-	size_t error_size)
+/* How many sockets it needs at that address. */
+static unsigned wanted(const struct crew__listening *place,
+	const struct crew__service_settings *settings, bool single)
 {
-	place->fds = calloc(count, sizeof(int));
-	if (!place->fds)
-		return -ENOMEM;
-	while (place->count < count) {
-		int fd = crew__address_listen(&place->address, each, ret_error, error_size);
-		if (fd < 0)
-			return fd;
-		place->fds[place->count++] = fd;
+	bool own = settings->reuse_port && !single;
+	/* Of a group each of several sockets would get every datagram. */
+	bool each = own && place->address.transport != CREW__UNIX &&
+		    !crew__address_is_group(&place->address);
+	return each ? (unsigned)settings->workers : 1;
+}
+
+/* Those that are there already. */
+static int take_place(struct crew__listening *place, unsigned number, const char *service,
+	struct crew__inherited *inherited, char *ret_error, size_t error_size)
+{
+	for (unsigned i = 0; i < place->count; i++) {
+		struct crew__address_file file;
+		place->fds[i] = crew__inherited_take(
+			inherited, service, number, &place->address, i, &file);
+		if (place->fds[i] < 0)
+			continue;
+		int error = crew__address_adopt(&place->address, place->fds[i], &file,
+			place->count > 1, ret_error, error_size);
+		if (error)
+			return error;
 	}
 	return 0;
 }
 
+/* The others. The first may choose a port: the rest get the same. */
+static int open_place(struct crew__listening *place, char *ret_error, size_t error_size)
+{
+	for (unsigned i = 0; i < place->count; i++) {
+		if (place->fds[i] >= 0)
+			continue;
+		int fd = crew__address_listen(
+			&place->address, place->count > 1, ret_error, error_size);
+		if (fd < 0)
+			return fd;
+		place->fds[i] = fd;
+	}
+	return 0;
+}
+
+/* Room for `count` sockets, none of which is there. */
+static int make_room(struct crew__listening *place, unsigned count)
+{
+	place->fds = malloc(count * sizeof(int));
+	if (!place->fds)
+		return -ENOMEM;
+	place->count = count;
+	for (unsigned i = 0; i < count; i++)
+		place->fds[i] = -1;
+	return 0;
+}
+
 static int make_places(struct crew__listener *listener,
-	const struct crew__service_settings *settings, const char *run_dir, char *ret_error,
-	size_t error_size)
+	const struct crew__service_settings *settings, const char *run_dir, bool single,
+	char *ret_error, size_t error_size)
 {
 	struct crew__address *addresses = calloc(CREW__ADDRESSES_MAX, sizeof(*addresses));
 	size_t count = 0;
@@ -37,33 +77,34 @@ static int make_places(struct crew__listener *listener,
 	if (status == 0 && !listener->places)
 		status = -ENOMEM;
 	for (size_t i = 0; status == 0 && i < count; i++) {
-		listener->places[i].address = addresses[i];
-		listener->places[i].address.unsent_limit = (uint32_t)settings->kernel_unsent_limit;
+		struct crew__listening *place = &listener->places[i];
+		place->address = addresses[i];
+		place->address.unsent_limit = (uint32_t)settings->kernel_unsent_limit;
 		listener->count++;
+		status = make_room(place, wanted(place, settings, single));
+		if (status == 0 && place->count > 1)
+			listener->each = place->count;
 	}
 	free(addresses);
 	return status;
 }
 
-static int open_service(struct crew__listener *listener,
-	const struct crew__service_settings *settings, const char *run_dir, bool single,
-	char *ret_error, size_t error_size)
+static int take_service(struct crew__listener *listener, const char *service,
+	struct crew__inherited *inherited, char *ret_error, size_t error_size)
 {
-	bool own = settings->reuse_port && !single;
-	if (!settings->listen)
-		return 0;
-	int status = make_places(listener, settings, run_dir, ret_error, error_size);
-	for (unsigned i = 0; status == 0 && i < listener->count; i++) {
-		struct crew__listening *place = &listener->places[i];
-		/* Of a group each of several sockets would get every datagram. */
-		bool each = own && place->address.transport != CREW__UNIX &&
-			    !crew__address_is_group(&place->address);
-		unsigned count = each ? (unsigned)settings->workers : 1;
-		status = open_place(place, count, each, ret_error, error_size);
-		if (count > 1)
-			listener->each = count;
-	}
-	if (status == 0)
+	int status = 0;
+	for (unsigned i = 0; status == 0 && i < listener->count; i++)
+		status = take_place(
+			&listener->places[i], i, service, inherited, ret_error, error_size);
+	return status;
+}
+
+static int open_service(struct crew__listener *listener, char *ret_error, size_t error_size)
+{
+	int status = 0;
+	for (unsigned i = 0; status == 0 && i < listener->count; i++)
+		status = open_place(&listener->places[i], ret_error, error_size);
+	if (status == 0 && listener->count > 0)
 		crew__addresses_text(&listener->places[0].address, sizeof(listener->places[0]),
 			listener->count, listener->text, sizeof(listener->text));
 	return status;
@@ -72,6 +113,8 @@ static int open_service(struct crew__listener *listener,
 static void close_place(struct crew__listening *place)
 {
 	for (unsigned n = 0; n < place->count; n++) {
+		if (place->fds[n] < 0)
+			continue;
 		crew__address_unlink(&place->address, place->fds[n]);
 		close(place->fds[n]);
 	}
@@ -86,32 +129,61 @@ static void close_service(struct crew__listener *listener)
 	memset(listener, 0, sizeof(*listener));
 }
 
-static int open_or_explain(struct crew__listener *listener,
-	const struct crew__service_settings *settings, const char *run_dir, bool single,
-	char *ret_error, size_t error_size)
+/* One pass over the services: what it needs, and where its complaint goes. */
+struct step {
+	const struct crew__settings *settings;
+	bool single;
+	struct crew__inherited *inherited;
+	char *error;
+	size_t error_size;
+};
+
+static int explain(const struct step *step, unsigned service, int status, const char *why)
 {
-	char why[512] = "no memory";
-	int status = open_service(listener, settings, run_dir, single, why, sizeof(why));
+	const struct crew__service_settings *settings = &step->settings->service[service];
 	if (status < 0)
-		snprintf(ret_error, error_size, "service %s cannot listen on %s: %s",
+		snprintf(step->error, step->error_size, "service %s cannot listen on %s: %s",
 			settings->service->name, settings->listen, why);
 	return status;
 }
 
-int crew__listeners_open(struct crew__listeners *listeners, const struct crew__settings *settings,
-	bool single, char *ret_error, size_t error_size)
+static int begin_one(struct crew__listener *listener, const struct step *step, unsigned service)
 {
+	const struct crew__service_settings *settings = &step->settings->service[service];
+	char why[512] = "no memory";
+	if (!settings->listen)
+		return 0;
+	int status = make_places(
+		listener, settings, step->settings->run_dir, step->single, why, sizeof(why));
+	if (status == 0 && step->inherited)
+		status = take_service(
+			listener, settings->service->name, step->inherited, why, sizeof(why));
+	return explain(step, service, status, why);
+}
+
+static int open_one(struct crew__listener *listener, const struct step *step, unsigned service)
+{
+	char why[512] = "no memory";
+	return explain(step, service, open_service(listener, why, sizeof(why)), why);
+}
+
+int crew__listeners_open(struct crew__listeners *listeners, const struct crew__settings *settings,
+	bool single, struct crew__inherited *inherited, char *ret_error, size_t error_size)
+{
+	const struct step step = { settings, single, inherited, ret_error, error_size };
+	int status = 0;
 	memset(listeners, 0, sizeof(*listeners));
 	listeners->services = settings->services;
-	for (unsigned i = 0; i < settings->services; i++) {
-		int status = open_or_explain(&listeners->service[i], &settings->service[i],
-			settings->run_dir, single, ret_error, error_size);
-		if (status < 0) {
-			crew__listeners_close(listeners);
-			return status;
-		}
-	}
-	return 0;
+	for (unsigned i = 0; status == 0 && i < settings->services; i++)
+		status = begin_one(&listeners->service[i], &step, i);
+	/* What nobody wants may be in the way of what is opened now. */
+	if (inherited)
+		crew__inherited_fini(inherited, status < 0);
+	for (unsigned i = 0; status == 0 && i < settings->services; i++)
+		status = open_one(&listeners->service[i], &step, i);
+	if (status < 0)
+		crew__listeners_close(listeners);
+	return status;
 }
 
 void crew__listeners_close(struct crew__listeners *listeners)
@@ -125,8 +197,10 @@ int crew__listeners_add(struct crew__listeners *listeners, const struct crew__se
 	unsigned service, char *ret_error, size_t error_size)
 {
 	struct crew__listener *listener = &listeners->service[service];
-	int status = open_or_explain(listener, &settings->service[service], settings->run_dir,
-		false, ret_error, error_size);
+	const struct step step = { settings, false, NULL, ret_error, error_size };
+	int status = begin_one(listener, &step, service);
+	if (status == 0)
+		status = open_one(listener, &step, service);
 	if (status < 0)
 		close_service(listener);
 	else

@@ -6,7 +6,7 @@
 #ifndef CREW_PROC_LISTENERS_H
 #define CREW_PROC_LISTENERS_H
 
-#include "net/address.h"
+#include "proc/inherited.h"
 #include "service/settings.h"
 #include "stats/segment.h"
 
@@ -31,9 +31,10 @@ struct crew__listeners {
 };
 
 /* Open all, or none: then a negative errno with a sentence. `single`: one socket for each service,
- * whatever reuse_port says. */
+ * whatever reuse_port says. What is in `inherited` is used where it fits, and closed where not; it
+ * is empty afterwards in every case. NULL: there is nothing yet. */
 int crew__listeners_open(struct crew__listeners *listeners, const struct crew__settings *settings,
-	bool single, char *ret_error, size_t error_size);
+	bool single, struct crew__inherited *inherited, char *ret_error, size_t error_size);
 /* Close all and remove the files of Unix sockets. Idempotent. */
 void crew__listeners_close(struct crew__listeners *listeners);
 

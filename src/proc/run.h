@@ -3,6 +3,7 @@
 #ifndef CREW_PROC_RUN_H
 #define CREW_PROC_RUN_H
 
+#include "proc/inherited.h"
 #include "service/settings.h"
 
 struct crew__run_options {
@@ -19,6 +20,10 @@ struct crew__run_options {
 };
 
 int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options);
+/* The same with sockets that are there already; all are used or closed, in this process as well as
+ * in the one that goes to the background. */
+int crew__run_start_with(struct crew__settings *settings, const struct crew__run_options *options,
+	struct crew__inherited *inherited);
 int crew__run_stop(struct crew__settings *settings, const struct crew__run_options *options);
 int crew__run_restart(struct crew__settings *settings, const struct crew__run_options *options);
 int crew__run_reload(struct crew__settings *settings, const struct crew__run_options *options);

@@ -21,6 +21,7 @@
 struct start {
 	struct crew__settings *settings;
 	const struct crew__run_options *options;
+	struct crew__inherited *inherited; /* sockets that are there already */
 	const char *mode;
 	struct crew__report report;
 	struct crew__pidfile pidfile;
@@ -141,7 +142,7 @@ static int open_log(struct start *start)
 static int run_opened(struct start *start)
 {
 	if (crew__listeners_open(&start->master.listeners, start->settings, start->options->single,
-		    start->error, sizeof(start->error)) < 0)
+		    start->inherited, start->error, sizeof(start->error)) < 0)
 		return 1;
 	crew__title_init(start->options->argc, start->options->argv, NULL);
 	crew__title_set(
@@ -176,22 +177,25 @@ static int run_here(struct start *start)
 	return exit_status;
 }
 
-int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options)
+int crew__run_start_with(struct crew__settings *settings, const struct crew__run_options *options,
+	struct crew__inherited *inherited)
 {
 	struct crew__report report = { .fd = -1 };
 	crew__standard_fds_open();
 	if (options->daemon) {
-		int relayed = crew__daemon_begin(settings->name, &report);
+		int relayed = crew__daemon_begin(settings->name, inherited, &report);
 		if (relayed >= 0)
 			return relayed;
 	}
 	struct start *start = calloc(1, sizeof(*start));
 	if (!start) {
+		crew__inherited_fini(inherited, true);
 		crew__report(&report, 1, "no memory\n");
 		return 1;
 	}
 	start->settings = settings;
 	start->options = options;
+	start->inherited = inherited;
 	start->mode = mode_of(options);
 	start->report = report;
 	start->pidfile.fd = -1;
@@ -207,6 +211,14 @@ int crew__run_start(struct crew__settings *settings, const struct crew__run_opti
 		report_failure(start);
 	crew__settings_use(settings);
 	crew__launch_fini(&start->master.launch);
+	crew__inherited_fini(inherited, true);
 	free(start);
 	return exit_status;
+}
+
+int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options)
+{
+	struct crew__inherited none;
+	crew__inherited_init(&none, "nobody");
+	return crew__run_start_with(settings, options, &none);
 }

@@ -63,7 +63,7 @@ static unsigned fds_of(unsigned id, bool own, int *fds)
 
 static int open_all(bool single)
 {
-	return crew__listeners_open(&listeners, &settings, single, error, sizeof(error));
+	return crew__listeners_open(&listeners, &settings, single, NULL, error, sizeof(error));
 }
 
 static void one_socket_for_all_workers(void **state)
@@ -146,8 +146,8 @@ static void all_addresses_or_none(void **state)
 		port_of(fd_of(&listeners, 0, 0)));
 	third.services = 1;
 	third.service[0].listen = text;
-	assert_int_equal(
-		crew__listeners_open(&other, &third, false, error, sizeof(error)), -EADDRINUSE);
+	assert_int_equal(crew__listeners_open(&other, &third, false, NULL, error, sizeof(error)),
+		-EADDRINUSE);
 	snprintf(path, sizeof(path), "%s/first.sock", dir);
 	assert_int_equal(access(path, F_OK), -1);
 	crew__listeners_close(&listeners);
@@ -160,7 +160,8 @@ static void all_or_none(void **state)
 	struct crew__listeners other;
 	struct crew__settings first = settings;
 	first.services = 1;
-	assert_int_equal(crew__listeners_open(&other, &first, false, error, sizeof(error)), 0);
+	assert_int_equal(
+		crew__listeners_open(&other, &first, false, NULL, error, sizeof(error)), 0);
 	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&other, 0, 0)));
 	settings.service[2].listen = taken;
 	assert_int_equal(open_all(false), -EADDRINUSE);
