@@ -18,9 +18,8 @@ enum {
 	MESSAGES_PER_TURN = 16
 };
 
-static bool free_graves(struct crew__turn_hook *hook)
+static void free_graves(struct crew__family *family)
 {
-	struct crew__family *family = crew__container_of(hook, struct crew__family, hook);
 	struct crew__node *head = &family->graves;
 	for (struct crew__node *node = head->next, *after; node != head; node = after) {
 		struct crew__child *child = crew__container_of(node, struct crew__child, node);
@@ -29,6 +28,16 @@ static bool free_graves(struct crew__turn_hook *hook)
 		free(child);
 	}
 	crew__list_init(head);
+}
+
+static bool on_turn_end(struct crew__turn_hook *hook)
+{
+	struct crew__family *family = crew__container_of(hook, struct crew__family, hook);
+	if (family->readers_changed && family->on_readers) {
+		family->readers_changed = false;
+		family->on_readers(family->arg);
+	}
+	free_graves(family);
 	return false;
 }
 
@@ -38,7 +47,7 @@ void crew__family_init(struct crew__family *family)
 	crew__list_init(&family->graves);
 	for (unsigned i = 0; i < CREW_MAX_SERVICES; i++)
 		crew__must(crew__tls_secret_new(&family->secrets[i]) == 0);
-	family->hook = (struct crew__turn_hook){ .fn = free_graves };
+	family->hook = (struct crew__turn_hook){ .fn = on_turn_end };
 	crew__loop_add_hook(family->loop, &family->hook);
 }
 
@@ -46,7 +55,7 @@ void crew__family_fini(struct crew__family *family)
 {
 	crew__must(crew__list_empty(&family->children));
 	crew__loop_remove_hook(family->loop, &family->hook);
-	free_graves(&family->hook);
+	free_graves(family);
 }
 
 const struct crew__service_settings *crew__child_settings(const struct crew__child *child)
@@ -300,6 +309,7 @@ static void begin_stopping(struct crew__child *child, uint64_t deadline_ms)
 {
 	if (child->state != CREW__CHILD_STOPPING) {
 		child->state = CREW__CHILD_STOPPING;
+		child->family->readers_changed = true;
 		child->deadline_ns = 0;
 		crew__registry_note(
 			child->family->registry, child->entry, child->pid, CREW__DRAINING);
@@ -346,6 +356,7 @@ static void become_ready(struct crew__child *child)
 		return;
 	child->state = CREW__CHILD_READY;
 	child->was_ready = true;
+	child->family->readers_changed = true;
 	child->deadline_ns = 0;
 	crew__timer_stop(child->family->loop, &child->deadline);
 	crew__registry_note(child->family->registry, child->entry, child->pid, CREW__READY);
@@ -536,6 +547,7 @@ static void copy_last_words(const struct crew__child *child, char *text, size_t 
 void crew__child_reap(struct crew__child *child, int wait_status, struct crew__death *ret_death)
 {
 	child->dead = true;
+	child->family->readers_changed = true;
 	listen_to(child, UINT32_MAX);
 	close_wire(child);
 	crew__timer_stop(child->family->loop, &child->deadline);

@@ -46,6 +46,9 @@ struct crew__family {
 	void (*on_ready)(void *arg, struct crew__child *child);
 	/* It has answered to crew__child_tls(); may be NULL. */
 	void (*on_tls)(void *arg, const struct crew__child *child, uint32_t serial, bool taken);
+	/* Some child has begun or ceased to accept; once, at the end of that turn. May be NULL. */
+	void (*on_readers)(void *arg);
+	bool readers_changed;
 	void *arg;
 	struct crew__tls_secret secrets[CREW_MAX_SERVICES]; /* for tickets */
 };

@@ -6,15 +6,64 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How many sockets it needs at that address. */
-static unsigned wanted(const struct crew__listening *place,
+/* Is there one for each worker at that address? */
+static bool has_each(const struct crew__listening *place,
 	const struct crew__service_settings *settings, bool single)
 {
 	bool own = settings->reuse_port && !single;
 	/* Of a group each of several sockets would get every datagram. */
-	bool each = own && place->address.transport != CREW__UNIX &&
-		    !crew__address_is_group(&place->address);
-	return each ? (unsigned)settings->workers : 1;
+	return own && place->address.transport != CREW__UNIX &&
+	       !crew__address_is_group(&place->address);
+}
+
+/* Room for `count` sockets at least; those that are new are not there. */
+static int make_room(struct crew__listening *place, unsigned count)
+{
+	if (count <= place->count)
+		return 0;
+	int *fds = reallocarray(place->fds, count, sizeof(int));
+	if (!fds)
+		return -ENOMEM;
+	place->fds = fds;
+	while (place->count < count)
+		fds[place->count++] = -1;
+	return 0;
+}
+
+/* One worker id at least has sockets of its own: room for who accepts for them. */
+static int note_each(struct crew__listener *listener, unsigned each)
+{
+	if (each < 2 || each <= listener->each)
+		return 0;
+	pid_t *keepers = reallocarray(listener->keepers, each, sizeof(pid_t));
+	if (!keepers)
+		return -ENOMEM;
+	memset(keepers + listener->each, 0, (each - listener->each) * sizeof(pid_t));
+	listener->keepers = keepers;
+	listener->each = each;
+	return 0;
+}
+
+/* There may be more than there are workers now, and somebody may wait in each. */
+static int take_surplus(struct crew__listening *place, unsigned number, const char *service,
+	struct crew__inherited *inherited, char *ret_error, size_t error_size)
+{
+	struct crew__address_file file;
+	int fd;
+	while ((fd = crew__inherited_take(
+			inherited, service, number, &place->address, place->count, &file)) >= 0) {
+		int error = make_room(place, place->count + 1);
+		if (error) {
+			close(fd);
+			return error;
+		}
+		place->fds[place->count - 1] = fd;
+		error = crew__address_adopt(
+			&place->address, fd, &file, true, ret_error, error_size);
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
 /* Those that are there already. */
@@ -27,8 +76,8 @@ static int take_place(struct crew__listening *place, unsigned number, const char
 			inherited, service, number, &place->address, i, &file);
 		if (place->fds[i] < 0)
 			continue;
-		int error = crew__address_adopt(&place->address, place->fds[i], &file,
-			place->count > 1, ret_error, error_size);
+		int error = crew__address_adopt(
+			&place->address, place->fds[i], &file, place->each, ret_error, error_size);
 		if (error)
 			return error;
 	}
@@ -41,24 +90,11 @@ static int open_place(struct crew__listening *place, char *ret_error, size_t err
 	for (unsigned i = 0; i < place->count; i++) {
 		if (place->fds[i] >= 0)
 			continue;
-		int fd = crew__address_listen(
-			&place->address, place->count > 1, ret_error, error_size);
+		int fd = crew__address_listen(&place->address, place->each, ret_error, error_size);
 		if (fd < 0)
 			return fd;
 		place->fds[i] = fd;
 	}
-	return 0;
-}
-
-/* Room for `count` sockets, none of which is there. */
-static int make_room(struct crew__listening *place, unsigned count)
-{
-	place->fds = malloc(count * sizeof(int));
-	if (!place->fds)
-		return -ENOMEM;
-	place->count = count;
-	for (unsigned i = 0; i < count; i++)
-		place->fds[i] = -1;
 	return 0;
 }
 
@@ -81,9 +117,10 @@ static int make_places(struct crew__listener *listener,
 		place->address = addresses[i];
 		place->address.unsent_limit = (uint32_t)settings->kernel_unsent_limit;
 		listener->count++;
-		status = make_room(place, wanted(place, settings, single));
-		if (status == 0 && place->count > 1)
-			listener->each = place->count;
+		place->each = has_each(place, settings, single);
+		status = make_room(place, place->each ? (unsigned)settings->workers : 1);
+		if (status == 0)
+			status = note_each(listener, place->count);
 	}
 	free(addresses);
 	return status;
@@ -93,9 +130,14 @@ static int take_service(struct crew__listener *listener, const char *service,
 	struct crew__inherited *inherited, char *ret_error, size_t error_size)
 {
 	int status = 0;
-	for (unsigned i = 0; status == 0 && i < listener->count; i++)
-		status = take_place(
-			&listener->places[i], i, service, inherited, ret_error, error_size);
+	for (unsigned i = 0; status == 0 && i < listener->count; i++) {
+		struct crew__listening *place = &listener->places[i];
+		status = take_place(place, i, service, inherited, ret_error, error_size);
+		if (status == 0 && place->each)
+			status = take_surplus(place, i, service, inherited, ret_error, error_size);
+		if (status == 0)
+			status = note_each(listener, place->count);
+	}
 	return status;
 }
 
@@ -126,6 +168,7 @@ static void close_service(struct crew__listener *listener)
 	for (unsigned i = 0; i < listener->count; i++)
 		close_place(&listener->places[i]);
 	free(listener->places);
+	free(listener->keepers);
 	memset(listener, 0, sizeof(*listener));
 }
 
@@ -208,6 +251,33 @@ int crew__listeners_add(struct crew__listeners *listeners, const struct crew__se
 	return status;
 }
 
+static int widen(
+	struct crew__listener *listener, unsigned workers, char *ret_error, size_t error_size)
+{
+	int status = 0;
+	for (unsigned i = 0; status == 0 && i < listener->count; i++) {
+		struct crew__listening *place = &listener->places[i];
+		if (!place->each)
+			continue;
+		status = make_room(place, workers);
+		if (status == 0)
+			status = open_place(place, ret_error, error_size);
+		int noted = note_each(listener, place->count);
+		status = status < 0 ? status : noted;
+	}
+	return status;
+}
+
+int crew__listeners_widen(struct crew__listeners *listeners, const struct crew__settings *settings,
+	unsigned service, char *ret_error, size_t error_size)
+{
+	const struct step step = { settings, false, NULL, ret_error, error_size };
+	char why[512] = "no memory";
+	int status = widen(&listeners->service[service],
+		(unsigned)settings->service[service].workers, why, sizeof(why));
+	return explain(&step, service, status, why);
+}
+
 void crew__listeners_drop(struct crew__listeners *listeners, unsigned service)
 {
 	close_service(&listeners->service[service]);
@@ -222,9 +292,10 @@ unsigned crew__listeners_fds(const struct crew__listeners *listeners, unsigned s
 	unsigned count = 0;
 	for (unsigned i = 0; i < listener->count; i++) {
 		const struct crew__listening *place = &listener->places[i];
-		if (own && place->count < 2)
+		unsigned index = place->each && id < place->count ? id : 0;
+		if ((own && (place->count < 2 || index != id)) || place->fds[index] < 0)
 			continue;
-		ret_fds[count++] = place->fds[id < place->count ? id : 0];
+		ret_fds[count++] = place->fds[index];
 	}
 	return count;
 }

@@ -10,17 +10,21 @@
 #include "service/settings.h"
 #include "stats/segment.h"
 
+#include <sys/types.h>
+
 /* One address and its sockets. */
 struct crew__listening {
 	struct crew__address address;
-	unsigned count; /* 1, or one for each worker id */
-	int *fds;
+	bool each;      /* one for each worker id */
+	unsigned count; /* 1, or as many as there were workers at most */
+	int *fds;       /* -1: it could not be opened */
 };
 
 /* Those of a service. */
 struct crew__listener {
 	unsigned count; /* 0: a service without a socket */
 	unsigned each;  /* so many worker ids have sockets that nobody else has; 0: none */
+	pid_t *keepers; /* `each` of them: the worker that accepts for that id too (lend.c); 0: none */
 	struct crew__listening *places;
 	char text[CREW__LISTEN_MAX]; /* as shown */
 };
@@ -42,6 +46,13 @@ void crew__listeners_close(struct crew__listeners *listeners);
 int crew__listeners_add(struct crew__listeners *listeners, const struct crew__settings *settings,
 	unsigned service, char *ret_error, size_t error_size);
 void crew__listeners_drop(struct crew__listeners *listeners, unsigned service);
+
+/* More workers for a service with reuse_port: each new id gets its sockets, those that are there
+ * stay; nothing for other services. Fewer workers close nothing, as that would reset what waits in
+ * the sockets: siblings read them (lend.c). A negative errno with a sentence; what was opened by
+ * then stays, and is read by siblings as well. */
+int crew__listeners_widen(struct crew__listeners *listeners, const struct crew__settings *settings,
+	unsigned service, char *ret_error, size_t error_size);
 
 /* The sockets of worker `id`, which stay the listeners'. `own`: only those that no other worker
  * has. How many there are, at most CREW__ADDRESSES_MAX. */

@@ -107,8 +107,6 @@ static void on_ready(void *arg, struct crew__child *child)
 		crew__child_settings(child)->service->name, child->id, (int)child->pid,
 		child->generation->number);
 	crew__chronicle_start(master->registry, &child->entry->life);
-	if (master->state != CREW__MASTER_STOPPING)
-		crew__slots_lend(master);
 	if (child == slot->next)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
@@ -120,6 +118,11 @@ static void on_ready(void *arg, struct crew__child *child)
 static void on_tls(void *arg, const struct crew__child *child, uint32_t serial, bool taken)
 {
 	crew__certificates_answered(arg, child, serial, taken);
+}
+
+static void on_readers(void *arg)
+{
+	crew__sockets_lend(arg);
 }
 
 static void fail_start(
@@ -208,8 +211,6 @@ static void reap(int signo, void *arg)
 	}
 	if (changed)
 		crew__master_sync(master);
-	if (changed && master->state != CREW__MASTER_STOPPING)
-		crew__slots_lend(master);
 	leave_when_alone(master);
 }
 
@@ -338,6 +339,7 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 		.log_fd = &master->log.fd,
 		.on_ready = on_ready,
 		.on_tls = on_tls,
+		.on_readers = on_readers,
 		.arg = master,
 	};
 	crew__family_init(&master->family);

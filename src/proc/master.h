@@ -40,7 +40,6 @@ struct crew__slot {
 	struct crew__child *child;   /* of the generation in force; NULL while it waits */
 	struct crew__child *next;    /* of the generation that a reload is starting */
 	struct crew__entry *vacancy; /* its row in the directory while it waits */
-	pid_t keeper; /* the sibling that accepts from its listener while it is away; 0: none */
 	struct crew__backoff backoff;
 	struct crew__timer respawn;
 };
@@ -117,8 +116,9 @@ void crew__slot_fill(struct crew__slot *slot);
 void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child, uint64_t lived_ms,
 	char *text, size_t size);
 void crew__slot_stop_waiting(struct crew__slot *slot);
-/* With reuse_port: see to it that a sibling accepts for each slot that waits, and no longer. */
-void crew__slots_lend(struct crew__master *master);
+/* With reuse_port: see to it that every socket is read, by the worker with its id or, while there
+ * is none that accepts, by a sibling. At the end of each turn in which that changed. (lend.c) */
+void crew__sockets_lend(struct crew__master *master);
 /* Tell all children which lives there are now. */
 void crew__master_sync(struct crew__master *master);
 

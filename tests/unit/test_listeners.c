@@ -102,6 +102,70 @@ static void one_for_each_worker_on_one_port(void **state)
 	crew__listeners_close(&listeners);
 }
 
+/* More workers: the new ids get sockets, and who is there keeps those that it has. Fewer: nothing
+ * is closed. */
+static void more_workers_and_fewer(void **state)
+{
+	(void)state;
+	settings.service[0].reuse_port = true;
+	assert_int_equal(open_all(false), 0);
+	const struct crew__listener *one = &listeners.service[0];
+	int first = fd_of(&listeners, 0, 0), last = fd_of(&listeners, 0, 2);
+	one->keepers[1] = 77;
+	settings.service[0].workers = 5;
+	assert_int_equal(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)), 0);
+	assert_int_equal(one->each, 5);
+	assert_int_equal(one->places[0].count, 5);
+	assert_int_equal(fd_of(&listeners, 0, 0), first);
+	assert_int_equal(fd_of(&listeners, 0, 2), last);
+	assert_int_equal(port_of(fd_of(&listeners, 0, 4)), port_of(first));
+	assert_int_not_equal(fd_of(&listeners, 0, 4), fd_of(&listeners, 0, 3));
+	assert_int_equal(one->keepers[1], 77);
+	assert_int_equal(one->keepers[3], 0);
+	assert_int_equal(one->keepers[4], 0);
+	settings.service[0].workers = 1;
+	assert_int_equal(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)), 0);
+	assert_int_equal(one->each, 5);
+	assert_true(fcntl(fd_of(&listeners, 0, 4), F_GETFD) >= 0);
+	/* One that all share is the same for any number. */
+	settings.service[1].workers = 9;
+	assert_int_equal(crew__listeners_widen(&listeners, &settings, 1, error, sizeof(error)), 0);
+	assert_int_equal(listeners.service[1].places[0].count, 1);
+	crew__listeners_close(&listeners);
+}
+
+/* A socket beside those that are there cannot be had: who is there goes on, and what was opened for
+ * the new ids stays, as somebody may wait in it. */
+static void no_room_for_more_workers(void **state)
+{
+	(void)state;
+	static char two[] = "tcp://127.0.0.1:0 tcp://127.0.0.1:0";
+	int fds[CREW__ADDRESSES_MAX], before[CREW__ADDRESSES_MAX];
+	settings.service[0].listen = two;
+	settings.service[0].reuse_port = true;
+	assert_int_equal(open_all(false), 0);
+	struct crew__listener *one = &listeners.service[0];
+	assert_int_equal(fds_of(1, false, before), 2);
+	struct crew__address_options *options = &one->places[1].address.options;
+	snprintf(options->interface, sizeof(options->interface), "nowhere0");
+	options->given |= UINT32_C(1) << CREW__OPTION_interface;
+	settings.service[0].workers = 4;
+	assert_true(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)) < 0);
+	assert_non_null(strstr(error, "service one cannot listen on "));
+	assert_int_equal(fds_of(1, false, fds), 2);
+	assert_int_equal(fds[0], before[0]);
+	assert_int_equal(fds[1], before[1]);
+	assert_int_equal(one->places[0].count, 4);
+	assert_int_equal(one->places[1].count, 4);
+	assert_int_equal(one->places[1].fds[3], -1);
+	assert_int_equal(one->each, 4);
+	assert_int_equal(fds_of(3, true, fds), 1);
+	settings.service[0].listen = loopback;
+	settings.service[0].workers = 3;
+	settings.service[0].reuse_port = false;
+	crew__listeners_close(&listeners);
+}
+
 /* Two ports and a file: only the ports are one for each worker. */
 static void several_addresses_of_one_service(void **state)
 {
@@ -211,6 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_DIR(one_socket_for_all_workers),
 		IN_A_DIR(one_for_each_worker_on_one_port),
+		IN_A_DIR(more_workers_and_fewer),
+		IN_A_DIR(no_room_for_more_workers),
 		IN_A_DIR(several_addresses_of_one_service),
 		IN_A_DIR(all_addresses_or_none),
 		IN_A_DIR(all_or_none),
