@@ -544,6 +544,19 @@ static void copy_last_words(const struct crew__child *child, char *text, size_t 
 	text[length] = '\0';
 }
 
+/* Words of another signal than the one it died of are not about its death. */
+static void copy_fault(const struct crew__child *child, struct crew__death *death)
+{
+	const struct crew__words *words = crew__segment_words(&child->entry->segment);
+	if (!words || death->signal == 0)
+		return;
+	crew__words_copy(words, &death->fault, &death->stack);
+	if (death->fault.signal == death->signal)
+		return;
+	memset(&death->fault, 0, sizeof(death->fault));
+	memset(&death->stack, 0, sizeof(death->stack));
+}
+
 void crew__child_reap(struct crew__child *child, int wait_status, struct crew__death *ret_death)
 {
 	child->dead = true;
@@ -561,6 +574,7 @@ void crew__child_reap(struct crew__child *child, int wait_status, struct crew__d
 	}
 	ret_death->lived_ms = (crew__clock_ns() - child->began_ns) / CREW__NS_PER_MS;
 	copy_last_words(child, ret_death->last_words, sizeof(ret_death->last_words));
+	copy_fault(child, ret_death);
 	crew__registry_end(child->family->registry, child->entry, ret_death->status,
 		ret_death->signal, &ret_death->last);
 	child->entry = NULL;

@@ -89,6 +89,9 @@ struct crew__death {
 	uint64_t lived_ms;
 	struct crew__snapshot last; /* its numbers */
 	char last_words[512];
+	/* What the kernel said, and where it stood; zeros: it could not write that down. */
+	struct crew__fault fault;
+	struct crew__stack stack;
 };
 
 void crew__family_init(struct crew__family *family);

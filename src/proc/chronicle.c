@@ -1,5 +1,6 @@
 #include "proc/chronicle.h"
 
+#include "proc/obituary.h"
 #include "stats/rings.h"
 
 #include <stdio.h>
@@ -22,6 +23,27 @@ void crew__chronicle_start(struct crew__registry *registry, const struct crew__l
 	crew__events_add(registry->directory.events, &event);
 }
 
+static void keep_death(
+	const struct crew__child *child, const struct crew__death *death, const char *words)
+{
+	struct crew__death_entry entry = {
+		.lived_ms = death->lived_ms,
+		.service = child->service,
+		.id = child->id,
+		.generation = child->generation->number,
+		.pid = child->pid,
+		.status = death->status,
+		.signal = death->signal,
+		.callback = death->last.callback,
+		.dumped_core = death->dumped_core,
+		.frames = (uint32_t)crew__min(death->stack.frames, CREW__DEATH_FRAMES),
+	};
+	snprintf(entry.words, sizeof(entry.words), "%.*s", (int)sizeof(entry.words) - 1, words);
+	for (uint32_t i = 0; i < entry.frames; i++)
+		crew__frame_text(&death->stack.frame[i], entry.frame[i]);
+	crew__deaths_add(child->family->registry->directory.deaths, &entry);
+}
+
 void crew__chronicle_death(const struct crew__child *child, const struct crew__death *death)
 {
 	struct crew__event event = {
@@ -30,8 +52,12 @@ void crew__chronicle_death(const struct crew__child *child, const struct crew__d
 		.values = { child->id, child->generation->number, (uint64_t)child->pid,
 			(uint64_t)death->signal, (uint64_t)death->status },
 	};
-	cut_text(&event, death->last_words[0] ? death->last_words : child->failure);
+	char words[1400];
+	crew__death_words(child, death, words, sizeof(words));
+	cut_text(&event, words);
 	crew__events_add(child->family->registry->directory.events, &event);
+	if (!child->expected || death->signal != 0 || death->status != 0)
+		keep_death(child, death, words);
 }
 
 void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,

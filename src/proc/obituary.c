@@ -29,10 +29,44 @@ static void add(char *text, size_t size, const char *before, const char *what)
 	snprintf(text + length, size - length, "%s%s", before, what);
 }
 
+/* "nothing is mapped at address 0x0; it stood in handle+0x12 (echo+0x1a2b)" */
+static void add_fault(
+	const struct crew__child *child, const struct crew__death *death, char *text, size_t size)
+{
+	char words[192], frame[CREW__FRAME_TEXT_MAX];
+	crew__fault_text(&death->fault, child->pid, words, sizeof(words));
+	if (words[0])
+		add(text, size, "", words);
+	if (death->stack.frames > 0)
+		add(text, size, text[0] ? "; it stood in " : "it stood in ",
+			crew__frame_text(&death->stack.frame[0], frame));
+}
+
+void crew__death_words(
+	const struct crew__child *child, const struct crew__death *death, char *text, size_t size)
+{
+	text[0] = '\0';
+	add_fault(child, death, text, size);
+	if (child->failure[0])
+		add(text, size, text[0] ? "; it said: " : "it said: ", child->failure);
+	if (death->last_words[0])
+		add(text, size,
+			text[0] ? "; its last words: " : "its last words: ", death->last_words);
+}
+
+static void write_stack(const struct crew__child *child, const struct crew__stack *stack)
+{
+	char frame[CREW__FRAME_TEXT_MAX];
+	for (uint32_t i = 0; i < stack->frames; i++)
+		crew__log(CREW_WARN, "%s#%u (pid %d)   %2" PRIu32 " %s",
+			crew__child_settings(child)->service->name, child->id, (int)child->pid, i,
+			crew__frame_text(&stack->frame[i], frame));
+}
+
 static void write_line(
 	const struct crew__child *child, const struct crew__death *death, const char *next)
 {
-	char how[96], more[1200] = "";
+	char how[96], more[1600] = "", words[1400];
 	crew__death_text(death, how, sizeof(how));
 	if (death->signal != 0 && !child->overdue && death->last.callback != CREW__CB_NONE &&
 		death->last.callback < CREW__CALLBACKS)
@@ -43,10 +77,9 @@ static void write_line(
 			death->last.counters.connections);
 		add(more, sizeof(more), connections, "");
 	}
-	if (child->failure[0])
-		add(more, sizeof(more), "; it said: ", child->failure);
-	if (death->last_words[0])
-		add(more, sizeof(more), "; its last words: ", death->last_words);
+	crew__death_words(child, death, words, sizeof(words));
+	if (words[0])
+		add(more, sizeof(more), "; ", words);
 	bool well = child->expected && death->status == 0 && death->signal == 0;
 	crew__log(well ? CREW_INFO : CREW_WARN,
 		"%s#%u (pid %d, generation %u) %s after %" PRIu64 ".%03u s%s; %s",
@@ -59,6 +92,7 @@ void crew__obituary(
 	const struct crew__child *child, const struct crew__death *death, const char *next)
 {
 	write_line(child, death, next);
+	write_stack(child, &death->stack);
 	const crew_service *service = crew__child_settings(child)->service;
 	if (!service->on_worker_exit)
 		return;

@@ -9,7 +9,9 @@
 #include "proc/run.h"
 
 #include "base/check.h"
+#include "proc/asked.h"
 #include "proc/census.h"
+#include "proc/last_words.h"
 #include "proc/lifeline.h"
 #include "proc/log_file.h"
 #include "proc/title.h"
@@ -409,6 +411,21 @@ static int begin_tls(struct process *process, char *error, size_t size)
 	return status;
 }
 
+/* What it leaves of itself when it dies, or when its master asks where it stands. */
+static void begin_words(struct process *process)
+{
+	struct crew__greeting *greeting = &process->greeting;
+	struct crew__segment_header *header = greeting->segment.header;
+	const struct crew__last_words_plan plan = {
+		.words = crew__segment_words(&greeting->segment),
+		.line = header->last_words,
+		.size = sizeof(header->last_words),
+		.callback = &greeting->stats.slab->callback,
+	};
+	crew__last_words_begin(&plan);
+	crew__asked_begin(plan.words, getppid());
+}
+
 /* Everything up to READY. On failure `error` says why, for the master to tell. */
 static int set_up(struct process *process, const crew_app *app, char *error, size_t size)
 {
@@ -418,6 +435,7 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	process->service = process->greeting.service;
 	struct crew__segment_header *header = process->greeting.segment.header;
 	crew__panic_into(header->last_words, sizeof(header->last_words));
+	begin_words(process);
 	raise_descriptor_limit();
 	status = become_user(process, error, size);
 	if (status < 0)
@@ -453,6 +471,8 @@ static void tear_down(struct process *process)
 	free(process->adopted);
 	crew__census_free(process->census);
 	crew__loop_free(process->loop);
+	crew__asked_end();
+	crew__last_words_end();
 	crew__panic_into(NULL, 0);
 	crew__greeting_fini(&process->greeting);
 }

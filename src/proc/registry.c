@@ -157,6 +157,16 @@ void crew__registry_note(struct crew__registry *registry, struct crew__entry *en
 	crew__directory_enter(&registry->directory, &entry->life);
 }
 
+void crew__registry_young(struct crew__registry *registry, struct crew__entry *entry,
+	unsigned young, uint64_t next_ns)
+{
+	if (entry->life.young == young && entry->life.next_ns == next_ns)
+		return;
+	entry->life.young = young;
+	entry->life.next_ns = next_ns;
+	crew__directory_enter(&registry->directory, &entry->life);
+}
+
 void crew__registry_end(struct crew__registry *registry, struct crew__entry *entry, int status,
 	int signal, struct crew__snapshot *ret_last)
 {

@@ -49,6 +49,10 @@ int crew__registry_vacant(struct crew__registry *registry, const struct crew__li
 /* Tell the directory of its process and state; from the first time on the life counts. */
 void crew__registry_note(struct crew__registry *registry, struct crew__entry *entry, pid_t pid,
 	enum crew__worker_state state);
+/* What `status` shows of a crash loop: how often in a row those before this one have died young,
+ * and for a vacancy when it is filled (0: not known). */
+void crew__registry_young(struct crew__registry *registry, struct crew__entry *entry,
+	unsigned young, uint64_t next_ns);
 /* The process is gone: check the laws, fold, unmap. `ret_last` gets the numbers it left. */
 void crew__registry_end(struct crew__registry *registry, struct crew__entry *entry, int status,
 	int signal, struct crew__snapshot *ret_last);

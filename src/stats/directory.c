@@ -29,6 +29,7 @@ struct memory {
 	struct crew__directory_header header;
 	_Alignas(4096) struct crew__retired_table retired;
 	_Alignas(4096) struct crew__events events;
+	_Alignas(4096) struct crew__deaths deaths;
 };
 
 /* ---- making, opening ----------------------------------------------------------------------- */
@@ -40,6 +41,7 @@ static struct crew__directory directory_at(int fd, struct memory *memory, bool w
 		.header = &memory->header,
 		.retired = &memory->retired,
 		.events = &memory->events,
+		.deaths = &memory->deaths,
 		.writable = writable,
 	};
 }

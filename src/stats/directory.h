@@ -5,16 +5,17 @@
  * them in /proc/PID/fd when the master itself does not answer. A fold (a dead worker's counters into
  * `retired`) and the removal of its life happen in one update, so totals never run backward.
  *
- * Behind the header, for the few who want them: what the dead have left worker by worker, and the
- * ring of the master's own events. */
+ * Behind the header, for the few who want them: what the dead have left worker by worker, the ring of
+ * the master's own events, and that of the last deaths (deaths.h). */
 #ifndef CREW_STATS_DIRECTORY_H
 #define CREW_STATS_DIRECTORY_H
 
+#include "stats/deaths.h"
 #include "stats/rings.h"
 #include "stats/segment.h"
 
 #define CREW__DIRECTORY_MAGIC   "crew-directory"
-#define CREW__DIRECTORY_VERSION 2u
+#define CREW__DIRECTORY_VERSION 3u
 
 enum { CREW__LIVES_MAX = 1024, CREW__EXITS_MAX = 256 };
 
@@ -26,7 +27,8 @@ struct crew__life {
 	int32_t pid;
 	int32_t fd;          /* the segment, in the master */
 	uint32_t state;      /* enum crew__worker_state as the master knows it: EXITED between deaths */
-	uint32_t reserved;
+	uint32_t young;      /* how often in a row those before it have died young */
+	uint64_t next_ns;    /* EXITED: when it is started again, CLOCK_MONOTONIC; 0: not known */
 };
 
 /* How workers ended: one row for each (service, status, signal). */
@@ -80,6 +82,7 @@ struct crew__directory {
 	struct crew__directory_header *header;
 	struct crew__retired_table *retired;
 	struct crew__events *events; /* the master's own: rings.h */
+	struct crew__deaths *deaths;
 	bool writable;
 	uint32_t last_life; /* the writer's: the number given out last */
 };

@@ -49,6 +49,7 @@ void crew__layout_plan(uint32_t slots, uint32_t counters, struct crew__layout *r
 		.record_size = sizeof(struct crew__record),
 		.cold_size = sizeof(struct crew__record_cold),
 		.slow_size = sizeof(struct crew__record_slow),
+		.words_size = sizeof(struct crew__words),
 	};
 	uint64_t end = layout.counters_offset + counters * sizeof(struct crew__counter_entry);
 	layout.slab_offset = (uint32_t)round_up(end, LINE);
@@ -60,7 +61,8 @@ void crew__layout_plan(uint32_t slots, uint32_t counters, struct crew__layout *r
 	layout.cold_offset = next_page(
 		layout.records_offset + (uint64_t)slots * layout.record_size);
 	layout.slow_offset = next_page(layout.cold_offset + (uint64_t)slots * layout.cold_size);
-	layout.size = next_page(layout.slow_offset + (uint64_t)slots * layout.slow_size);
+	layout.words_offset = next_page(layout.slow_offset + (uint64_t)slots * layout.slow_size);
+	layout.size = next_page(layout.words_offset + layout.words_size);
 	*ret_layout = layout;
 }
 
@@ -90,6 +92,11 @@ static void copy_layout(const struct crew__segment_header *header, struct crew__
 		.cold_offset = PEEK(header, cold_offset),
 		.slow_offset = PEEK(header, slow_offset),
 	};
+	/* A segment of before there were any ends its header here. */
+	if (PEEK(header, header_size) >= sizeof(*header)) {
+		layout->words_offset = PEEK(header, words_offset);
+		layout->words_size = PEEK(header, words_size);
+	}
 }
 
 /* `count` things of `each` bytes at `offset` lie inside `size` bytes. */
@@ -138,6 +145,12 @@ static bool rings_fit(const struct crew__layout *layout)
 	       inside(layout->size, layout->closed_offset, 1, layout->closed_size);
 }
 
+static bool words_fit(const struct crew__layout *layout)
+{
+	return aligned(layout->words_offset, _Alignof(struct crew__words)) &&
+	       inside(layout->size, layout->words_offset, 1, layout->words_size);
+}
+
 /* An array with an element for each slot: `each` bytes, `least` of which this version knows. */
 static bool array_fits(const struct crew__layout *layout, uint64_t offset, uint32_t each,
 	size_t least, size_t alignment)
@@ -165,12 +178,13 @@ int crew__layout_check(const struct crew__segment *segment, struct crew__layout 
 	struct crew__layout layout;
 	if (memcmp(header->magic, CREW__SEGMENT_MAGIC, sizeof(CREW__SEGMENT_MAGIC)) != 0 ||
 		PEEK(header, version) != CREW__SEGMENT_VERSION ||
-		PEEK(header, header_size) < sizeof(*header) ||
+		PEEK(header, header_size) < CREW__HEADER_LEAST ||
 		PEEK(header, header_size) > segment->size)
 		return -EPROTO;
 	copy_layout(header, &layout);
 	if (layout.size != segment->size || !counters_fit(&layout) || !slab_fits(&layout) ||
-		!measures_fit(&layout) || !rings_fit(&layout) || !records_fit(&layout))
+		!measures_fit(&layout) || !rings_fit(&layout) || !records_fit(&layout) ||
+		!words_fit(&layout))
 		return -EPROTO;
 	*ret_layout = layout;
 	return 0;
@@ -178,16 +192,11 @@ int crew__layout_check(const struct crew__segment *segment, struct crew__layout 
 
 bool crew__layout_same(const struct crew__layout *a, const struct crew__layout *b)
 {
-	return a->size == b->size && a->counters == b->counters &&
-	       a->counters_offset == b->counters_offset && a->slab_offset == b->slab_offset &&
-	       a->slab_size == b->slab_size && a->measures == b->measures &&
-	       a->measure_size == b->measure_size && a->measures_offset == b->measures_offset &&
-	       a->events_size == b->events_size && a->events_offset == b->events_offset &&
-	       a->closed_size == b->closed_size && a->closed_offset == b->closed_offset &&
+	return a->counters == b->counters && a->slab_size == b->slab_size &&
+	       a->measures == b->measures && a->measure_size == b->measure_size &&
+	       a->events_size == b->events_size && a->closed_size == b->closed_size &&
 	       a->slots == b->slots && a->record_size == b->record_size &&
-	       a->cold_size == b->cold_size && a->slow_size == b->slow_size &&
-	       a->records_offset == b->records_offset && a->cold_offset == b->cold_offset &&
-	       a->slow_offset == b->slow_offset;
+	       a->cold_size == b->cold_size && a->slow_size == b->slow_size;
 }
 
 void crew__layout_entry(const struct crew__segment *segment, const struct crew__layout *layout,

@@ -1,7 +1,7 @@
 /* layout.h - where things lie in a segment, and where they must lie to be read without harm.
  *
  *   header │ counter entries │ slab │ measures │ page │ events │ page │ closed │
- *   page │ records ... │ page │ cold records ... │ page │ slow records ...
+ *   page │ records ... │ page │ cold records ... │ page │ slow records ... │ page │ words
  *
  * A segment's writer may be wrong or gone mad at any time, so what its header says is copied first,
  * the copy is checked, and only the copy is used. */
@@ -28,6 +28,8 @@ struct crew__layout {
 	uint32_t slots, record_size, cold_size, slow_size;
 	uint64_t events_offset, closed_offset;
 	uint64_t records_offset, cold_offset, slow_offset;
+	uint64_t words_offset;
+	uint32_t words_size; /* 0: it has none */
 };
 
 /* The layout that this version gives to a segment. */
@@ -37,7 +39,7 @@ void crew__layout_plan(uint32_t slots, uint32_t counters, struct crew__layout *r
  * aligned. -EPROTO otherwise. */
 int crew__layout_check(const struct crew__segment *segment, struct crew__layout *ret_layout);
 
-/* True when the two say the same. */
+/* True when what stands in the two has the same size and number; where it stands may differ. */
 bool crew__layout_same(const struct crew__layout *a, const struct crew__layout *b);
 
 /* A copy of entry `index`, which is below `counters`; its name ends. */

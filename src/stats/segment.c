@@ -72,6 +72,8 @@ static void fill_header(struct crew__segment_header *header, const struct crew__
 		.closed_size = layout->closed_size,
 		.events_offset = layout->events_offset,
 		.closed_offset = layout->closed_offset,
+		.words_offset = layout->words_offset,
+		.words_size = layout->words_size,
 	};
 	snprintf(header->service, sizeof(header->service), "%s", plan->service);
 	snprintf(header->listen, sizeof(header->listen), "%s", plan->listen ? plan->listen : "");
@@ -102,8 +104,7 @@ int crew__segment_open(int take_fd, bool writable, struct crew__segment *ret_seg
 	struct crew__segment segment = { .fd = take_fd, .writable = writable };
 	struct crew__layout layout;
 	void *memory;
-	int error = crew__memfd_map(
-		take_fd, sizeof(struct crew__segment_header), writable, &segment.size, &memory);
+	int error = crew__memfd_map(take_fd, CREW__HEADER_LEAST, writable, &segment.size, &memory);
 	if (error) {
 		close(take_fd);
 		return error;
@@ -188,6 +189,14 @@ const struct crew__closed_ring *crew__segment_closed(const struct crew__segment 
 		layout.closed_size != sizeof(struct crew__closed_ring))
 		return NULL;
 	return crew__layout_at(segment, layout.closed_offset);
+}
+
+struct crew__words *crew__segment_words(const struct crew__segment *segment)
+{
+	struct crew__layout layout;
+	if (crew__layout_check(segment, &layout) || layout.words_size != sizeof(struct crew__words))
+		return NULL;
+	return crew__layout_at(segment, layout.words_offset);
 }
 
 int crew__segment_readonly_fd(const struct crew__segment *segment)

@@ -11,10 +11,13 @@
 #include "stats/histogram.h"
 #include "stats/slab.h"
 #include "stats/slow.h"
+#include "stats/words.h"
 
 #include <sys/types.h>
 
 #define CREW__SEGMENT_MAGIC   "crew-life"
+/* Changes when what is there changes its meaning or place. What is added stands at the header's end,
+ * and `header_size` tells whether it is there: older readers pass it over, newer ones do without. */
 #define CREW__SEGMENT_VERSION 4u
 #define CREW__NAME_MAX        64
 
@@ -56,7 +59,12 @@ struct crew__segment_header {
 	uint64_t events_offset, closed_offset;
 	char last_words[512];      /* for the obituary; written by the worker */
 	struct crew__tls_shown tls; /* written by the worker */
+	uint64_t words_offset;      /* struct crew__words, written by the worker */
+	uint32_t words_size, reserved2;
 };
+
+/* The part of the header that every segment of this version has. */
+#define CREW__HEADER_LEAST offsetof(struct crew__segment_header, words_offset)
 
 /* What a new segment is for. */
 struct crew__segment_plan {
@@ -130,6 +138,8 @@ struct crew__conn_snapshot *crew__segment_connections(
  * as the segment is mapped. NULL when it has none that this version can read. */
 const struct crew__events *crew__segment_events(const struct crew__segment *segment);
 const struct crew__closed_ring *crew__segment_closed(const struct crew__segment *segment);
+/* The same for what the worker leaves of itself (words.h); not const, as the worker writes there. */
+struct crew__words *crew__segment_words(const struct crew__segment *segment);
 
 /* By name, from a slab: built-in by field ("fail_full") or by key ("full" is not one: keys inside
  * a group are prefixed by the field's name), app counters by `counters`. False: unknown. */

@@ -283,7 +283,7 @@ static const struct field layout_fields[] = { FIELD(magic), FIELD(version), FIEL
 	FIELD(slots), FIELD(record_size), FIELD(cold_size), FIELD(slow_size), FIELD(records_offset),
 	FIELD(cold_offset), FIELD(slow_offset), FIELD(measures), FIELD(measure_size),
 	FIELD(measures_offset), FIELD(events_size), FIELD(closed_size), FIELD(events_offset),
-	FIELD(closed_offset) };
+	FIELD(closed_offset), FIELD(words_offset), FIELD(words_size) };
 
 static void each_lie_of_the_header_is_found(void **state)
 {
