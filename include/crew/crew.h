@@ -573,6 +573,15 @@ struct crew_service {
 
 	/* UDP: an address that has sent something is a connection (crew_send answers it) until nothing came
 	 * or went for idle_timeout_ms (60 s by default there). */
+
+	/* Leaving: at reload and stop. Said once of each connection, when the drain reaches it (at a
+	 * reload at a random moment of the window, so that not all come back at once): send a goodbye and
+	 * close, now or later. Who has not been closed shortly before the window ends (stop_timeout_ms,
+	 * with -g drain_timeout_ms) is closed then. For every stream protocol but HTTP, WebSocket and
+	 * streams of events, which have a farewell of their own (docs/reload.md); unset: the connection
+	 * is closed once its queue is empty, with -g not before the end of the window. Any call is legal
+	 * in it. */
+	void (*on_farewell)(crew_conn *c);
 };
 
 /* A counter of the program's own. */

@@ -85,8 +85,11 @@ static enum crew__answer_framing framing_of(
 int crew__answer_head(struct crew__exchange *e, const crew_response *response, int64_t length,
 	char *room, size_t size)
 {
-	const struct crew__http_side *http = &crew__side(e->conn)->http;
+	struct crew__http_side *http = &crew__side(e->conn)->http;
 	int status = response->status ? response->status : 200;
+	/* The request may have come before its worker was told to leave. */
+	if (crew__unlikely(crew__worker_of(e->conn)->leaving != CREW__STAYS))
+		http->keep_alive = false;
 	if (crew__unlikely(status == 205))
 		length = 0;
 	enum crew__answer_framing framing = framing_of(http, status, length);

@@ -47,7 +47,8 @@ static int choose(crew_worker *w, const crew_request *request, const crew_websoc
 /* ---- compression --------------------------------------------------------------------------- */
 
 /* 0, or the status that the offer deserves. With shared windows every message stands by itself, in
- * both directions: a client must do so when the answer says so, offered or not (RFC 7692 7.1.1.2). */
+ * both directions: a client must do so when the answer says so, offered or not (RFC 7692 7.1.1.2).
+ */
 static int agree(
 	const crew_worker *w, const crew_request *request, struct crew__ws_terms *ret_terms)
 {
@@ -125,7 +126,7 @@ void crew__http_upgrade(struct crew__exchange *e, const struct crew__http1_reque
 	crew_conn *c = e->conn;
 	crew_worker *w = crew__worker_of(c);
 	struct crew__ws_agreed agreed = { 0 };
-	int status = w->leaving == CREW__STAYS ? crew__ws_handshake_status(request) : 503;
+	int status = crew__departure_takes_upgrades(w) ? crew__ws_handshake_status(request) : 503;
 	if (status == 0 && !origin_is_good(&request->public, websocket))
 		status = 403;
 	if (status == 0)

@@ -12,7 +12,7 @@
 #include "net/listener.h"
 #include "proto/http1.h"
 #include "proto/ws.h"
-#include "service/worker.h"
+#include "service/leaving.h"
 #include "web/cidr.h"
 #include "web/ws_extension.h"
 
@@ -133,8 +133,7 @@ struct crew_worker {
 	struct crew__fetches *fetches; /* service/fetch.h; NULL until the first request */
 
 	enum crew__leaving leaving;
-	struct crew__worker_stop stop;
-	struct crew__timer stop_timer;
+	struct crew__departure departure;
 };
 
 static inline crew_worker *crew__worker_of(const crew_conn *c)
@@ -293,6 +292,9 @@ void crew__proxies_free(crew_worker *w);
 void crew__worker_conn_gone(crew_worker *gone_from);
 /* So has a request of the program's, from the loop. */
 void crew__worker_fetch_gone(crew_worker *w);
+/* No listening socket, and what `status` calls it. */
+void crew__worker_end_listeners(crew_worker *w);
+void crew__worker_set_state(crew_worker *w, enum crew__worker_state state);
 /* False once it has stopped: nothing of the program's is called for it any more. */
 bool crew__worker_is_here(const crew_worker *w);
 /* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */

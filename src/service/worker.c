@@ -140,7 +140,7 @@ static int add_socket(crew_worker *w, int take_fd)
 	return add_listener(w, take_fd, &unused);
 }
 
-static void end_listeners(crew_worker *w)
+void crew__worker_end_listeners(crew_worker *w)
 {
 	crew__datagram_end(w);
 	for (size_t i = 0; i < w->listener_count; i++)
@@ -149,7 +149,7 @@ static void end_listeners(crew_worker *w)
 
 static void free_listeners(crew_worker *w)
 {
-	end_listeners(w);
+	crew__worker_end_listeners(w);
 	for (size_t i = 0; i < w->listener_count; i++)
 		free(w->listeners[i]);
 	free(w->listeners);
@@ -187,7 +187,7 @@ void crew__worker_disown(crew_worker *w, int listen_fd)
 
 /* ---- the life of a worker ------------------------------------------------------------------ */
 
-static void set_state(crew_worker *w, enum crew__worker_state state)
+void crew__worker_set_state(crew_worker *w, enum crew__worker_state state)
 {
 	atomic_store_explicit(&w->net.stats.slab->state, (uint32_t)state, memory_order_release);
 }
@@ -207,8 +207,6 @@ void crew__worker_read_rate(crew_worker *w)
 	atomic_store_explicit(&s->qps_since_ns, now, memory_order_relaxed);
 	crew__slab_end(s);
 }
-
-static void on_stop_timer(struct crew__timer *timer);
 
 static int take_listeners(crew_worker *w, const struct crew__worker_plan *plan)
 {
@@ -267,7 +265,7 @@ int crew__worker_new(const struct crew__worker_plan *plan, crew_worker **ret_wor
 	w->counters = plan->counters;
 	w->plan = *plan;
 	crew__worker_take_times(w);
-	w->stop_timer.fn = on_stop_timer;
+	crew__departure_init(w);
 	crew__buf_init(&w->scratch, (UINT32_C(1) << 31) - 1);
 	int error = init_net(w);
 	if (error) {
@@ -315,7 +313,7 @@ int crew__worker_start(crew_worker *w)
 	int error = crew__datagram_start(w);
 	if (error)
 		return error;
-	set_state(w, CREW__READY);
+	crew__worker_set_state(w, CREW__READY);
 	return 0;
 }
 
@@ -343,8 +341,7 @@ void crew__worker_free(crew_worker *w)
 	crew__net_fini(&w->net);
 	crew__outgoing_free(w);
 	crew__datagram_free(w);
-	crew__timer_stop(
-		w->plan.loop, &w->stop_timer); /* the last connection may have started it */
+	crew__departure_fini(w); /* the last connection may have started its timers */
 	crew__watches_end(w);
 	crew__user_timers_free(w->timers);
 	crew__http_free(w);
@@ -357,142 +354,4 @@ void crew__worker_free(crew_worker *w)
 		crew__names_free();
 	}
 	free(w);
-}
-
-/* ---- stopping ------------------------------------------------------------------------------ */
-
-static void finish(crew_worker *w)
-{
-	if (w->leaving == CREW__GONE)
-		return;
-	w->leaving = CREW__GONE;
-	crew__timer_stop(w->plan.loop, &w->stop_timer);
-	if (w->service->on_worker_stop) {
-		struct crew__entered before = crew__enter(w, CREW__CB_WORKER_STOP);
-		w->service->on_worker_stop(w);
-		crew__leave(w, before);
-	}
-	crew__user_timers_end(w->timers);
-	crew__watches_end(w);
-	set_state(w, CREW__EXITED);
-	w->stop.done(w, w->stop.arg);
-}
-
-static bool is_leaving(const crew_worker *w)
-{
-	return w->leaving == CREW__WAITS || w->leaving == CREW__CLOSES;
-}
-
-/* Nothing is under way for which a stop waits. */
-static bool is_idle(const crew_worker *w)
-{
-	return w->net.stats.slab->connections == 0 && !crew__fetches_busy(w->fetches);
-}
-
-/* Those who came to us have gone: what we opened ourselves we did for them. */
-static bool serves_nobody(const crew_worker *w, uint64_t going)
-{
-	uint64_t connections = w->net.stats.slab->connections;
-	return connections <= crew__outgoing_count(w) + going && !crew__fetches_busy(w->fetches);
-}
-
-void crew__worker_conn_gone(crew_worker *gone_from)
-{
-	crew_worker *w = crew__worker_root(gone_from);
-	/* The connection that goes is still counted, and the end must come from the loop. */
-	bool last = w->net.stats.slab->connections <= 1 && !crew__fetches_busy(w->fetches);
-	bool waits = w->leaving == CREW__WAITS && serves_nobody(w, w == gone_from);
-	if ((is_leaving(w) && last) || waits)
-		crew__timer_start(w->plan.loop, &w->stop_timer, crew__loop_ns(w->plan.loop));
-}
-
-void crew__worker_fetch_gone(crew_worker *w)
-{
-	bool waits = w->leaving == CREW__WAITS && serves_nobody(w, 0);
-	if ((is_leaving(w) && is_idle(w)) || waits)
-		crew__timer_start(w->plan.loop, &w->stop_timer, crew__loop_ns(w->plan.loop));
-}
-
-/* An HTTP connection leaves after the answer in hand; every other one at once. */
-static void close_one(crew_worker *w, crew_conn *c)
-{
-	if (c->record->protocol == CREW__HTTP && crew__http_awaits(c)) {
-		crew__side(c)->http.keep_alive = false;
-		return;
-	}
-	crew_worker *own = crew__worker_of(c);
-	own->closing_code = w->stop.close_code;
-	crew__conn_close(c, CREW_END_DRAIN);
-	own->closing_code = 0;
-}
-
-/* Of all, or of those that speak HTTP; outgoing ones as well, which share its slots. */
-static void for_connections(
-	crew_worker *w, void (*fn)(crew_worker *w, crew_conn *c), bool http_only)
-{
-	for (uint32_t slot = 0; slot < crew__net_high(&w->net); slot++) {
-		crew_conn *c = w->net.slots[slot];
-		if (c && (!http_only || c->record->protocol == CREW__HTTP))
-			fn(w, c);
-	}
-}
-
-static void abort_one(crew_worker *w, crew_conn *c)
-{
-	(void)w;
-	crew__conn_abort(c, CREW_END_DRAIN);
-}
-
-/* A second stop makes the window shorter, never longer. */
-static void wait_until(crew_worker *w, uint64_t ms)
-{
-	uint64_t due = crew__loop_ns(w->plan.loop) + ms * CREW__NS_PER_MS;
-	if (w->stop_timer.place != 0 && w->stop_timer.due_ns <= due)
-		return;
-	if (crew__timer_start(w->plan.loop, &w->stop_timer, due) < 0) {
-		for_connections(w, abort_one, false);
-		crew__fetches_cancel(w->fetches);
-	}
-}
-
-static void close_everything(crew_worker *w, uint64_t window_ms)
-{
-	w->leaving = CREW__CLOSES;
-	wait_until(w, window_ms);
-	for_connections(w, close_one, false);
-}
-
-static void on_stop_timer(struct crew__timer *timer)
-{
-	crew_worker *w = crew__container_of(timer, crew_worker, stop_timer);
-	if (is_idle(w)) {
-		finish(w);
-	} else if (w->leaving == CREW__WAITS) {
-		close_everything(w, (uint64_t)w->settings->stop_timeout_ms);
-	} else {
-		for_connections(w, abort_one, false);
-		crew__fetches_cancel(w->fetches);
-		wait_until(w, 0);
-	}
-}
-
-void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop)
-{
-	if (w->leaving == CREW__GONE || (w->leaving == CREW__CLOSES && stop->graceful))
-		return;
-	w->stop = *stop;
-	end_listeners(w);
-	set_state(w, CREW__DRAINING);
-	crew__outgoing_leave(w);
-	if (is_idle(w)) {
-		w->leaving = CREW__CLOSES;
-		wait_until(w, 0);
-	} else if (stop->graceful) {
-		w->leaving = CREW__WAITS;
-		wait_until(w, serves_nobody(w, 0) ? 0 : stop->window_ms);
-		/* To a peer of UDP nothing comes any more: its datagrams go to others. */
-		for_connections(w, close_one, w->net.transport != CREW__UDP);
-	} else {
-		close_everything(w, stop->window_ms);
-	}
 }

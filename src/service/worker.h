@@ -45,13 +45,12 @@ int crew__worker_prepare(const crew_service *service, const char *run_dir, const
 /* Call on_worker_start and begin to accept. The callback's negative return, or an errno. */
 int crew__worker_start(crew_worker *w);
 
-/* Begin to stop: no new connection is accepted, every connection is closed in good order once what
- * it waits for is done (WebSocket close `close_code`, 1001 at stop, 1012 at reload; HTTP after the
- * answer in hand). graceful: connections are waited for as long as they like to stay, at most
- * `window_ms`; otherwise they are closed at once and their queues get `window_ms` to leave. When
- * all are gone, or the window ends (then the rest is aborted: reason drain), on_worker_stop is
- * called, the state is EXITED and `done(w, arg)` follows, from the loop. Calling again shortens
- * only. */
+/* Begin to stop: no new connection is accepted, every connection is closed in good order (leaving.c
+ * says how; WebSocket close `close_code`, 1001 at stop, 1012 at reload: then at moments spread over the
+ * window). graceful: those who came to us are waited for, not closed, until shortly before the end of
+ * the window; otherwise their queues have the window to leave. When all are gone, or the window ends
+ * (then the rest is aborted: reason drain), on_worker_stop is called, the state is EXITED and
+ * `done(w, arg)` follows, from the loop. Calling again shortens only. */
 struct crew__worker_stop {
 	bool graceful;
 	uint64_t window_ms;

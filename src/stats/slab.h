@@ -49,6 +49,7 @@ enum crew__callback {
 	CREW__CB_PULL,
 	CREW__CB_GAP,
 	CREW__CB_FETCH,
+	CREW__CB_FAREWELL,
 	CREW__CALLBACKS
 };
 

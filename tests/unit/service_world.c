@@ -41,7 +41,7 @@ bool world_open(struct world *world, const crew_service *service, enum crew__eng
 		.listen = "test",
 		.life = 7,
 		.generation = 1,
-		.slots = 64,
+		.slots = (uint32_t)crew__max(64, (size_t)world->settings.max_connections),
 	};
 	struct crew__worker_plan worker = { .settings = &world->settings, .generation = 1 };
 	if (crew__loop_new(engine, &world->loop) < 0)

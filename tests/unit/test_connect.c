@@ -467,7 +467,7 @@ static void a_drain_does_not_wait_for_outgoing_ones(void **state)
 	WAIT(&world, recv(peer, &byte, 1, 0) == 0);
 	assert_int_equal(counter("close_drain") + counter("connections"), 1);
 	close(peer);
-	world.worker->stop.done = NULL;
+	world.worker->departure.order.done = NULL;
 	close(listener);
 }
 
