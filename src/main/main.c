@@ -6,6 +6,7 @@
 #include "cli/act.h"
 #include "cli/command.h"
 #include "cli/view.h"
+#include "proc/plan.h"
 #include "proc/run.h"
 #include "service/settings.h"
 #include "service/tls.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	LINE_MAX_BYTES = 1024
@@ -151,7 +153,6 @@ static int run_processes(struct run *run)
 		.graceful = run->line.graceful,
 		.no_wait = run->line.no_wait,
 		.quiet = run->line.quiet,
-		.source = &run->source,
 	};
 	switch (run->line.command) {
 	case CREW__COMMAND_START:
@@ -323,6 +324,24 @@ static int run_command(struct run *run)
 	return exit_status;
 }
 
+/* Asked by a running master what it would run: tell it, or why it would not start. */
+static int run_plan(struct run *run, int fd)
+{
+	char text[LINE_MAX_BYTES];
+	int status = crew__command_parse(run->argc, run->argv, &run->line, text, sizeof(text));
+	if (!status)
+		status = load_settings(run, text, sizeof(text));
+	if (status)
+		crew__plan_refuse(fd, text);
+	else
+		status = crew__plan_write(fd, run->app, run->settings);
+	if (run->settings)
+		crew__settings_free(run->settings);
+	crew__command_line_fini(&run->line);
+	close(fd);
+	return status ? CREW__FAILED : CREW__DONE;
+}
+
 int crew_main_abi(
 	int argc, char **argv, const crew_app *app, int abi, size_t app_size, size_t service_size)
 {
@@ -340,5 +359,8 @@ int crew_main_abi(
 	if (crew__run_worker(app, argc, argv, &exit_status))
 		return exit_status;
 	struct run run = { .app = app, .argc = argc, .argv = argv, .name = name_of(app, argv) };
+	int plan_fd = crew__plan_asked();
+	if (plan_fd >= 0)
+		return run_plan(&run, plan_fd);
 	return run_command(&run);
 }

@@ -16,32 +16,33 @@ enum {
 
 /* ---- of a generation ----------------------------------------------------------------------- */
 
-static int read_service(struct crew__certificates *certificates, unsigned index,
+static int read_service(struct crew__certificates *certificates, unsigned place,
 	const struct crew__service_settings *settings, char *ret_error, size_t error_size)
 {
 	char why[ERROR_MAX];
 	int fd;
 	/* Looked at first: a file that is written meanwhile is then another one than this. */
-	crew__tls_watch_begin(&certificates->service[index].watch, settings);
+	crew__tls_watch_begin(&certificates->service[place].watch, settings);
 	int status = crew__tls_files_read(settings, &fd, why, sizeof(why));
 	if (status < 0) {
 		snprintf(ret_error, error_size, "service %s cannot speak TLS: %s",
 			settings->service->name, why);
 		return status;
 	}
-	certificates->service[index].fd = fd;
-	certificates->service[index].has = true;
+	certificates->service[place].fd = fd;
+	certificates->service[place].has = true;
 	return 0;
 }
 
 int crew__certificates_read(struct crew__certificates *certificates,
-	const struct crew__settings *settings, char *ret_error, size_t error_size)
+	const struct crew__settings *settings, const unsigned *places, char *ret_error,
+	size_t error_size)
 {
 	int status = 0;
 	for (unsigned i = 0; status == 0 && i < settings->services; i++)
 		if (crew__service_speaks_tls(&settings->service[i]))
-			status = read_service(
-				certificates, i, &settings->service[i], ret_error, error_size);
+			status = read_service(certificates, places[i], &settings->service[i],
+				ret_error, error_size);
 	if (status < 0)
 		crew__certificates_fini(certificates);
 	return status;
@@ -74,7 +75,7 @@ static void look_again(struct crew__master *master, unsigned service)
 static struct crew__child *find_judge(struct crew__master *master, unsigned service)
 {
 	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__slot *slot = &master->slots[i];
+		struct crew__slot *slot = master->slots[i];
 		if (slot->service == service && slot->child &&
 			slot->child->state == CREW__CHILD_READY)
 			return slot->child;
@@ -102,8 +103,8 @@ static void put_forward(struct crew__master *master, unsigned service, int take_
 
 static void read_anew(struct crew__master *master, unsigned service)
 {
-	const struct crew__service_settings *settings =
-		&master->generation->settings->service[service];
+	const struct crew__service_settings *settings = crew__generation_service(
+		master->generation, service);
 	char why[ERROR_MAX];
 	int fd;
 	if (crew__tls_files_read(settings, &fd, why, sizeof(why)) == 0) {
@@ -121,7 +122,7 @@ static void look_after_judge(struct crew__master *master, unsigned service)
 	struct crew__certificate_watch *watch = &master->certificate_watch;
 	bool lives = false;
 	for (unsigned i = 0; i < master->slot_count; i++) {
-		const struct crew__slot *slot = &master->slots[i];
+		const struct crew__slot *slot = master->slots[i];
 		lives = lives || (slot->service == service && slot->child &&
 					 slot->child->pid == watch->candidate[service].judge);
 	}
@@ -134,13 +135,13 @@ static void look_after_judge(struct crew__master *master, unsigned service)
 static void look(struct crew__master *master)
 {
 	struct crew__generation *generation = master->generation;
-	for (unsigned i = 0; i < generation->settings->services; i++) {
+	for (unsigned i = 0; i < CREW_MAX_SERVICES; i++) {
 		if (!generation->certificates.service[i].has)
 			continue;
 		if (master->certificate_watch.candidate[i].has)
 			look_after_judge(master, i);
 		if (crew__tls_watch_look(&generation->certificates.service[i].watch,
-			    &generation->settings->service[i]))
+			    crew__generation_service(generation, i)))
 			read_anew(master, i);
 	}
 }

@@ -16,7 +16,7 @@
 struct crew__master;
 struct crew__child;
 
-/* Of a generation. All zero: there are none. */
+/* Of a generation, by place in the directory. All zero: there are none. */
 struct crew__certificates {
 	struct {
 		bool has;
@@ -24,9 +24,11 @@ struct crew__certificates {
 		struct crew__tls_watch watch;
 	} service[CREW_MAX_SERVICES];
 };
-/* Read the files of all services that speak TLS. 0, or a negative errno with a sentence. */
+/* Read the files of all services that speak TLS; `places` are those of the settings' services. 0,
+ * or a negative errno with a sentence. */
 int crew__certificates_read(struct crew__certificates *certificates,
-	const struct crew__settings *settings, char *ret_error, size_t error_size);
+	const struct crew__settings *settings, const unsigned *places, char *ret_error,
+	size_t error_size);
 void crew__certificates_fini(struct crew__certificates *certificates);
 
 /* Look at the files of the generation in force every few seconds, if it has any. Called at the

@@ -4,12 +4,13 @@
 #include <string.h>
 
 /* How many connections every living worker of that service has records for. */
-static uint32_t room_of(const struct crew__registry *registry, int service)
+static uint32_t room_of(const struct crew__registry *registry, const char *service)
 {
 	uint32_t least = UINT32_MAX;
+	int place = crew__registry_find(registry, service);
 	for (unsigned i = 0; i < registry->used; i++) {
 		const struct crew__entry *entry = &registry->entries[i];
-		if (entry->serial != 0 && entry->life.service == (uint32_t)service)
+		if (entry->serial != 0 && place >= 0 && entry->life.service == (uint32_t)place)
 			least = entry->slots < least ? entry->slots : least;
 	}
 	return least;
@@ -21,7 +22,7 @@ static int check(const struct crew__settings *settings, const struct crew__regis
 	if (change->service < 0)
 		return 0;
 	const char *service = settings->service[change->service].service->name;
-	uint32_t room = room_of(registry, change->service);
+	uint32_t room = room_of(registry, service);
 	if (strcmp(change->name, "max_connections") == 0 && change->now > room) {
 		snprintf(ret_error, error_size,
 			"%s.max_connections = %lld: the workers that run have room for %u; more needs "

@@ -60,7 +60,7 @@ void crew__family_fini(struct crew__family *family)
 
 const struct crew__service_settings *crew__child_settings(const struct crew__child *child)
 {
-	return &child->generation->settings->service[child->service];
+	return crew__generation_service(child->generation, child->service);
 }
 
 /* ---- what the child is told ---------------------------------------------------------------- */
@@ -111,7 +111,9 @@ static int send_settings(struct crew__child *child)
 {
 	int status = 0;
 	while (status == 0 && child->owes_service)
-		status = send_setting(child, (int)child->service, &child->owes_service);
+		status = send_setting(child,
+			crew__generation_index(child->generation, child->service),
+			&child->owes_service);
 	while (status == 0 && child->owes_crew)
 		status = send_setting(child, -1, &child->owes_crew);
 	return status;
@@ -452,7 +454,7 @@ static int send_hello(struct crew__child *child, int wire_fd)
 	int fds[FIXED + CREW__ADDRESSES_MAX + 1] = { child->generation->settings_fd,
 		child->entry->segment.fd, *family->log_fd, directory_fd };
 	hello.listeners = crew__listeners_fds(
-		family->listeners, child->service, child->id, false, fds + FIXED);
+		&child->generation->listeners, child->service, child->id, false, fds + FIXED);
 	size_t count = FIXED + hello.listeners;
 	const struct crew__certificates *certificates = &child->generation->certificates;
 	if (certificates->service[child->service].has) {
@@ -500,10 +502,11 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	struct crew__child *child = calloc(1, sizeof(*child));
 	if (!child)
 		return -ENOMEM;
-	const struct crew__listener *listener = &family->listeners->service[service];
+	const struct crew__listener *listener = &generation->listeners.service[service];
 	const struct crew__life_plan plan = {
-		.settings = &generation->settings->service[service],
+		.settings = crew__generation_service(generation, service),
 		.listen = listener->count > 0 ? listener->text : NULL,
+		.counters = generation->settings->app->counters,
 		.service = service,
 		.id = id,
 		.generation = generation->number,

@@ -38,7 +38,6 @@ struct crew__family {
 	struct crew__loop *loop;
 	const struct crew__launch *launch;
 	struct crew__registry *registry;
-	const struct crew__listeners *listeners;
 	const int *log_fd;
 	struct crew__node children; /* the living */
 	struct crew__node graves;   /* the dead, freed at the turn's end */

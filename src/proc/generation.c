@@ -20,15 +20,11 @@ static int write_all(int fd, const char *text, size_t length)
 	return 0;
 }
 
-/* The settings as a sealed memfd: what a worker reads cannot change under it. */
-static int settings_memfd(const struct crew__settings *settings)
+/* Settings as a sealed memfd: what a worker reads cannot change under it. */
+static int sealed_memfd(const char *text)
 {
-	char *text = crew__settings_write(settings);
-	if (!text)
-		return -ENOMEM;
 	int fd = memfd_create("crew-settings", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int status = fd < 0 ? -errno : write_all(fd, text, strlen(text));
-	free(text);
 	if (status == 0 && fcntl(fd, F_ADD_SEALS,
 				   F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		status = -errno;
@@ -37,55 +33,81 @@ static int settings_memfd(const struct crew__settings *settings)
 	return status < 0 ? status : fd;
 }
 
-/* Takes program_fd over in every case, and the settings when it succeeds. */
-static int make(unsigned number, int program_fd, struct crew__settings *settings, bool owns,
-	struct crew__generation **ret_generation)
+static int settings_memfd(const struct crew__settings *settings)
 {
-	struct crew__generation *g = malloc(sizeof(*g));
-	int settings_fd = g ? settings_memfd(settings) : -ENOMEM;
-	if (settings_fd < 0) {
-		free(g);
+	char *text = crew__settings_write(settings);
+	int fd = text ? sealed_memfd(text) : -ENOMEM;
+	free(text);
+	return fd;
+}
+
+/* Takes all over in every case. */
+static int make(unsigned number, int program_fd, int settings_fd, struct crew__settings *settings,
+	struct crew__plan *plan, struct crew__generation **ret_generation)
+{
+	struct crew__generation *g = settings_fd < 0 ? NULL : calloc(1, sizeof(*g));
+	if (!g) {
 		close(program_fd);
-		return settings_fd;
+		if (settings_fd >= 0)
+			close(settings_fd);
+		crew__plan_free(plan);
+		return settings_fd < 0 ? settings_fd : -ENOMEM;
 	}
-	*g = (struct crew__generation){
-		.references = 1,
-		.number = number,
-		.program_fd = program_fd,
-		.settings_fd = settings_fd,
-		.settings = settings,
-		.owns_settings = owns,
-	};
+	g->references = 1;
+	g->number = number;
+	g->program_fd = program_fd;
+	g->settings_fd = settings_fd;
+	g->settings = settings;
+	g->plan = plan;
 	*ret_generation = g;
 	return 0;
 }
 
-/* The last step of making one: without its certificates it is none. */
-static int read_certificates(
-	struct crew__generation *take_generation, char *ret_error, size_t error_size)
+int crew__generation_index(const struct crew__generation *generation, unsigned place)
 {
-	int status = crew__certificates_read(
-		&take_generation->certificates, take_generation->settings, ret_error, error_size);
-	if (status < 0)
-		crew__generation_unref(take_generation);
-	return status;
+	for (unsigned i = 0; i < generation->settings->services; i++)
+		if (generation->place[i] == place)
+			return (int)i;
+	return -1;
 }
 
-int crew__generation_first(struct crew__settings *settings,
+const struct crew__service_settings *crew__generation_service(
+	const struct crew__generation *generation, unsigned place)
+{
+	int index = crew__generation_index(generation, place);
+	return index < 0 ? NULL : &generation->settings->service[index];
+}
+
+static int read_certificates(
+	struct crew__generation *generation, char *ret_error, size_t error_size)
+{
+	return crew__certificates_read(&generation->certificates, generation->settings,
+		generation->place, ret_error, error_size);
+}
+
+int crew__generation_first(struct crew__settings *settings, struct crew__listeners *take_listeners,
 	struct crew__generation **ret_generation, char *ret_error, size_t error_size)
 {
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	struct crew__generation *generation = NULL;
-	int status = fd < 0 ? -errno : make(1, fd, settings, false, &generation);
+	int status = fd < 0 ? -errno
+			    : make(1, fd, settings_memfd(settings), settings, NULL, &generation);
 	if (!generation) {
 		snprintf(ret_error, error_size, "cannot open this program for its workers: %s",
 			strerror(-status));
 		return status;
 	}
+	for (unsigned i = 0; i < settings->services; i++)
+		generation->place[i] = i;
 	status = read_certificates(generation, ret_error, error_size);
-	if (status == 0)
-		*ret_generation = generation;
-	return status;
+	if (status < 0) {
+		crew__generation_unref(generation);
+		return status;
+	}
+	generation->listeners = *take_listeners;
+	memset(take_listeners, 0, sizeof(*take_listeners));
+	*ret_generation = generation;
+	return 0;
 }
 
 static bool same_text(const char *a, const char *b)
@@ -93,20 +115,23 @@ static bool same_text(const char *a, const char *b)
 	return (!a && !b) || (a && b && strcmp(a, b) == 0);
 }
 
+static const struct crew__service_settings *find_service(
+	const struct crew__settings *settings, const char *name)
+{
+	for (unsigned i = 0; i < settings->services; i++)
+		if (strcmp(settings->service[i].service->name, name) == 0)
+			return &settings->service[i];
+	return NULL;
+}
+
+/* A socket that others have as well cannot become one of several, nor the reverse. */
 static const char *service_needs_restart(const struct crew__service_settings *old,
 	const struct crew__service_settings *new, char *text, size_t size)
 {
-	const char *key = NULL;
-	if (!same_text(old->listen, new->listen))
-		key = "listen";
-	else if (old->workers != new->workers)
-		key = "workers";
-	else if (old->reuse_port != new->reuse_port)
-		key = "reuse_port";
-	if (!key)
+	if (!old || old->reuse_port == new->reuse_port || !same_text(old->listen, new->listen))
 		return NULL;
-	snprintf(text, size, "%s.%s has changed, which a reload cannot do: use restart",
-		old->service->name, key);
+	snprintf(text, size, "%s.reuse_port has changed, which a reload cannot do: use restart",
+		old->service->name);
 	return text;
 }
 
@@ -133,70 +158,114 @@ const char *crew__settings_need_restart(
 			key);
 		return text;
 	}
-	if (old->admin && new->admin && strcmp(old->admin, new->admin) != 0) {
-		snprintf(text, size,
-			"crew.admin has another address, which a reload cannot do: switch it off by "
-			"one reload and on by the next, or use restart");
-		return text;
-	}
-	/* One of them may have the admin service besides. */
-	unsigned services = (unsigned)crew__min(old->services, new->services);
-	for (unsigned i = 0; i < services; i++) {
+	for (unsigned i = 0; i < new->services; i++) {
+		const struct crew__service_settings *service = &new->service[i];
 		const char *why = service_needs_restart(
-			&old->service[i], &new->service[i], text, size);
+			find_service(old, service->service->name), service, text, size);
 		if (why)
 			return why;
 	}
 	return NULL;
 }
 
-static int reread_settings(const struct crew__launch *launch, const struct crew__settings *present,
-	struct crew__settings **ret_settings, char *ret_error, size_t error_size)
+static int find_places(struct crew__generation *generation, struct crew__registry *registry,
+	char *ret_error, size_t error_size)
 {
-	struct crew__settings *settings;
-	int status = crew__settings_load(&launch->source, &settings, ret_error, error_size);
-	/* Loading puts the new ones in force for on_config; the master stays with its own. */
-	crew__settings_use(present);
-	if (status < 0)
-		return status;
-	char text[256];
-	const char *why = crew__settings_need_restart(present, settings, text, sizeof(text));
-	if (why) {
-		snprintf(ret_error, error_size, "%s", why);
-		crew__settings_free(settings);
-		return -EINVAL;
+	for (unsigned i = 0; i < generation->settings->services; i++) {
+		const char *name = generation->settings->service[i].service->name;
+		int place = crew__registry_place(registry, name);
+		if (place < 0) {
+			snprintf(ret_error, error_size,
+				"there is no place for the service %s: %d have come and gone since the "
+				"start; use restart",
+				name, CREW_MAX_SERVICES);
+			return place;
+		}
+		generation->place[i] = (unsigned)place;
 	}
-	*ret_settings = settings;
 	return 0;
 }
 
-int crew__generation_next(const struct crew__launch *launch, const struct crew__generation *present,
-	struct crew__generation **ret_generation, char *ret_error, size_t error_size)
+/* With a socket for each worker the kernel gives connections to those of the new workers at once,
+ * and they stay if there is no next generation: so the present one has them, and reads them. */
+static int widen(const struct crew__generation *generation, struct crew__generation *present,
+	char *ret_error, size_t error_size)
 {
-	int fd = crew__launch_open_program(launch, ret_error, error_size);
-	if (fd < 0)
-		return fd;
-	struct crew__settings *settings = present->settings;
 	int status = 0;
-	if (launch->has_source)
-		status = reread_settings(
-			launch, present->settings, &settings, ret_error, error_size);
+	for (unsigned i = 0; status == 0 && i < generation->settings->services; i++) {
+		const struct crew__service_settings *settings = &generation->settings->service[i];
+		const struct crew__service_settings *before = crew__generation_service(
+			present, generation->place[i]);
+		if (before && settings->reuse_port && same_text(settings->listen, before->listen))
+			status = crew__listeners_widen(&present->listeners, generation->place[i],
+				(unsigned)settings->workers, ret_error, error_size);
+	}
+	return status;
+}
+
+/* What is taken over belongs to the present one until the next is in force. */
+static int take_listeners(struct crew__generation *generation,
+	const struct crew__generation *present, const struct crew__registry *registry,
+	char *ret_error, size_t error_size)
+{
+	struct crew__inherited inherited;
+	const struct crew__listeners_plan plan = {
+		.settings = generation->settings,
+		.places = generation->place,
+		.inherited = &inherited,
+		.quiet = true,
+	};
+	crew__inherited_init(&inherited, "the generation before");
+	int status = crew__listeners_copy(
+		&present->listeners, registry->directory.header->service, &inherited);
 	if (status < 0) {
-		close(fd);
+		crew__inherited_fini(&inherited, true);
+		snprintf(ret_error, error_size, "cannot keep the listening sockets: %s",
+			strerror(-status));
 		return status;
 	}
-	bool owns = launch->has_source;
+	return crew__listeners_open(&generation->listeners, &plan, ret_error, error_size);
+}
+
+/* What is behind program and settings; each step needs those before it. */
+static int complete(struct crew__generation *generation, struct crew__generation *present,
+	struct crew__registry *registry, char *ret_error, size_t error_size)
+{
+	int status = find_places(generation, registry, ret_error, error_size);
+	if (status == 0)
+		status = read_certificates(generation, ret_error, error_size);
+	if (status == 0)
+		status = widen(generation, present, ret_error, error_size);
+	if (status == 0)
+		status = take_listeners(generation, present, registry, ret_error, error_size);
+	return status;
+}
+
+int crew__generation_next(int take_program_fd, struct crew__plan *take_plan,
+	struct crew__generation *present, struct crew__registry *registry,
+	struct crew__generation **ret_generation, char *ret_error, size_t error_size)
+{
+	char text[256];
+	const char *why = crew__settings_need_restart(
+		present->settings, take_plan->settings, text, sizeof(text));
+	if (why) {
+		snprintf(ret_error, error_size, "%s", why);
+		close(take_program_fd);
+		crew__plan_free(take_plan);
+		return -EINVAL;
+	}
 	struct crew__generation *generation;
-	status = make(present->number + 1, fd, settings, owns, &generation);
+	int status = make(present->number + 1, take_program_fd, sealed_memfd(take_plan->text),
+		take_plan->settings, take_plan, &generation);
 	if (status < 0) {
 		snprintf(ret_error, error_size, "cannot keep the new settings: %s",
 			strerror(-status));
-		if (owns)
-			crew__settings_free(settings);
 		return status;
 	}
-	status = read_certificates(generation, ret_error, error_size);
-	if (status == 0)
+	status = complete(generation, present, registry, ret_error, error_size);
+	if (status < 0)
+		crew__generation_unref(generation);
+	else
 		*ret_generation = generation;
 	return status;
 }
@@ -224,7 +293,7 @@ void crew__generation_unref(struct crew__generation *generation)
 	close(generation->program_fd);
 	close(generation->settings_fd);
 	crew__certificates_fini(&generation->certificates);
-	if (generation->owns_settings)
-		crew__settings_free(generation->settings);
+	crew__listeners_close(&generation->listeners);
+	crew__plan_free(generation->plan);
 	free(generation);
 }

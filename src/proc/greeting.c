@@ -2,7 +2,7 @@
 #include "proc/greeting.h"
 
 #include "base/clock.h"
-#include "proc/launch.h"
+#include "proc/role.h"
 #include "proc/title.h"
 
 #include <fcntl.h>
@@ -36,13 +36,9 @@ static bool is_socket_of(int fd, pid_t master)
 
 int crew__greeting_socket(void)
 {
-	const char *text = getenv(CREW__WORKER_VARIABLE);
-	int fd, master, length = 0;
-	if (!text)
-		return NO_WORKER;
-	bool parsed = sscanf(text, "%d:%d %n", &fd, &master, &length) == 2 && text[length] == '\0';
-	unsetenv(CREW__WORKER_VARIABLE);
-	if (!parsed || fd < 0 || !is_socket_of(fd, master))
+	int fd;
+	pid_t master;
+	if (!crew__role_take(CREW__WORKER_VARIABLE, &fd, &master) || !is_socket_of(fd, master))
 		return NO_WORKER;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || getppid() != master) {
 		close(fd);

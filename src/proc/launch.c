@@ -75,33 +75,7 @@ static size_t count_strings(char *const *strings)
 	return count;
 }
 
-static int copy_string(const char *string, char **ret_copy)
-{
-	*ret_copy = string ? strdup(string) : NULL;
-	return string && !*ret_copy ? -ENOMEM : 0;
-}
-
-static int copy_source(struct crew__launch *launch, const struct crew__settings_source *source)
-{
-	struct crew__settings_source *copy = &launch->source;
-	char *program, *config, *run_dir;
-	int status = copy_string(source->program, &program);
-	copy->program = program;
-	config = source->config ? make_absolute(source->config) : NULL;
-	copy->config = config;
-	int more = copy_string(source->run_dir, &run_dir);
-	copy->run_dir = run_dir;
-	copy->app = source->app;
-	copy->sets = (const char *const *)copy_strings(source->sets, source->set_count, 0);
-	copy->set_count = source->set_count;
-	launch->has_source = true;
-	if (status < 0 || more < 0 || !copy->sets || (source->config && !config))
-		return -ENOMEM;
-	return 0;
-}
-
-int crew__launch_init(struct crew__launch *launch, int argc, char **argv,
-	const struct crew__settings_source *source)
+int crew__launch_init(struct crew__launch *launch, int argc, char **argv)
 {
 	*launch = (struct crew__launch){ .cwd_fd = -1 };
 	const char *const *strings = (const char *const *)environ;
@@ -113,8 +87,6 @@ int crew__launch_init(struct crew__launch *launch, int argc, char **argv,
 	int status = launch->path ? 0 : -ENOENT;
 	if (!launch->argv || !launch->environment)
 		status = -ENOMEM;
-	if (status == 0 && source)
-		status = copy_source(launch, source);
 	if (status < 0)
 		crew__launch_fini(launch);
 	return status;
@@ -127,12 +99,6 @@ void crew__launch_fini(struct crew__launch *launch)
 	free_strings(launch->environment);
 	if (launch->cwd_fd >= 0)
 		close(launch->cwd_fd);
-	if (launch->has_source) {
-		free((char *)(uintptr_t)launch->source.program);
-		free((char *)(uintptr_t)launch->source.config);
-		free((char *)(uintptr_t)launch->source.run_dir);
-		free_strings((char **)(uintptr_t)launch->source.sets);
-	}
 	*launch = (struct crew__launch){ .cwd_fd = -1 };
 }
 

@@ -1,12 +1,12 @@
-/* launch.h - what a program is started with: path, arguments, environment, working directory, and
- * the source of its settings, all taken once, at `start`.
+/* launch.h - what a program is started with: path, arguments, environment and working directory,
+ * all taken once, at `start`.
  *
  * Workers that come later get the same, whatever happened to the process meanwhile. Everything here
  * is copied, because the argument area will carry the process title. */
 #ifndef CREW_PROC_LAUNCH_H
 #define CREW_PROC_LAUNCH_H
 
-#include "service/settings.h"
+#include "base/base.h"
 
 /* The variable that tells a process it is a worker: "FD:PID", its socket and its master. */
 #define CREW__WORKER_VARIABLE "CREW_WORKER"
@@ -17,13 +17,10 @@ struct crew__launch {
 	char **environment; /* `variables` of them, with room for one more */
 	size_t variables;
 	int cwd_fd;
-	struct crew__settings_source source; /* deep copy; valid when has_source */
-	bool has_source;
 };
 
-/* `source` may be NULL. -ENOMEM, or an errno of finding the program. */
-int crew__launch_init(struct crew__launch *launch, int argc, char **argv,
-	const struct crew__settings_source *source);
+/* -ENOMEM, or an errno of finding the program. */
+int crew__launch_init(struct crew__launch *launch, int argc, char **argv);
 void crew__launch_fini(struct crew__launch *launch);
 
 /* Open the program at its path as it is now: O_RDONLY, close-on-exec, checked to be a plain file

@@ -62,13 +62,14 @@ static pid_t lend(const struct crew__listeners *listeners, unsigned service, uns
 
 static void settle(struct crew__master *master, unsigned service, struct readers *readers)
 {
-	struct crew__listener *listener = &master->listeners.service[service];
+	struct crew__listeners *listeners = &master->generation->listeners;
+	struct crew__listener *listener = &listeners->service[service];
 	find_readers(master, service, readers);
 	for (unsigned id = 0; id < listener->each; id++) {
 		struct crew__child *keeper = find_keeper(readers, listener->keepers[id]);
 		bool is_read = id < CREW__LIVES_MAX && readers->by_id[id];
 		if (!is_read && !keeper)
-			listener->keepers[id] = lend(&master->listeners, service, id, readers);
+			listener->keepers[id] = lend(listeners, service, id, readers);
 		/* A keeper that cannot be told now is told at the next occasion. */
 		else if (is_read && (!keeper || crew__child_disown(keeper, id) == 0))
 			listener->keepers[id] = 0;
@@ -80,7 +81,7 @@ void crew__sockets_lend(struct crew__master *master)
 	static struct readers readers; /* large; one loop, one thread */
 	if (master->state == CREW__MASTER_STARTING || master->state == CREW__MASTER_STOPPING)
 		return;
-	for (unsigned service = 0; service < master->listeners.services; service++)
-		if (master->listeners.service[service].each > 0)
+	for (unsigned service = 0; service < CREW_MAX_SERVICES; service++)
+		if (master->generation->listeners.service[service].each > 0)
 			settle(master, service, &readers);
 }

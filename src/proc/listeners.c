@@ -1,6 +1,7 @@
 /* listeners.c - opening what the services listen on. */
 #include "proc/listeners.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static int take_place(struct crew__listening *place, unsigned number, const char
 			inherited, service, number, &place->address, i, &file);
 		if (place->fds[i] < 0)
 			continue;
+		place->taken = true;
 		int error = crew__address_adopt(
 			&place->address, place->fds[i], &file, place->each, ret_error, error_size);
 		if (error)
@@ -174,80 +176,138 @@ static void close_service(struct crew__listener *listener)
 
 /* One pass over the services: what it needs, and where its complaint goes. */
 struct step {
-	const struct crew__settings *settings;
-	bool single;
-	struct crew__inherited *inherited;
+	const struct crew__listeners_plan *plan;
 	char *error;
 	size_t error_size;
 };
 
-static int explain(const struct step *step, unsigned service, int status, const char *why)
+static int explain(const struct step *step, unsigned index, int status, const char *why)
 {
-	const struct crew__service_settings *settings = &step->settings->service[service];
+	const struct crew__service_settings *settings = &step->plan->settings->service[index];
 	if (status < 0)
 		snprintf(step->error, step->error_size, "service %s cannot listen on %s: %s",
 			settings->service->name, settings->listen, why);
 	return status;
 }
 
-static int begin_one(struct crew__listener *listener, const struct step *step, unsigned service)
+static int begin_one(struct crew__listener *listener, const struct step *step, unsigned index)
 {
-	const struct crew__service_settings *settings = &step->settings->service[service];
+	const struct crew__listeners_plan *plan = step->plan;
+	const struct crew__service_settings *settings = &plan->settings->service[index];
 	char why[512] = "no memory";
 	if (!settings->listen)
 		return 0;
 	int status = make_places(
-		listener, settings, step->settings->run_dir, step->single, why, sizeof(why));
-	if (status == 0 && step->inherited)
+		listener, settings, plan->settings->run_dir, plan->single, why, sizeof(why));
+	if (status == 0 && plan->inherited)
 		status = take_service(
-			listener, settings->service->name, step->inherited, why, sizeof(why));
-	return explain(step, service, status, why);
+			listener, settings->service->name, plan->inherited, why, sizeof(why));
+	return explain(step, index, status, why);
 }
 
-static int open_one(struct crew__listener *listener, const struct step *step, unsigned service)
+static int open_one(struct crew__listener *listener, const struct step *step, unsigned index)
 {
 	char why[512] = "no memory";
-	return explain(step, service, open_service(listener, why, sizeof(why)), why);
+	return explain(step, index, open_service(listener, why, sizeof(why)), why);
 }
 
-int crew__listeners_open(struct crew__listeners *listeners, const struct crew__settings *settings,
-	bool single, struct crew__inherited *inherited, char *ret_error, size_t error_size)
+static struct crew__listener *listener_of(
+	struct crew__listeners *listeners, const struct crew__listeners_plan *plan, unsigned index)
 {
-	const struct step step = { settings, single, inherited, ret_error, error_size };
+	return &listeners->service[plan->places ? plan->places[index] : index];
+}
+
+/* What was there already goes on without us. */
+static void give_back(struct crew__listeners *listeners)
+{
+	for (unsigned s = 0; s < CREW_MAX_SERVICES; s++)
+		for (unsigned i = 0; i < listeners->service[s].count; i++)
+			if (listeners->service[s].places[i].taken)
+				listeners->service[s].places[i].address.file_inode = 0;
+	crew__listeners_close(listeners);
+}
+
+int crew__listeners_open(struct crew__listeners *listeners, const struct crew__listeners_plan *plan,
+	char *ret_error, size_t error_size)
+{
+	const struct step step = { plan, ret_error, error_size };
+	unsigned services = plan->settings->services;
 	int status = 0;
 	memset(listeners, 0, sizeof(*listeners));
-	listeners->services = settings->services;
-	for (unsigned i = 0; status == 0 && i < settings->services; i++)
-		status = begin_one(&listeners->service[i], &step, i);
+	for (unsigned i = 0; status == 0 && i < services; i++)
+		status = begin_one(listener_of(listeners, plan, i), &step, i);
 	/* What nobody wants may be in the way of what is opened now. */
-	if (inherited)
-		crew__inherited_fini(inherited, status < 0);
-	for (unsigned i = 0; status == 0 && i < settings->services; i++)
-		status = open_one(&listeners->service[i], &step, i);
+	if (plan->inherited)
+		crew__inherited_fini(plan->inherited, plan->quiet || status < 0);
+	for (unsigned i = 0; status == 0 && i < services; i++)
+		status = open_one(listener_of(listeners, plan, i), &step, i);
 	if (status < 0)
-		crew__listeners_close(listeners);
+		give_back(listeners);
 	return status;
 }
 
 void crew__listeners_close(struct crew__listeners *listeners)
 {
-	for (unsigned i = 0; i < listeners->services; i++)
+	for (unsigned i = 0; i < CREW_MAX_SERVICES; i++)
 		close_service(&listeners->service[i]);
-	memset(listeners, 0, sizeof(*listeners));
 }
 
-int crew__listeners_add(struct crew__listeners *listeners, const struct crew__settings *settings,
-	unsigned service, char *ret_error, size_t error_size)
+/* ---- two generations ----------------------------------------------------------------------- */
+
+static bool has_file(const struct crew__listeners *listeners, const struct crew__address *address)
 {
-	struct crew__listener *listener = &listeners->service[service];
-	const struct step step = { settings, false, NULL, ret_error, error_size };
-	int status = begin_one(listener, &step, service);
-	if (status == 0)
-		status = open_one(listener, &step, service);
-	if (status < 0)
-		close_service(listener);
-	else
-		listeners->services = service + 1;
+	for (unsigned s = 0; s < CREW_MAX_SERVICES; s++) {
+		for (unsigned i = 0; i < listeners->service[s].count; i++) {
+			const struct crew__address *other =
+				&listeners->service[s].places[i].address;
+			if (other->file_inode == address->file_inode &&
+				other->file_device == address->file_device)
+				return true;
+		}
+	}
+	return false;
+}
+
+void crew__listeners_close_but(
+	struct crew__listeners *listeners, const struct crew__listeners *others)
+{
+	for (unsigned s = 0; s < CREW_MAX_SERVICES; s++) {
+		for (unsigned i = 0; i < listeners->service[s].count; i++) {
+			struct crew__address *address = &listeners->service[s].places[i].address;
+			if (has_file(others, address))
+				address->file_inode = 0;
+		}
+	}
+	crew__listeners_close(listeners);
+}
+
+static int copy_place(const struct crew__listening *place, const char *name, unsigned number,
+	struct crew__inherited *inherited)
+{
+	int status = 0;
+	for (unsigned i = 0; status == 0 && i < place->count; i++) {
+		if (place->fds[i] < 0)
+			continue;
+		struct crew__inherited_socket socket = {
+			.place = number,
+			.index = i,
+			.file = { place->address.file_device, place->address.file_inode },
+			.fd = fcntl(place->fds[i], F_DUPFD_CLOEXEC, 0),
+		};
+		snprintf(socket.name, sizeof(socket.name), "%s", name);
+		status = socket.fd < 0 ? -errno : crew__inherited_add(inherited, &socket);
+	}
+	return status;
+}
+
+int crew__listeners_copy(const struct crew__listeners *listeners, char (*names)[CREW__NAME_MAX],
+	struct crew__inherited *inherited)
+{
+	int status = 0;
+	for (unsigned s = 0; s < CREW_MAX_SERVICES; s++)
+		for (unsigned i = 0; status == 0 && i < listeners->service[s].count; i++)
+			status = copy_place(
+				&listeners->service[s].places[i], names[s], i, inherited);
 	return status;
 }
 
@@ -268,21 +328,15 @@ static int widen(
 	return status;
 }
 
-int crew__listeners_widen(struct crew__listeners *listeners, const struct crew__settings *settings,
-	unsigned service, char *ret_error, size_t error_size)
+int crew__listeners_widen(struct crew__listeners *listeners, unsigned service, unsigned workers,
+	char *ret_error, size_t error_size)
 {
-	const struct step step = { settings, false, NULL, ret_error, error_size };
 	char why[512] = "no memory";
-	int status = widen(&listeners->service[service],
-		(unsigned)settings->service[service].workers, why, sizeof(why));
-	return explain(&step, service, status, why);
-}
-
-void crew__listeners_drop(struct crew__listeners *listeners, unsigned service)
-{
-	close_service(&listeners->service[service]);
-	if (listeners->services == service + 1)
-		listeners->services = service;
+	int status = widen(&listeners->service[service], workers, why, sizeof(why));
+	if (status < 0)
+		snprintf(ret_error, error_size, "there are no sockets for more workers at %s: %s",
+			listeners->service[service].text, why);
+	return status;
 }
 
 unsigned crew__listeners_fds(const struct crew__listeners *listeners, unsigned service, unsigned id,

@@ -69,9 +69,9 @@ void crew__master_stop(struct crew__master *master, enum crew__stop_level level)
 	master->state = CREW__MASTER_STOPPING;
 	master->stop_level = level;
 	for (unsigned i = 0; i < master->slot_count; i++)
-		crew__slot_stop_waiting(&master->slots[i]);
+		crew__slot_stop_waiting(master->slots[i]);
 	/* Nobody will accept any more: who comes now is to be refused, not kept waiting. */
-	crew__listeners_close(&master->listeners);
+	crew__listeners_close(&master->generation->listeners);
 	struct crew__node *head = &master->family.children;
 	for (struct crew__node *n = head->next, *after; n != head; n = after) {
 		after = n->next;
@@ -94,7 +94,7 @@ void crew__master_sync(struct crew__master *master)
 static bool all_ready(const struct crew__master *master)
 {
 	for (unsigned i = 0; i < master->slot_count; i++)
-		if (!master->slots[i].child || !master->slots[i].child->was_ready)
+		if (!master->slots[i]->was_ready)
 			return false;
 	return true;
 }
@@ -107,6 +107,7 @@ static void on_ready(void *arg, struct crew__child *child)
 		crew__child_settings(child)->service->name, child->id, (int)child->pid,
 		child->generation->number);
 	crew__chronicle_start(master->registry, &child->entry->life);
+	slot->was_ready = true;
 	if (child == slot->next)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
@@ -151,13 +152,12 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 {
 	struct crew__slot *slot = crew__slot_of(master, child);
 	struct crew__death death;
-	bool has_place = slot < master->slots + master->slot_count;
 	char next[160], why[700];
 	snprintf(next, sizeof(next), "%s",
-		has_place ? "its place is taken already" : "its place is gone");
+		slot ? "its place is taken already" : "its place is gone");
 	crew__child_reap(child, wait_status, &death);
 	explain(child, &death, why, sizeof(why));
-	bool was_current = child == slot->child, was_next = child == slot->next;
+	bool was_current = slot && child == slot->child, was_next = slot && child == slot->next;
 	bool first_failed = was_current && !child->was_ready &&
 			    master->state == CREW__MASTER_STARTING;
 	if (was_current)
@@ -204,8 +204,10 @@ static void reap(int signo, void *arg)
 	bool changed = false;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct crew__child *child = find_child(master, pid);
-		if (!child)
+		if (!child) {
+			crew__reload_planned(master, pid, status);
 			continue;
+		}
 		on_death(master, child, status);
 		changed = true;
 	}
@@ -335,7 +337,6 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 	master->family = (struct crew__family){
 		.loop = master->loop,
 		.launch = &master->launch,
-		.listeners = &master->listeners,
 		.log_fd = &master->log.fd,
 		.on_ready = on_ready,
 		.on_tls = on_tls,
@@ -348,10 +349,12 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 
 static int init_slots(struct crew__master *master, char *ret_error, size_t error_size)
 {
-	int status = crew__slots_init(master);
+	int status = crew__slots_add(master, master->generation);
 	if (status == -ENOSPC)
 		snprintf(ret_error, error_size, "more than %d workers; set fewer",
 			(int)CREW__LIVES_MAX / 2);
+	if (status == 0)
+		crew__slots_keep(master, master->generation);
 	if (status < 0 || master->slot_count > 0)
 		return status;
 	snprintf(ret_error, error_size, "the program has no services");
@@ -384,7 +387,8 @@ static int init_parts(struct crew__master *master, struct crew__settings *settin
 	if (status < 0)
 		return status;
 	master->family.registry = master->registry;
-	status = crew__generation_first(settings, &master->generation, ret_error, error_size);
+	status = crew__generation_first(
+		settings, &master->listeners, &master->generation, ret_error, error_size);
 	if (status < 0)
 		return status;
 	crew__directory_generation(&master->registry->directory, master->generation->number);
@@ -412,14 +416,14 @@ static void start_workers(struct crew__master *master)
 {
 	master->state = CREW__MASTER_STARTING;
 	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__slot *slot = &master->slots[i];
+		struct crew__slot *slot = master->slots[i];
 		int status = crew__child_start(&master->family, master->generation, slot->service,
 			slot->id, &slot->vacancy, &slot->child);
 		if (status == 0)
 			continue;
 		snprintf(master->failure, sizeof(master->failure),
 			"service %s, worker %u cannot be started: %s",
-			master->generation->settings->service[slot->service].service->name,
+			crew__generation_service(master->generation, slot->service)->service->name,
 			slot->id, strerror(-status));
 		master->exit_status = 1;
 		crew__master_stop(master, CREW__STOP_NOW);

@@ -33,10 +33,11 @@ enum crew__stop_level {
 
 struct crew__master;
 
-/* A place to be filled. */
+/* A place to be filled: worker `id` of a service. */
 struct crew__slot {
 	struct crew__master *master;
-	unsigned service, id;
+	unsigned service, id;        /* the service's place in the directory */
+	bool was_ready;              /* some worker of it has been */
 	struct crew__child *child;   /* of the generation in force; NULL while it waits */
 	struct crew__child *next;    /* of the generation that a reload is starting */
 	struct crew__entry *vacancy; /* its row in the directory while it waits */
@@ -44,8 +45,13 @@ struct crew__slot {
 	struct crew__timer respawn;
 };
 
-/* A reload under way: first `next` is set and new workers are awaited, then the old ones. */
+/* A reload under way: first its plan is awaited (`planner`), then the new workers (`next`), then
+ * the end of the old ones (neither). */
 struct crew__reload {
+	pid_t planner;  /* 0: none */
+	int program_fd; /* while there is one: what it runs, and where it writes */
+	int plan_fd;
+	struct crew__timer deadline; /* of the planner */
 	struct crew__generation *next;
 	unsigned number; /* of the new generation */
 	unsigned awaited;
@@ -57,13 +63,12 @@ struct crew__master {
 	struct crew__launch launch;
 	struct crew__generation *generation;
 	struct crew__registry *registry;
-	struct crew__listeners listeners;
+	struct crew__listeners listeners; /* as opened at the start; then the generation's */
 	struct crew__control *control;
 	struct crew__log_file log;
 	struct crew__family family;
-	struct crew__slot *slots;
+	struct crew__slot **slots; /* by service, then by id; a slot never moves */
 	unsigned slot_count;
-	unsigned first_slot[CREW_MAX_SERVICES];
 	enum crew__master_state state;
 	enum crew__stop_level stop_level;
 	bool has_terminal;
@@ -93,10 +98,13 @@ int crew__master_set(struct crew__master *master, const char *text, uid_t by,
 /* How long a stop of that kind can take, in milliseconds. */
 uint64_t crew__stop_bound_ms(const struct crew__settings *settings, bool graceful);
 
-/* 0: under way, over within `ret_bound_ms`. Else a negative errno with a sentence. (reload.c) */
+/* 0: under way, over within `ret_bound_ms`; what came of it is told by crew__control_reloaded().
+ * Else a negative errno with a sentence. (reload.c) */
 int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *ret_bound_ms,
 	char *ret_error, size_t error_size);
-/* What the reload is told; each returns at once when none is under way. */
+/* What the reload is told; each returns at once when none is under way. `planned`: a child has
+ * ended that is no worker. */
+void crew__reload_planned(struct crew__master *master, pid_t pid, int wait_status);
 void crew__reload_ready(struct crew__master *master);
 void crew__reload_lost(
 	struct crew__master *master, const struct crew__child *child, const char *why);
@@ -104,12 +112,17 @@ void crew__reload_buried(struct crew__master *master);
 void crew__reload_cancel(struct crew__master *master, const char *why);
 
 /* Slots (slot.c). */
-struct crew__slot *crew__slot_of(struct crew__master *master, const struct crew__child *child);
-int crew__slots_init(struct crew__master *master);
+struct crew__slot *crew__slot_find(
+	const struct crew__master *master, unsigned service, unsigned id); /* NULL: none */
+/* The one at the child's place; NULL when it has gone. Its worker may be another one by now. */
+struct crew__slot *crew__slot_of(
+	const struct crew__master *master, const struct crew__child *child);
+/* A slot for each worker of that generation; those that are there already stay. 0; -ENOSPC: too
+ * many workers; -ENOMEM. */
+int crew__slots_add(struct crew__master *master, const struct crew__generation *generation);
+/* Slots that this generation, the one in force, has no worker for go. */
+void crew__slots_keep(struct crew__master *master, const struct crew__generation *generation);
 void crew__slots_fini(struct crew__master *master);
-/* The admin service is the last one and has one worker; a reload may bring it or take it away. */
-void crew__slots_add_last(struct crew__master *master, unsigned service);
-void crew__slots_drop_last(struct crew__master *master);
 /* Put a worker of the generation in force into an empty slot, now or later when that fails. */
 void crew__slot_fill(struct crew__slot *slot);
 /* Its worker died: fill it again, and say when in `text`. */

@@ -53,7 +53,7 @@ static void tell_child(struct crew__master *master, struct crew__child *child, c
 {
 	struct crew__settings_change same;
 	char error[256];
-	if (change->service >= 0 && child->service != (unsigned)change->service)
+	if (change->service >= 0 && child->service != master->generation->place[change->service])
 		return;
 	if (child->generation != master->generation &&
 		crew__settings_set_live(
@@ -70,7 +70,8 @@ int crew__master_set(struct crew__master *master, const char *text, uid_t by,
 {
 	struct crew__generation *generation = master->generation;
 	struct crew__settings_change change;
-	if (master->state == CREW__MASTER_RELOADING && master->reload.next) {
+	if (master->state == CREW__MASTER_RELOADING &&
+		(master->reload.planner > 0 || master->reload.next)) {
 		snprintf(ret_error, error_size,
 			"a reload is under way, which would undo it; set it when that is done");
 		return -EBUSY;

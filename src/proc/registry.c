@@ -26,7 +26,6 @@ int crew__registry_new(const struct crew__settings *settings, const char *mode, 
 		free(registry);
 		return status;
 	}
-	registry->app = app;
 	for (unsigned i = 0; i < CREW__LIVES_MAX; i++)
 		registry->entries[i].segment.fd = -1;
 	*ret_registry = registry;
@@ -53,6 +52,25 @@ void crew__registry_free(struct crew__registry *registry)
 	free(registry);
 }
 
+int crew__registry_find(const struct crew__registry *registry, const char *service)
+{
+	const struct crew__directory_header *header = registry->directory.header;
+	for (unsigned place = 0; place < header->services; place++)
+		if (strcmp(header->service[place], service) == 0)
+			return (int)place;
+	return -ENOENT;
+}
+
+int crew__registry_place(struct crew__registry *registry, const char *service)
+{
+	int found = crew__registry_find(registry, service);
+	if (found >= 0)
+		return found;
+	unsigned place = registry->directory.header->services;
+	int status = crew__directory_service(&registry->directory, place, service);
+	return status < 0 ? status : (int)place;
+}
+
 static struct crew__entry *find_free(struct crew__registry *registry)
 {
 	for (unsigned i = 0; i < CREW__LIVES_MAX; i++) {
@@ -72,8 +90,8 @@ static uint32_t slots_for(const struct crew__service_settings *settings)
 	return most <= 0 || most > SLOTS_MAX ? SLOTS_MAX : (uint32_t)most;
 }
 
-static int make_segment(const struct crew__registry *registry, const struct crew__life_plan *plan,
-	uint32_t life, struct crew__segment *ret_segment)
+static int make_segment(
+	const struct crew__life_plan *plan, uint32_t life, struct crew__segment *ret_segment)
 {
 	const struct crew__segment_plan segment = {
 		.service = plan->settings->service->name,
@@ -82,7 +100,7 @@ static int make_segment(const struct crew__registry *registry, const struct crew
 		.id = plan->id,
 		.generation = plan->generation,
 		.slots = slots_for(plan->settings),
-		.counters = registry->app->counters,
+		.counters = plan->counters,
 	};
 	return crew__segment_new(&segment, ret_segment);
 }
@@ -128,7 +146,7 @@ int crew__registry_begin(struct crew__registry *registry, const struct crew__lif
 	int status = vacancy ? 0 : take_entry(registry, &entry);
 	if (status < 0)
 		return status;
-	status = make_segment(registry, plan, entry->life.life, &entry->segment);
+	status = make_segment(plan, entry->life.life, &entry->segment);
 	if (status < 0) {
 		crew__registry_cancel(registry, entry);
 		return status;

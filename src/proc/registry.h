@@ -18,7 +18,6 @@ struct crew__entry {
 };
 
 struct crew__registry {
-	const crew_app *app;
 	struct crew__directory directory;
 	uint32_t serials;
 	unsigned used; /* no entry at or above it is in use */
@@ -30,11 +29,17 @@ int crew__registry_new(const struct crew__settings *settings, const char *mode, 
 	struct crew__registry **ret_registry);
 void crew__registry_free(struct crew__registry *registry); /* NULL is allowed */
 
+/* The place in the directory of the service with that name; -ENOENT. */
+int crew__registry_find(const struct crew__registry *registry, const char *service);
+/* The same, or a new place for a name that is new, as long as there are any: -ENOSPC. */
+int crew__registry_place(struct crew__registry *registry, const char *service);
+
 /* What a life is for. */
 struct crew__life_plan {
 	const struct crew__service_settings *settings;
-	const char *listen; /* as `status` shows it; NULL: none */
-	unsigned service;   /* index */
+	const char *listen;           /* as `status` shows it; NULL: none */
+	const crew_counter *counters; /* of crew_app; NULL: none */
+	unsigned service;             /* index */
 	unsigned id, generation;
 };
 

@@ -1,10 +1,11 @@
 /* reload.c - replacing all workers without refusing a connection.
  *
- *   crew__master_reload: the new program and settings are checked; a new worker for every slot
- *        │ each ready: crew__reload_ready          │ one dies or is late: crew__reload_lost
- *        ▼ the last one                            ▼
- *   switch_over: slots get the new workers,     give_up: the new ones are ended, the old ones have
- *   the old ones are told to drain              noticed nothing
+ *   crew__master_reload: the program is opened anew and runs as its own planner
+ *        ▼ it has told its plan: crew__reload_planned      │ refused, late, not to be had: refuse
+ *   the settings and what they change are checked, what is new is opened, a new worker for every
+ * slot │ each ready: crew__reload_ready          │ one dies or is late: crew__reload_lost ▼ the
+ * last one                            ▼ switch_over: slots get the new workers,     give_up: the
+ * new ones are ended, the old ones have the old ones are told to drain              noticed nothing
  *        ▼ the last old one is gone: crew__reload_buried
  *   over
  *
@@ -14,9 +15,11 @@
 #include "base/clock.h"
 #include "proc/chronicle.h"
 
-#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
 	CLOSE_SERVICE_RESTART = 1012
@@ -36,46 +39,14 @@ static void finish(struct crew__master *master, int exit_status, const char *sen
 	crew__control_reloaded(master->control, exit_status, sentence);
 }
 
-/* ---- the admin service comes and goes ------------------------------------------------------ */
-
-static bool brings_admin(const struct crew__master *master, const struct crew__generation *next)
-{
-	return next->settings->services > master->generation->settings->services;
-}
-
-/* Before its first worker: where it listens, its name, its place. */
-static int make_place(struct crew__master *master, const struct crew__generation *next,
-	char *ret_error, size_t error_size)
-{
-	unsigned service = master->generation->settings->services;
-	const char *name = next->settings->service[service].service->name;
-	int status = crew__directory_service(&master->registry->directory, service, name);
-	if (status < 0) {
-		snprintf(ret_error, error_size, "there is no place for the service %s: %s", name,
-			strerror(-status));
-		return status;
-	}
-	status = crew__listeners_add(
-		&master->listeners, next->settings, service, ret_error, error_size);
-	if (status == 0)
-		crew__slots_add_last(master, service);
-	return status;
-}
-
-static void take_place_away(struct crew__master *master, unsigned service)
-{
-	crew__slots_drop_last(master);
-	crew__listeners_drop(&master->listeners, service);
-}
-
 /* ---- one reload ---------------------------------------------------------------------------- */
 
 static void give_up(struct crew__master *master, const char *why)
 {
 	struct crew__reload *reload = &master->reload;
 	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__child *child = master->slots[i].next;
-		master->slots[i].next = NULL;
+		struct crew__child *child = master->slots[i]->next;
+		master->slots[i]->next = NULL;
 		if (!child || child->dead)
 			continue;
 		uint64_t window = (uint64_t)crew__child_settings(child)->stop_timeout_ms;
@@ -85,9 +56,9 @@ static void give_up(struct crew__master *master, const char *why)
 		};
 		crew__child_stop(child, &order, CREW__KILL_GRACE_MS);
 	}
-	if (brings_admin(master, reload->next))
-		take_place_away(master, master->generation->settings->services);
+	crew__listeners_close_but(&reload->next->listeners, &master->generation->listeners);
 	crew__generation_unref(reload->next);
+	crew__slots_keep(master, master->generation);
 	*reload = (struct crew__reload){ .number = reload->number };
 	char text[1024];
 	snprintf(text, sizeof(text), "reload failed, the old workers go on: %s", why);
@@ -107,7 +78,8 @@ static void drain(struct crew__child *child, bool graceful)
 	crew__child_stop(child, &order, CREW__KILL_GRACE_MS);
 }
 
-static void switch_over(struct crew__master *master)
+/* The old workers have listeners of their own as long as they accept. */
+static void replace_generation(struct crew__master *master)
 {
 	struct crew__generation *old = master->generation;
 	master->generation = master->reload.next;
@@ -115,10 +87,19 @@ static void switch_over(struct crew__master *master)
 	crew__settings_use(master->generation->settings);
 	crew__log_open(master->log.fd, master->generation->settings->log_level, "master");
 	crew__directory_generation(&master->registry->directory, master->generation->number);
+	crew__listeners_close_but(&old->listeners, &master->generation->listeners);
 	if (crew__certificates_watch(master) < 0)
 		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
+	crew__log(CREW_INFO, "generation %u is ready, generation %u drains",
+		master->generation->number, old->number);
+	crew__generation_unref(old);
+}
+
+static void switch_over(struct crew__master *master)
+{
+	replace_generation(master);
 	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__slot *slot = &master->slots[i];
+		struct crew__slot *slot = master->slots[i];
 		struct crew__child *leaving = slot->child;
 		slot->child = slot->next;
 		slot->next = NULL;
@@ -127,33 +108,39 @@ static void switch_over(struct crew__master *master)
 		if (leaving)
 			drain(leaving, master->reload.graceful);
 	}
-	if (old->settings->services > master->generation->settings->services)
-		take_place_away(master, master->generation->settings->services);
-	crew__log(CREW_INFO, "generation %u is ready, generation %u drains",
-		master->generation->number, old->number);
-	crew__generation_unref(old);
+	crew__slots_keep(master, master->generation);
 	crew__reload_buried(master);
+}
+
+static int start_slot(
+	struct crew__master *master, struct crew__slot *slot, char *ret_error, size_t error_size)
+{
+	struct crew__generation *next = master->reload.next;
+	const struct crew__service_settings *settings = crew__generation_service(
+		next, slot->service);
+	if (!settings || slot->id >= settings->workers)
+		return 0;
+	int status = crew__child_start(
+		&master->family, next, slot->service, slot->id, &slot->vacancy, &slot->next);
+	if (status == 0)
+		master->reload.awaited++;
+	else
+		snprintf(ret_error, error_size, "%s#%u cannot be started: %s",
+			settings->service->name, slot->id, strerror(-status));
+	return status;
 }
 
 static int start_all(struct crew__master *master, char *ret_error, size_t error_size)
 {
-	struct crew__generation *next = master->reload.next;
-	for (unsigned i = 0; i < master->slot_count; i++) {
-		struct crew__slot *slot = &master->slots[i];
-		if (slot->service >= next->settings->services)
-			continue;
-		int status = crew__child_start(&master->family, next, slot->service, slot->id,
-			&slot->vacancy, &slot->next);
-		if (status < 0) {
-			snprintf(ret_error, error_size, "%s#%u cannot be started: %s",
-				next->settings->service[slot->service].service->name, slot->id,
-				strerror(-status));
-			return status;
-		}
-		master->reload.awaited++;
-	}
-	crew__master_sync(master);
-	return 0;
+	int status = crew__slots_add(master, master->reload.next);
+	if (status < 0)
+		snprintf(ret_error, error_size, "there is no room for its workers: %s",
+			strerror(-status));
+	for (unsigned i = 0; status == 0 && i < master->slot_count; i++)
+		status = start_slot(master, master->slots[i], ret_error, error_size);
+	if (status == 0)
+		crew__master_sync(master);
+	return status;
 }
 
 static int check_state(const struct crew__master *master, char *ret_error, size_t error_size)
@@ -169,39 +156,116 @@ static int check_state(const struct crew__master *master, char *ret_error, size_
 	return -EBUSY;
 }
 
+/* ---- the plan ------------------------------------------------------------------------------ */
+
+/* Nothing has changed, and nothing will. */
+static void refuse(struct crew__master *master, const char *why)
+{
+	char text[1200];
+	snprintf(text, sizeof(text), "reload refused, nothing has changed: %s", why);
+	finish(master, 1, text);
+}
+
+static void forget_planner(struct crew__master *master)
+{
+	struct crew__reload *reload = &master->reload;
+	crew__timer_stop(master->loop, &reload->deadline);
+	close(reload->plan_fd);
+	reload->planner = 0;
+}
+
+static void on_late_plan(struct crew__timer *timer)
+{
+	struct crew__reload *reload = crew__container_of(timer, struct crew__reload, deadline);
+	/* It is waited for like the others; its end tells the rest. */
+	kill(reload->planner, SIGKILL);
+}
+
+static int ask_for_plan(struct crew__master *master, char *ret_error, size_t error_size)
+{
+	struct crew__reload *reload = &master->reload;
+	reload->program_fd = crew__launch_open_program(&master->launch, ret_error, error_size);
+	if (reload->program_fd < 0)
+		return reload->program_fd;
+	int status = crew__plan_ask(&master->launch, reload->program_fd, &reload->planner,
+		&reload->plan_fd, ret_error, error_size);
+	if (status < 0) {
+		close(reload->program_fd);
+		return status;
+	}
+	uint64_t due = crew__clock_ns() + CREW__PLAN_DEADLINE_MS * CREW__NS_PER_MS;
+	reload->deadline.fn = on_late_plan;
+	/* Without memory for the timer it has no time. */
+	if (crew__timer_start(master->loop, &reload->deadline, due) < 0)
+		kill(reload->planner, SIGKILL);
+	return 0;
+}
+
+static void begin(struct crew__master *master, struct crew__generation *next)
+{
+	char why[256];
+	crew__log(
+		CREW_INFO, "reload begins: generation %u of %s", next->number, master->launch.path);
+	crew__chronicle_reload(master->registry, next->number, CREW__RELOAD_BEGAN, "");
+	master->reload.next = next;
+	crew__sockets_lend(master);
+	if (start_all(master, why, sizeof(why)) < 0)
+		give_up(master, why);
+}
+
+static int read_plan(const struct crew__reload *reload, int wait_status,
+	struct crew__plan **ret_plan, char *ret_error, size_t error_size)
+{
+	if (!WIFSIGNALED(wait_status))
+		return crew__plan_read(reload->plan_fd, ret_plan, ret_error, error_size);
+	snprintf(ret_error, error_size,
+		"the program ended by SIG%s when it was asked for its plan (it has %d s for that)",
+		sigabbrev_np(WTERMSIG(wait_status)), CREW__PLAN_DEADLINE_MS / 1000);
+	return -EPROTO;
+}
+
+void crew__reload_planned(struct crew__master *master, pid_t pid, int wait_status)
+{
+	struct crew__reload *reload = &master->reload;
+	struct crew__plan *plan;
+	struct crew__generation *next;
+	char why[1024];
+	if (master->state != CREW__MASTER_RELOADING || reload->planner != pid)
+		return;
+	int status = read_plan(reload, wait_status, &plan, why, sizeof(why));
+	forget_planner(master);
+	if (status < 0)
+		close(reload->program_fd);
+	else
+		status = crew__generation_next(reload->program_fd, plan, master->generation,
+			master->registry, &next, why, sizeof(why));
+	if (status < 0)
+		refuse(master, why);
+	else
+		begin(master, next);
+}
+
 int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *ret_bound_ms,
 	char *ret_error, size_t error_size)
 {
 	int status = check_state(master, ret_error, error_size);
 	if (status < 0)
 		return status;
-	struct crew__generation *next;
-	status = crew__generation_next(
-		&master->launch, master->generation, &next, ret_error, error_size);
-	if (status == 0 && brings_admin(master, next)) {
-		status = make_place(master, next, ret_error, error_size);
-		if (status < 0)
-			crew__generation_unref(next);
-	}
+	unsigned number = master->generation->number + 1;
+	master->reload = (struct crew__reload){ .number = number, .graceful = graceful };
+	status = ask_for_plan(master, ret_error, error_size);
 	if (status < 0) {
 		crew__log(CREW_ERROR, "reload refused, nothing has changed: %s", ret_error);
-		crew__chronicle_reload(master->registry, master->generation->number + 1,
-			CREW__RELOAD_FAILED, ret_error);
+		crew__chronicle_reload(master->registry, number, CREW__RELOAD_FAILED, ret_error);
 		return status;
 	}
-	crew__log(
-		CREW_INFO, "reload begins: generation %u of %s", next->number, master->launch.path);
-	crew__chronicle_reload(master->registry, next->number, CREW__RELOAD_BEGAN, "");
-	*ret_bound_ms = CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
-			crew__stop_bound_ms(master->generation->settings, graceful);
 	master->state = CREW__MASTER_RELOADING;
-	master->reload =
-		(struct crew__reload){ .next = next, .number = next->number, .graceful = graceful };
-	char why[256];
-	if (start_all(master, why, sizeof(why)) < 0)
-		give_up(master, why);
+	*ret_bound_ms = CREW__PLAN_DEADLINE_MS + CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
+			crew__stop_bound_ms(master->generation->settings, graceful);
 	return 0;
 }
+
+/* ---- what the reload is told --------------------------------------------------------------- */
 
 void crew__reload_ready(struct crew__master *master)
 {
@@ -233,7 +297,9 @@ static bool old_ones_live(const struct crew__master *master)
 
 void crew__reload_buried(struct crew__master *master)
 {
-	if (master->state != CREW__MASTER_RELOADING || master->reload.next || old_ones_live(master))
+	const struct crew__reload *reload = &master->reload;
+	if (master->state != CREW__MASTER_RELOADING || reload->planner > 0 || reload->next ||
+		old_ones_live(master))
 		return;
 	char text[96];
 	snprintf(text, sizeof(text), "reload done: generation %u", master->generation->number);
@@ -244,8 +310,14 @@ void crew__reload_cancel(struct crew__master *master, const char *why)
 {
 	if (master->state != CREW__MASTER_RELOADING)
 		return;
-	if (master->reload.next)
+	if (master->reload.planner > 0) {
+		kill(master->reload.planner, SIGKILL);
+		close(master->reload.program_fd);
+		forget_planner(master);
+		refuse(master, why);
+	} else if (master->reload.next) {
 		give_up(master, why);
-	else
+	} else {
 		finish(master, 1, why);
+	}
 }

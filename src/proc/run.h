@@ -14,9 +14,6 @@ struct crew__run_options {
 	bool graceful; /* -g */
 	bool no_wait;  /* --no-wait (reload) */
 	bool quiet;    /* -q: no banner */
-	/* Where the settings came from, for a reload to read them again; it copies what it needs.
-	 * NULL: a reload keeps the settings in force. */
-	const struct crew__settings_source *source;
 };
 
 int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options);

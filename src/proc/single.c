@@ -261,6 +261,7 @@ static int make_member(struct crew__single *single, unsigned index)
 	const struct crew__life_plan life = {
 		.settings = &plan->settings->service[index],
 		.listen = listener->count > 0 ? listener->text : NULL,
+		.counters = plan->settings->app->counters,
 		.service = index,
 		.generation = 1,
 	};

@@ -3,6 +3,7 @@
  * Between two turns a slot of a running master has a child or its respawn timer runs. */
 #include "proc/master.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 
 #include <inttypes.h>
@@ -10,18 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	ADMIN_SLOTS = 1
-};
-
 static const char *slot_name(const struct crew__slot *slot)
 {
-	return slot->master->generation->settings->service[slot->service].service->name;
+	return slot->master->registry->directory.header->service[slot->service];
 }
 
-struct crew__slot *crew__slot_of(struct crew__master *master, const struct crew__child *child)
+struct crew__slot *crew__slot_find(const struct crew__master *master, unsigned service, unsigned id)
 {
-	return &master->slots[master->first_slot[child->service] + child->id];
+	for (unsigned i = 0; i < master->slot_count; i++)
+		if (master->slots[i]->service == service && master->slots[i]->id == id)
+			return master->slots[i];
+	return NULL;
+}
+
+struct crew__slot *crew__slot_of(const struct crew__master *master, const struct crew__child *child)
+{
+	return crew__slot_find(master, child->service, child->id);
 }
 
 static void on_respawn(struct crew__timer *timer)
@@ -31,52 +36,78 @@ static void on_respawn(struct crew__timer *timer)
 	crew__master_sync(slot->master);
 }
 
-static void add_slot(struct crew__master *master, unsigned service, unsigned id)
-{
-	master->slots[master->slot_count++] = (struct crew__slot){
-		.master = master,
-		.service = service,
-		.id = id,
-		.respawn = { .fn = on_respawn },
-	};
-}
+/* ---- which there are ----------------------------------------------------------------------- */
 
-int crew__slots_init(struct crew__master *master)
+static int add_slot(struct crew__master *master, unsigned service, unsigned id)
 {
-	const struct crew__settings *settings = master->generation->settings;
-	size_t count = 0;
-	for (unsigned i = 0; i < settings->services; i++) {
-		master->first_slot[i] = (unsigned)count;
-		count += (size_t)settings->service[i].workers;
-		if (count > CREW__LIVES_MAX / 2)
-			return -ENOSPC;
-	}
-	/* They never move, as timers know where they are. */
-	master->slots = calloc(count + ADMIN_SLOTS, sizeof(master->slots[0]));
-	if (!master->slots)
+	struct crew__slot *slot = calloc(1, sizeof(*slot));
+	if (!slot)
 		return -ENOMEM;
-	for (unsigned service = 0; service < settings->services; service++)
-		for (unsigned id = 0; id < settings->service[service].workers; id++)
-			add_slot(master, service, id);
+	slot->master = master;
+	slot->service = service;
+	slot->id = id;
+	slot->respawn.fn = on_respawn;
+	unsigned at = master->slot_count++;
+	for (; at > 0; at--) {
+		const struct crew__slot *before = master->slots[at - 1];
+		if (before->service < service || (before->service == service && before->id < id))
+			break;
+		master->slots[at] = master->slots[at - 1];
+	}
+	master->slots[at] = slot;
 	return 0;
 }
 
-void crew__slots_add_last(struct crew__master *master, unsigned service)
+static void free_slot(struct crew__slot *slot)
 {
-	master->first_slot[service] = master->slot_count;
-	add_slot(master, service, 0);
-}
-
-/* Its worker, if there is one, is on its way out and not this slot's any more. */
-void crew__slots_drop_last(struct crew__master *master)
-{
-	struct crew__slot *slot = &master->slots[--master->slot_count];
+	crew__must(!slot->child && !slot->next);
 	crew__slot_stop_waiting(slot);
 	if (slot->vacancy)
-		crew__registry_close(master->registry, slot->vacancy);
-	slot->vacancy = NULL;
-	slot->child = NULL;
-	slot->next = NULL;
+		crew__registry_close(slot->master->registry, slot->vacancy);
+	free(slot);
+}
+
+static size_t workers_of(const struct crew__generation *generation)
+{
+	size_t count = 0;
+	for (unsigned i = 0; i < generation->settings->services; i++)
+		count += (size_t)generation->settings->service[i].workers;
+	return count;
+}
+
+int crew__slots_add(struct crew__master *master, const struct crew__generation *generation)
+{
+	const struct crew__settings *settings = generation->settings;
+	size_t most = master->slot_count + workers_of(generation);
+	if (workers_of(generation) > CREW__LIVES_MAX / 2)
+		return -ENOSPC;
+	struct crew__slot **slots = realloc(master->slots, crew__max(most, 1) * sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	master->slots = slots;
+	for (unsigned i = 0; i < settings->services; i++) {
+		for (unsigned id = 0; id < settings->service[i].workers; id++) {
+			unsigned place = generation->place[i];
+			if (!crew__slot_find(master, place, id) && add_slot(master, place, id) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void crew__slots_keep(struct crew__master *master, const struct crew__generation *generation)
+{
+	unsigned left = 0;
+	for (unsigned i = 0; i < master->slot_count; i++) {
+		struct crew__slot *slot = master->slots[i];
+		const struct crew__service_settings *settings = crew__generation_service(
+			generation, slot->service);
+		if (settings && slot->id < settings->workers)
+			master->slots[left++] = slot;
+		else
+			free_slot(slot);
+	}
+	master->slot_count = left;
 }
 
 void crew__slot_stop_waiting(struct crew__slot *slot)
@@ -87,7 +118,7 @@ void crew__slot_stop_waiting(struct crew__slot *slot)
 void crew__slots_fini(struct crew__master *master)
 {
 	for (unsigned i = 0; i < master->slot_count; i++)
-		crew__slot_stop_waiting(&master->slots[i]);
+		free_slot(master->slots[i]);
 	free(master->slots);
 	master->slots = NULL;
 	master->slot_count = 0;
@@ -98,7 +129,7 @@ static void show_vacancy(struct crew__slot *slot)
 {
 	const struct crew__generation *generation = slot->master->generation;
 	const struct crew__life_plan plan = {
-		.settings = &generation->settings->service[slot->service],
+		.settings = crew__generation_service(generation, slot->service),
 		.service = slot->service,
 		.id = slot->id,
 		.generation = generation->number,

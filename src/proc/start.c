@@ -47,11 +47,15 @@ static void on_started(void *arg, const char *engine)
 {
 	struct start *start = arg;
 	const struct crew__settings *settings = start->settings;
+	const struct crew__master *master = &start->master;
+	const struct crew__listeners *listeners = master->generation
+							  ? &master->generation->listeners
+							  : &master->listeners;
 	crew__log(CREW_INFO, "%s is running, %s, run directory %s", settings->name, start->mode,
 		settings->run_dir);
 	char *banner = start->options->quiet
 			       ? NULL
-			       : crew__banner(settings, &start->master.listeners, engine,
+			       : crew__banner(settings, listeners, engine,
 					 start->options->daemon ? "daemon" : start->mode);
 	crew__report(&start->report, 0, banner ? banner : "");
 	free(banner);
@@ -141,8 +145,13 @@ static int open_log(struct start *start)
 
 static int run_opened(struct start *start)
 {
-	if (crew__listeners_open(&start->master.listeners, start->settings, start->options->single,
-		    start->inherited, start->error, sizeof(start->error)) < 0)
+	const struct crew__listeners_plan plan = {
+		.settings = start->settings,
+		.single = start->options->single,
+		.inherited = start->inherited,
+	};
+	if (crew__listeners_open(
+		    &start->master.listeners, &plan, start->error, sizeof(start->error)) < 0)
 		return 1;
 	crew__title_init(start->options->argc, start->options->argv, NULL);
 	crew__title_set(
@@ -200,8 +209,7 @@ int crew__run_start_with(struct crew__settings *settings, const struct crew__run
 	start->report = report;
 	start->pidfile.fd = -1;
 	start->master.log.fd = STDERR_FILENO;
-	int status = crew__launch_init(
-		&start->master.launch, options->argc, options->argv, options->source);
+	int status = crew__launch_init(&start->master.launch, options->argc, options->argv);
 	if (status < 0)
 		snprintf(start->error, sizeof(start->error), "cannot tell how it was started: %s",
 			strerror(-status));

@@ -122,7 +122,6 @@ struct world {
 	struct crew__settings settings;
 	struct crew__launch launch;
 	struct crew__generation generation;
-	struct crew__listeners listeners;
 	struct crew__registry *registry;
 	struct crew__loop *loop;
 	struct crew__family family;
@@ -151,7 +150,6 @@ static int make_world(void **state)
 		.max_connections = 10,
 		.stop_timeout_ms = 50,
 	};
-	world->listeners.services = 1;
 	world->log_fd = STDERR_FILENO;
 	world->generation = (struct crew__generation){
 		.references = 1,
@@ -160,7 +158,7 @@ static int make_world(void **state)
 		.settings_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
 		.settings = &world->settings,
 	};
-	if (crew__launch_init(&world->launch, argument_count, arguments, NULL) < 0 ||
+	if (crew__launch_init(&world->launch, argument_count, arguments) < 0 ||
 		crew__loop_new(CREW__ENGINE_AUTO, &world->loop) < 0 ||
 		crew__registry_new(&world->settings, "foreground", "epoll", &world->registry) < 0)
 		return -1;
@@ -168,7 +166,6 @@ static int make_world(void **state)
 		.loop = world->loop,
 		.launch = &world->launch,
 		.registry = world->registry,
-		.listeners = &world->listeners,
 		.log_fd = &world->log_fd,
 		.on_ready = on_ready,
 		.arg = world,

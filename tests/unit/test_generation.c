@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,14 +41,10 @@ static char *some_arguments[] = { (char *)"./test", (char *)"start", (char *)"-d
 
 static void everything_is_copied(void **state)
 {
-	static const char *const sets[] = { "app.a=1", "app.b=2" };
-	struct crew__settings_source source = {
-		.app = &app, .program = "test", .config = "here.ini", .sets = sets, .set_count = 2
-	};
 	struct crew__launch launch;
 	(void)state;
 	assert_int_equal(setenv("CREW_TEST_WORD", "kept", 1), 0);
-	assert_int_equal(crew__launch_init(&launch, 3, some_arguments, &source), 0);
+	assert_int_equal(crew__launch_init(&launch, 3, some_arguments), 0);
 	assert_int_equal(unsetenv("CREW_TEST_WORD"), 0);
 	assert_int_equal(launch.path[0], '/');
 	assert_string_equal(launch.argv[2], "-d");
@@ -59,15 +56,7 @@ static void everything_is_copied(void **state)
 	assert_true(found);
 	assert_null(launch.environment[launch.variables]);
 	assert_null(launch.environment[launch.variables + 1]);
-	/* A relative file is one of the directory in which it was started. */
-	assert_int_equal(launch.source.config[0], '/');
-	assert_non_null(strstr(launch.source.config, "/here.ini"));
-	assert_ptr_not_equal(launch.source.sets[1], sets[1]);
-	assert_string_equal(launch.source.sets[1], "app.b=2");
 	crew__launch_fini(&launch);
-	crew__launch_fini(&launch);
-	assert_int_equal(crew__launch_init(&launch, 3, some_arguments, NULL), 0);
-	assert_false(launch.has_source);
 	crew__launch_fini(&launch);
 }
 
@@ -131,42 +120,85 @@ static struct crew__settings *load(const struct crew__settings_source *source)
 	return settings;
 }
 
-static void a_reload_reads_file_and_set_again(void **state)
+static struct crew__listeners nothing; /* no service listens */
+
+static struct crew__generation *first_of(struct crew__settings *settings)
 {
-	static const char *const sets[] = { "one.stop_timeout_ms=111" };
-	char config[128];
-	struct crew__launch launch;
-	struct crew__generation *first, *second, *third;
+	struct crew__generation *first;
+	assert_int_equal(
+		crew__generation_first(settings, &nothing, &first, error, sizeof(error)), 0);
+	return first;
+}
+
+/* The plan of a program with these settings, by way of what it writes. */
+static struct crew__plan *plan_of(const crew_app *program, const char *config)
+{
+	const struct crew__settings_source source = {
+		.app = program, .program = "test", .config = config, .run_dir = dir
+	};
+	struct crew__plan *plan;
+	struct crew__settings *settings = load(&source);
+	int fd = memfd_create("plan", MFD_CLOEXEC);
+	assert_int_equal(crew__plan_write(fd, program, settings), 0);
+	crew__settings_use(NULL);
+	crew__settings_free(settings);
+	assert_int_equal(crew__plan_read(fd, &plan, error, sizeof(error)), 0);
+	close(fd);
+	return plan;
+}
+
+static int next_of(struct crew__generation *present, struct crew__registry *registry,
+	struct crew__plan *take_plan, struct crew__generation **ret_next)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	return crew__generation_next(
+		fd, take_plan, present, registry, ret_next, error, sizeof(error));
+}
+
+/* Another table of services: those that stay keep their places, whatever their order. */
+static void a_plan_becomes_the_next_generation(void **state)
+{
+	static const crew_service extra = { .name = "extra", .stop_timeout_ms = 333 };
+	static const crew_app other = {
+		.version = "2.0",
+		.services = { &extra, &one },
+		.counters = { { "orders", "orders", "How many." } },
+	};
+	struct crew__generation *second, *third;
+	struct crew__registry *registry;
 	(void)state;
 	snprintf(path, sizeof(path), "%s/one.ini", dir);
-	snprintf(config, sizeof(config), "%s", path);
 	put_file("[one]\ndrain_timeout_ms = 1000\n", 0600);
-	const struct crew__settings_source source = { .app = &app,
-		.program = "test",
-		.config = config,
-		.sets = sets,
-		.set_count = 1,
-		.run_dir = dir };
+	const struct crew__settings_source source = {
+		.app = &app, .program = "test", .config = path, .run_dir = dir
+	};
 	struct crew__settings *settings = load(&source);
-	assert_int_equal(crew__launch_init(&launch, 3, some_arguments, &source), 0);
-	assert_int_equal(crew__generation_first(settings, &first, error, sizeof(error)), 0);
+	struct crew__generation *first = first_of(settings);
 	assert_int_equal(first->number, 1);
+	assert_int_equal(crew__registry_new(settings, "foreground", "epoll", &registry), 0);
 
-	put_file("[one]\ndrain_timeout_ms = 2000\n", 0600);
-	assert_int_equal(crew__generation_next(&launch, first, &second, error, sizeof(error)), 0);
+	put_file("[one]\ndrain_timeout_ms = 2000\nworkers = 3\n", 0600);
+	assert_int_equal(next_of(first, registry, plan_of(&other, path), &second), 0);
 	assert_int_equal(second->number, 2);
-	assert_int_equal(second->settings->service[0].drain_timeout_ms, 2000);
-	assert_int_equal(second->settings->service[0].stop_timeout_ms, 111);
-	assert_int_equal(first->settings->service[0].drain_timeout_ms, 1000);
+	assert_int_equal(second->place[0], 1);
+	assert_int_equal(second->place[1], 0);
+	assert_int_equal(crew__generation_service(second, 0)->drain_timeout_ms, 2000);
+	assert_int_equal(crew__generation_service(second, 0)->workers, 3);
+	assert_int_equal(crew__generation_service(second, 1)->stop_timeout_ms, 333);
+	assert_int_equal(crew__generation_index(second, 0), 1);
+	assert_null(crew__generation_service(first, 1));
+	assert_int_equal(crew__generation_service(first, 0)->drain_timeout_ms, 1000);
+	assert_string_equal(second->settings->app->version, "2.0");
+	assert_string_equal(second->settings->app->counters[0].name, "orders");
+	assert_string_equal(registry->directory.header->service[1], "extra");
 
-	put_file("[one]\nno_such_key = 1\n", 0600);
-	assert_int_not_equal(
-		crew__generation_next(&launch, second, &third, error, sizeof(error)), 0);
-	assert_non_null(strstr(error, "no_such_key"));
-	put_file("[one]\nworkers = 3\n", 0600);
-	assert_int_equal(
-		crew__generation_next(&launch, second, &third, error, sizeof(error)), -EINVAL);
-	assert_non_null(strstr(error, "one.workers"));
+	assert_int_equal(next_of(second, registry, plan_of(&app, NULL), &third), 0);
+	assert_int_equal(third->place[0], 0);
+	crew__generation_unref(third);
+
+	put_file("[crew]\nengine = poll\n", 0600);
+	assert_int_equal(next_of(second, registry, plan_of(&app, path), &third), -EINVAL);
+	assert_non_null(strstr(error, "crew.engine"));
 	assert_non_null(strstr(error, "restart"));
 
 	assert_ptr_equal(crew__generation_ref(second), second);
@@ -174,21 +206,93 @@ static void a_reload_reads_file_and_set_again(void **state)
 	crew__generation_unref(second);
 	crew__generation_unref(first);
 	crew__generation_unref(NULL);
-	crew__launch_fini(&launch);
+	crew__registry_free(registry);
 	crew__settings_use(NULL);
 	crew__settings_free(settings);
+}
+
+/* ---- plans --------------------------------------------------------------------------------- */
+
+static int read_text(const char *text, struct crew__plan **ret_plan)
+{
+	int fd = memfd_create("plan", MFD_CLOEXEC);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	int status = crew__plan_read(fd, ret_plan, error, sizeof(error));
+	close(fd);
+	return status;
+}
+
+static void what_is_no_plan_is_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"\n",
+		"hello, world\n",
+		"{}\n",
+		"[1]\n",
+		"{\"crew_plan\":1,\"services\":[]}\n",
+		"{\"crew_plan\":1,\"services\":[7],\"counters\":[]}\n",
+		"{\"crew_plan\":1,\"services\":\"one\",\"counters\":[]}\n",
+		"{\"crew_plan\":1,\"services\":[\"one\"],\"counters\":[{}]}\n",
+		"{\"crew_plan\":0,\"services\":[\"one\"],\"counters\":[]}\n",
+		"{\"crew_plan\":1,\"services\":[\"one\"],\"counters\":[]}",
+	};
+	struct crew__plan *plan;
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(read_text(wrong[i], &plan), -EPROTO);
+		assert_non_null(strstr(error, "no plan"));
+	}
+	char many[4096] = "{\"crew_plan\":1,\"counters\":[],\"services\":[\"a0\"";
+	for (int i = 1; i <= CREW_MAX_SERVICES; i++)
+		snprintf(many + strlen(many), 16, ",\"a%d\"", i);
+	strcat(many, "]}\n");
+	assert_int_equal(read_text(many, &plan), -EPROTO);
+	/* A service's name that is none, and settings that are none. */
+	assert_int_equal(
+		read_text("{\"crew_plan\":1,\"services\":[\"a b\"],\"counters\":[]}\n", &plan),
+		-EINVAL);
+	assert_int_equal(
+		read_text("{\"crew_plan\":1,\"services\":[\"a\"],\"counters\":[]}\na.workers\n",
+			&plan),
+		-EINVAL);
+}
+
+/* Of a newer version: what is not known here is left out, and reaches the workers all the same. */
+static void a_plan_of_another_version(void **state)
+{
+	static const char text[] =
+		"{\"crew_plan\":2,\"later\":{},\"services\":[\"a\"],\"counters\":[]}\n"
+		"crew.name=site\ncrew.later=1\na.workers=2\na.later=on\n";
+	struct crew__plan *plan;
+	(void)state;
+	assert_int_equal(read_text(text, &plan), 0);
+	assert_string_equal(plan->settings->name, "site");
+	assert_int_equal(plan->settings->service[0].workers, 2);
+	assert_non_null(strstr(plan->text, "a.later=on"));
+	crew__plan_free(plan);
+}
+
+static void a_program_says_why_it_would_not_start(void **state)
+{
+	struct crew__plan *plan;
+	(void)state;
+	int fd = memfd_create("plan", MFD_CLOEXEC);
+	assert_int_equal(crew__plan_refuse(fd, "here.ini:7: no_such_key is \xff unknown"), 0);
+	assert_int_equal(crew__plan_read(fd, &plan, error, sizeof(error)), -EINVAL);
+	assert_string_equal(error, "here.ini:7: no_such_key is \xff unknown");
+	close(fd);
 }
 
 /* What a worker reads is what was checked, whatever anybody does to the descriptor. */
 static void the_text_of_a_generation_is_sealed(void **state)
 {
-	struct crew__generation *generation;
 	const struct crew__settings_source source = {
 		.app = &app, .program = "test", .run_dir = dir
 	};
 	(void)state;
 	struct crew__settings *settings = load(&source);
-	assert_int_equal(crew__generation_first(settings, &generation, error, sizeof(error)), 0);
+	struct crew__generation *generation = first_of(settings);
 	int fd = generation->settings_fd;
 	char *expected = crew__settings_write(settings), text[65536];
 	ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
@@ -208,11 +312,10 @@ static void a_renewed_generation_has_other_text(void **state)
 {
 	const struct crew__settings_source source = { .app = &app, .program = "test" };
 	struct crew__settings *settings = load(&source);
-	struct crew__generation *generation;
+	struct crew__generation *generation = first_of(settings);
 	struct crew__settings_change change;
 	char before[8192], after[8192];
 	(void)state;
-	assert_int_equal(crew__generation_first(settings, &generation, error, sizeof(error)), 0);
 	ssize_t length = pread(generation->settings_fd, before, sizeof(before) - 1, 0);
 	assert_true(length > 0);
 	before[length] = '\0';
@@ -244,6 +347,7 @@ static void what_only_a_restart_changes(void **state)
 	old->run_dir = old->name = a;
 	*new = *old;
 	service->max_message = 5;
+	service->workers = 2;
 	service->user = b;
 	new->log_level = CREW_ERROR;
 	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
@@ -255,9 +359,6 @@ static void what_only_a_restart_changes(void **state)
 		assert_non_null(strstr(text, key));                                                \
 		field = before;                                                                    \
 	} while (0)
-	NEEDS(service->listen, b, "one.listen");
-	NEEDS(service->listen, NULL, "one.listen");
-	NEEDS(service->workers, 2, "one.workers");
 	NEEDS(service->reuse_port, true, "one.reuse_port");
 	NEEDS(new->run_dir, b, "crew.run_dir");
 	NEEDS(new->name, b, "crew.name");
@@ -266,16 +367,9 @@ static void what_only_a_restart_changes(void **state)
 	NEEDS(new->control_mode, 0660, "crew.control_mode");
 	NEEDS(new->control_group, a, "crew.control_group");
 	NEEDS(new->control_act_group, a, "crew.control_act_group");
-	/* The admin service may come and go, but not move. */
-	new->services = 2;
-	new->admin = a;
-	new->service[1].listen = a;
-	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
-	assert_null(crew__settings_need_restart(new, old, text, sizeof(text)));
-	old->services = 2;
-	old->admin = old->service[1].listen = a;
-	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
-	NEEDS(new->admin, b, "crew.admin has another address");
+	/* At another address the sockets are others. */
+	service->listen = b;
+	service->reuse_port = true;
 	assert_null(crew__settings_need_restart(old, new, text, sizeof(text)));
 	free(old);
 	free(new);
@@ -287,7 +381,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_DIR(everything_is_copied),
 		IN_A_DIR(what_cannot_be_executed_is_refused),
-		IN_A_DIR(a_reload_reads_file_and_set_again),
+		IN_A_DIR(a_plan_becomes_the_next_generation),
+		cmocka_unit_test(what_is_no_plan_is_refused),
+		cmocka_unit_test(a_plan_of_another_version),
+		cmocka_unit_test(a_program_says_why_it_would_not_start),
 		IN_A_DIR(the_text_of_a_generation_is_sealed),
 		IN_A_DIR(a_renewed_generation_has_other_text),
 		IN_A_DIR(what_only_a_restart_changes),

@@ -75,7 +75,8 @@ static int add_tcp(const char *name, unsigned index, bool listens, uint16_t *por
 
 static int open_all(void)
 {
-	return crew__listeners_open(&listeners, &settings, false, &inherited, error, sizeof(error));
+	const struct crew__listeners_plan plan = { .settings = &settings, .inherited = &inherited };
+	return crew__listeners_open(&listeners, &plan, error, sizeof(error));
 }
 
 static int fd_of(unsigned service, unsigned id)

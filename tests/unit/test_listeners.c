@@ -61,9 +61,16 @@ static unsigned fds_of(unsigned id, bool own, int *fds)
 	return crew__listeners_fds(&listeners, 0, id, own, fds);
 }
 
+static int open_other(
+	struct crew__listeners *other, const struct crew__settings *others, bool single)
+{
+	const struct crew__listeners_plan plan = { .settings = others, .single = single };
+	return crew__listeners_open(other, &plan, error, sizeof(error));
+}
+
 static int open_all(bool single)
 {
-	return crew__listeners_open(&listeners, &settings, single, NULL, error, sizeof(error));
+	return open_other(&listeners, &settings, single);
 }
 
 static void one_socket_for_all_workers(void **state)
@@ -102,6 +109,12 @@ static void one_for_each_worker_on_one_port(void **state)
 	crew__listeners_close(&listeners);
 }
 
+static int widen(unsigned service)
+{
+	return crew__listeners_widen(&listeners, service,
+		(unsigned)settings.service[service].workers, error, sizeof(error));
+}
+
 /* More workers: the new ids get sockets, and who is there keeps those that it has. Fewer: nothing
  * is closed. */
 static void more_workers_and_fewer(void **state)
@@ -113,7 +126,7 @@ static void more_workers_and_fewer(void **state)
 	int first = fd_of(&listeners, 0, 0), last = fd_of(&listeners, 0, 2);
 	one->keepers[1] = 77;
 	settings.service[0].workers = 5;
-	assert_int_equal(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)), 0);
+	assert_int_equal(widen(0), 0);
 	assert_int_equal(one->each, 5);
 	assert_int_equal(one->places[0].count, 5);
 	assert_int_equal(fd_of(&listeners, 0, 0), first);
@@ -124,12 +137,12 @@ static void more_workers_and_fewer(void **state)
 	assert_int_equal(one->keepers[3], 0);
 	assert_int_equal(one->keepers[4], 0);
 	settings.service[0].workers = 1;
-	assert_int_equal(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)), 0);
+	assert_int_equal(widen(0), 0);
 	assert_int_equal(one->each, 5);
 	assert_true(fcntl(fd_of(&listeners, 0, 4), F_GETFD) >= 0);
 	/* One that all share is the same for any number. */
 	settings.service[1].workers = 9;
-	assert_int_equal(crew__listeners_widen(&listeners, &settings, 1, error, sizeof(error)), 0);
+	assert_int_equal(widen(1), 0);
 	assert_int_equal(listeners.service[1].places[0].count, 1);
 	crew__listeners_close(&listeners);
 }
@@ -150,8 +163,8 @@ static void no_room_for_more_workers(void **state)
 	snprintf(options->interface, sizeof(options->interface), "nowhere0");
 	options->given |= UINT32_C(1) << CREW__OPTION_interface;
 	settings.service[0].workers = 4;
-	assert_true(crew__listeners_widen(&listeners, &settings, 0, error, sizeof(error)) < 0);
-	assert_non_null(strstr(error, "service one cannot listen on "));
+	assert_true(widen(0) < 0);
+	assert_non_null(strstr(error, "no sockets for more workers"));
 	assert_int_equal(fds_of(1, false, fds), 2);
 	assert_int_equal(fds[0], before[0]);
 	assert_int_equal(fds[1], before[1]);
@@ -210,8 +223,7 @@ static void all_addresses_or_none(void **state)
 		port_of(fd_of(&listeners, 0, 0)));
 	third.services = 1;
 	third.service[0].listen = text;
-	assert_int_equal(crew__listeners_open(&other, &third, false, NULL, error, sizeof(error)),
-		-EADDRINUSE);
+	assert_int_equal(open_other(&other, &third, false), -EADDRINUSE);
 	snprintf(path, sizeof(path), "%s/first.sock", dir);
 	assert_int_equal(access(path, F_OK), -1);
 	crew__listeners_close(&listeners);
@@ -224,8 +236,7 @@ static void all_or_none(void **state)
 	struct crew__listeners other;
 	struct crew__settings first = settings;
 	first.services = 1;
-	assert_int_equal(
-		crew__listeners_open(&other, &first, false, NULL, error, sizeof(error)), 0);
+	assert_int_equal(open_other(&other, &first, false), 0);
 	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&other, 0, 0)));
 	settings.service[2].listen = taken;
 	assert_int_equal(open_all(false), -EADDRINUSE);
@@ -240,33 +251,109 @@ static void all_or_none(void **state)
 	assert_non_null(strstr(error, "service three cannot listen on "));
 }
 
-static void one_more_and_without_it_again(void **state)
+/* ---- the next generation ------------------------------------------------------------------- */
+
+static char names[CREW_MAX_SERVICES][CREW__NAME_MAX] = { "one", "two", "three" };
+
+/* What `next` says, with the sockets of the present ones. */
+static int open_next(
+	struct crew__listeners *other, const struct crew__settings *next, const unsigned *places)
 {
-	char path[128], taken[64];
+	struct crew__inherited inherited;
+	const struct crew__listeners_plan plan = {
+		.settings = next, .places = places, .inherited = &inherited, .quiet = true
+	};
+	crew__inherited_init(&inherited, "the generation before");
+	assert_int_equal(crew__listeners_copy(&listeners, names, &inherited), 0);
+	return crew__listeners_open(other, &plan, error, sizeof(error));
+}
+
+static bool is_there(const char *file)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	return access(path, F_OK) == 0;
+}
+
+/* Also under another name, at another place: one port, one file, whichever of them is closed. */
+static void the_next_generation_has_the_same_sockets(void **state)
+{
 	(void)state;
-	unsigned all = settings.services;
-	snprintf(path, sizeof(path), "%s/two.sock", dir);
-	settings.services = 1;
+	static const crew_service renamed = { .name = "deux" };
+	static const unsigned places[] = { 0, 7 };
+	struct crew__listeners next;
+	struct crew__settings other = settings;
+	other.services = 2;
+	other.service[1].service = &renamed;
 	assert_int_equal(open_all(false), 0);
-	settings.services = all;
-	assert_int_equal(crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), 0);
-	assert_int_equal(listeners.services, 2);
-	int fd = fd_of(&listeners, 1, 0);
-	assert_true(fd >= 0);
-	assert_int_equal(access(path, F_OK), 0);
-	crew__listeners_drop(&listeners, 1);
-	assert_int_equal(listeners.services, 1);
-	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	crew__listeners_drop(&listeners, 1);
-	/* Where it cannot listen nothing is left of it. */
-	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&listeners, 0, 0)));
-	settings.service[1].listen = taken;
-	assert_int_equal(
-		crew__listeners_add(&listeners, &settings, 1, error, sizeof(error)), -EADDRINUSE);
-	assert_non_null(strstr(error, "service two cannot listen on "));
-	assert_int_equal(listeners.services, 1);
+	assert_int_equal(open_next(&next, &other, places), 0);
+	int before = fd_of(&listeners, 0, 0), after = fd_of(&next, 0, 0);
+	assert_int_not_equal(before, after);
+	assert_int_equal(port_of(before), port_of(after));
+	assert_string_equal(next.service[0].text, listeners.service[0].text);
+	assert_true(fd_of(&next, 7, 0) >= 0);
+	assert_int_equal(fd_of(&next, 1, 0), -1);
+	/* It is given up: nothing of the present one has gone. */
+	crew__listeners_close_but(&next, &listeners);
+	assert_true(is_there("two.sock"));
+	assert_int_equal(open_next(&next, &other, places), 0);
+	crew__listeners_close_but(&listeners, &next);
+	assert_true(is_there("two.sock"));
+	crew__listeners_close(&next);
+	assert_false(is_there("two.sock"));
+}
+
+/* What is new is opened, what is not wanted any more is not taken; or nothing happens. */
+static void the_next_generation_listens_elsewhere(void **state)
+{
+	(void)state;
+	static char moved[] = "unix://RUNDIR/new.sock", taken[64];
+	struct crew__listeners next;
+	struct crew__settings other = settings;
+	other.service[1].listen = moved;
+	assert_int_equal(open_all(false), 0);
+	assert_int_equal(open_next(&next, &other, NULL), 0);
+	assert_true(is_there("two.sock") && is_there("new.sock"));
+	crew__listeners_close_but(&next, &listeners);
+	assert_true(is_there("two.sock") && !is_there("new.sock"));
+
+	struct crew__listeners stranger;
+	struct crew__settings one = settings;
+	one.services = 1;
+	assert_int_equal(open_other(&stranger, &one, false), 0);
+	snprintf(taken, sizeof(taken), "tcp://127.0.0.1:%u", port_of(fd_of(&stranger, 0, 0)));
+	other.service[2].listen = taken;
+	assert_int_equal(open_next(&next, &other, NULL), -EADDRINUSE);
+	assert_non_null(strstr(error, "service three cannot listen on "));
+	assert_true(is_there("two.sock") && !is_there("new.sock"));
+	crew__listeners_close(&stranger);
+
+	assert_int_equal(open_next(&next, &other, NULL), 0);
+	crew__listeners_close_but(&listeners, &next);
+	assert_true(!is_there("two.sock") && is_there("new.sock"));
+	crew__listeners_close(&next);
+}
+
+/* A socket for each worker: fewer workers give none up, more bring new ones. */
+static void other_counts_with_a_socket_for_each(void **state)
+{
+	(void)state;
+	struct crew__listeners fewer, more;
+	struct crew__settings other = settings;
+	other.services = settings.services = 1;
+	other.service[0].reuse_port = settings.service[0].reuse_port = true;
+	other.service[0].workers = 2;
+	assert_int_equal(open_all(false), 0);
+	assert_int_equal(open_next(&fewer, &other, NULL), 0);
+	assert_int_equal(fewer.service[0].each, 3);
+	other.service[0].workers = 5;
+	assert_int_equal(open_next(&more, &other, NULL), 0);
+	assert_int_equal(more.service[0].each, 5);
+	assert_int_equal(port_of(fd_of(&more, 0, 4)), port_of(fd_of(&listeners, 0, 0)));
+	crew__listeners_close(&fewer);
+	crew__listeners_close(&more);
 	crew__listeners_close(&listeners);
+	settings.service[0].reuse_port = false;
 }
 
 int main(void)
@@ -280,7 +367,9 @@ int main(void)
 		IN_A_DIR(several_addresses_of_one_service),
 		IN_A_DIR(all_addresses_or_none),
 		IN_A_DIR(all_or_none),
-		IN_A_DIR(one_more_and_without_it_again),
+		IN_A_DIR(the_next_generation_has_the_same_sockets),
+		IN_A_DIR(the_next_generation_listens_elsewhere),
+		IN_A_DIR(other_counts_with_a_socket_for_each),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,7 @@ static int end_world(void **state)
 static struct crew__entry *begin(struct world *world, unsigned service, unsigned id)
 {
 	const struct crew__life_plan plan = {
+		.counters = app.counters,
 		.settings = &world->settings.service[service],
 		.service = service,
 		.id = id,

@@ -1,0 +1,33 @@
+/* role.h - how a process of this program is told what it is for: a worker, a plan, the master's
+ * next image.
+ *
+ * By a variable of the environment, NAME=FD:PID: a descriptor that says the rest, and the master
+ * that set it. It is taken away at once, so that nothing the program starts inherits it. */
+#ifndef CREW_PROC_ROLE_H
+#define CREW_PROC_ROLE_H
+
+#include "proc/launch.h"
+
+#include <sys/types.h>
+
+enum {
+	CREW__ROLE_SIZE = 256 /* of the variable; padded, as the process title will stand there */
+};
+
+/* Write NAME=FD:PID. Async-signal-safe. */
+void crew__role_write(char text[CREW__ROLE_SIZE], const char *name, int fd, pid_t master);
+/* Read and remove the variable; false when it is not there or is none of ours. */
+bool crew__role_take(const char *name, int *ret_fd, pid_t *ret_master);
+/* The descriptor, close-on-exec from now on, when it was our parent that set the variable; else -1.
+ */
+int crew__role_fd(const char *name);
+
+/* In a forked process: become that role with `fd` left open, with the program's arguments,
+ * environment and directory. Returns only when it cannot: an errno. */
+int crew__role_become(
+	const struct crew__launch *launch, int program_fd, const char *name, int fd, pid_t master);
+/* The same for a role that has nobody to tell: exit status 127. */
+_Noreturn void crew__role_exec(
+	const struct crew__launch *launch, int program_fd, const char *name, int fd);
+
+#endif
