@@ -18,17 +18,47 @@ void crew__standard_fds_open(void)
 		close(fd);
 }
 
-/* The status is one byte at the head of the pipe, the text is the rest. Nothing at all means that
- * the daemon died before it could say why. */
+static void write_all(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t written = write(fd, text, length);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return; /* whoever waited has gone */
+		text += written;
+		length -= (size_t)written;
+	}
+}
+
+static bool read_whole(int fd, void *bytes, size_t size)
+{
+	ssize_t length;
+	do
+		length = read(fd, bytes, size);
+	while (length < 0 && errno == EINTR);
+	return length == (ssize_t)size;
+}
+
+/* The first thing in the pipe is the daemon's pid. */
+static void tell_main_process(int fd, struct crew__notify *notify)
+{
+	char text[32];
+	pid_t pid;
+	if (!read_whole(fd, &pid, sizeof(pid)))
+		return;
+	snprintf(text, sizeof(text), "MAINPID=%d", (int)pid);
+	crew__notify_news(notify, text, -1);
+}
+
+/* The status is one byte, the text is the rest. Nothing at all means that the daemon died before it
+ * could say why. */
 static int relay(int fd, const char *name)
 {
 	unsigned char status;
 	char text[4096];
 	ssize_t length;
-	do
-		length = read(fd, &status, 1);
-	while (length < 0 && errno == EINTR);
-	if (length != 1) {
+	if (!read_whole(fd, &status, 1)) {
 		fprintf(stderr,
 			"%s: the background process died before it was ready; its log tells more, or start "
 			"without -d\n",
@@ -43,18 +73,19 @@ static int relay(int fd, const char *name)
 	return status;
 }
 
-static int wait_for_report(int fds[2], pid_t child, const char *name)
+static int wait_for_report(int fds[2], pid_t child, const char *name, struct crew__notify *notify)
 {
 	close(fds[1]);
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
+	tell_main_process(fds[0], notify);
 	int status = relay(fds[0], name);
 	close(fds[0]);
 	return status;
 }
 
-int crew__daemon_begin(
-	const char *name, struct crew__inherited *inherited, struct crew__report *ret_report)
+int crew__daemon_begin(const char *name, struct crew__inherited *inherited,
+	struct crew__notify *notify, struct crew__report *ret_report)
 {
 	int fds[2];
 	fflush(NULL);
@@ -66,13 +97,15 @@ int crew__daemon_begin(
 		return 1;
 	}
 	if (child > 0)
-		return wait_for_report(fds, child, name);
+		return wait_for_report(fds, child, name, notify);
 	/* A session of its own, and not its leader, so that no terminal ever becomes its own. */
 	setsid();
 	pid_t grandchild = fork();
 	if (grandchild != 0)
 		_exit(grandchild < 0 ? 1 : 0);
 	close(fds[0]);
+	pid_t self = getpid();
+	write_all(fds[1], (const char *)&self, sizeof(self));
 	*ret_report = (struct crew__report){ .fd = fds[1] };
 	return -1;
 }
@@ -89,19 +122,6 @@ int crew__daemon_detach(int log_fd)
 	if (null_fd > STDERR_FILENO)
 		close(null_fd);
 	return status;
-}
-
-static void write_all(int fd, const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t written = write(fd, text, length);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return; /* whoever waited has gone */
-		text += written;
-		length -= (size_t)written;
-	}
 }
 
 void crew__report(struct crew__report *report, int exit_status, const char *text)

@@ -6,6 +6,7 @@
 #define CREW_PROC_DAEMON_H
 
 #include "proc/inherited.h"
+#include "proc/notify.h"
 
 struct crew__report {
 	int fd; /* to the waiting process; -1: none, print here */
@@ -17,9 +18,11 @@ void crew__standard_fds_open(void);
 
 /* Fork. In the daemon: -1, and `ret_report` leads to the waiting process. In the latter: the exit
  * status to return, after the report has come and was printed; `inherited` is closed there, so that
- * the daemon alone has it. In the foreground, on a failure to fork: 1, with a line printed. */
-int crew__daemon_begin(
-	const char *name, struct crew__inherited *inherited, struct crew__report *ret_report);
+ * the daemon alone has it, and the service manager hears first of all which process is the main one
+ * now, because from this one it takes what another says. In the foreground, on a failure to fork:
+ * 1, with a line printed. */
+int crew__daemon_begin(const char *name, struct crew__inherited *inherited,
+	struct crew__notify *notify, struct crew__report *ret_report);
 /* Standard input from nowhere, output and errors into the log. */
 int crew__daemon_detach(int log_fd);
 

@@ -37,6 +37,13 @@ uint64_t crew__stop_bound_ms(const struct crew__settings *settings, bool gracefu
 	return longest + CREW__KILL_GRACE_MS + BOUND_SLACK_MS;
 }
 
+static uint64_t stop_bound_ms(const struct crew__master *master, enum crew__stop_level level)
+{
+	if (level == CREW__STOP_NOW)
+		return STOP_NOW_GRACE_MS + BOUND_SLACK_MS;
+	return crew__stop_bound_ms(master->generation->settings, level == CREW__STOP_GRACEFUL);
+}
+
 static void stop_child(struct crew__child *child, enum crew__stop_level level)
 {
 	const struct crew__stop_order order = {
@@ -68,6 +75,11 @@ void crew__master_stop(struct crew__master *master, enum crew__stop_level level)
 	crew__reload_cancel(master, "the program was stopped before the reload was done");
 	master->state = CREW__MASTER_STOPPING;
 	master->stop_level = level;
+	if (master->exit_status == 0)
+		crew__herald_stopping(&master->herald, stop_bound_ms(master, level));
+	if (master->fd_store)
+		crew__fd_store_leave(master->fd_store, &master->generation->listeners,
+			master->registry->directory.header->service);
 	for (unsigned i = 0; i < master->slot_count; i++)
 		crew__slot_stop_waiting(master->slots[i]);
 	/* Nobody will accept any more: who comes now is to be refused, not kept waiting. */
@@ -91,6 +103,13 @@ void crew__master_sync(struct crew__master *master)
 	}
 }
 
+void crew__master_store(struct crew__master *master)
+{
+	if (master->fd_store)
+		crew__fd_store_sync(master->fd_store, &master->generation->listeners,
+			master->registry->directory.header->service);
+}
+
 static bool all_ready(const struct crew__master *master)
 {
 	for (unsigned i = 0; i < master->slot_count; i++)
@@ -112,6 +131,8 @@ static void on_ready(void *arg, struct crew__child *child)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
 		master->state = CREW__MASTER_RUNNING;
+		crew__herald_ready(&master->herald);
+		crew__master_store(master);
 		master->on_started(master->arg, crew__loop_engine(master->loop));
 	}
 }
@@ -246,8 +267,10 @@ static void on_hangup(int signo, void *arg)
 	}
 	uint64_t bound_ms;
 	char error[1024];
-	if (crew__master_reload(master, false, &bound_ms, error, sizeof(error)) == -EBUSY)
-		crew__log(CREW_WARN, "SIGHUP does nothing: %s", error);
+	if (crew__master_reload(master, false, &bound_ms, error, sizeof(error)) != -EBUSY)
+		return;
+	crew__log(CREW_WARN, "SIGHUP does nothing: %s", error);
+	crew__herald_hangup(&master->herald);
 }
 
 static void on_reopen(int signo, void *arg)
@@ -387,6 +410,7 @@ static int init_parts(struct crew__master *master, struct crew__settings *settin
 	if (status < 0)
 		return status;
 	master->family.registry = master->registry;
+	crew__herald_begin(&master->herald, master->notify, master->loop, master->registry);
 	status = crew__generation_first(
 		settings, &master->listeners, &master->generation, ret_error, error_size);
 	if (status < 0)
@@ -415,6 +439,7 @@ int crew__master_init(struct crew__master *master, struct crew__settings *settin
 static void start_workers(struct crew__master *master)
 {
 	master->state = CREW__MASTER_STARTING;
+	crew__herald_starting(&master->herald, CREW__START_DEADLINE_MS);
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = master->slots[i];
 		int status = crew__child_start(&master->family, master->generation, slot->service,
@@ -469,6 +494,7 @@ void crew__master_fini(struct crew__master *master)
 	if (!master->loop)
 		return;
 	end_children(master);
+	crew__herald_end(&master->herald);
 	crew__slots_fini(master);
 	crew__certificates_unwatch(master);
 	crew__family_fini(&master->family);

@@ -15,6 +15,8 @@
 #include "proc/backoff.h"
 #include "proc/child.h"
 #include "proc/control.h"
+#include "proc/fd_store.h"
+#include "proc/herald.h"
 #include "proc/log_file.h"
 
 enum crew__master_state {
@@ -74,6 +76,9 @@ struct crew__master {
 	bool has_terminal;
 	struct crew__reload reload;
 	struct crew__certificate_watch certificate_watch;
+	struct crew__notify *notify;     /* the service manager; may be NULL */
+	struct crew__fd_store *fd_store; /* with it; may be NULL as well */
+	struct crew__herald herald;
 	int exit_status;
 	char failure[1024];                                /* why the start failed */
 	void (*on_started)(void *arg, const char *engine); /* all workers are ready */
@@ -134,5 +139,7 @@ void crew__slot_stop_waiting(struct crew__slot *slot);
 void crew__sockets_lend(struct crew__master *master);
 /* Tell all children which lives there are now. */
 void crew__master_sync(struct crew__master *master);
+/* See to it that the service manager keeps the listeners that there are now. */
+void crew__master_store(struct crew__master *master);
 
 #endif

@@ -36,6 +36,8 @@ static void finish(struct crew__master *master, int exit_status, const char *sen
 			master->registry, master->reload.number, CREW__RELOAD_FAILED, sentence);
 	if (master->state == CREW__MASTER_RELOADING)
 		master->state = CREW__MASTER_RUNNING;
+	crew__master_store(master);
+	crew__herald_reloaded(&master->herald, exit_status == 0 ? NULL : sentence);
 	crew__control_reloaded(master->control, exit_status, sentence);
 }
 
@@ -253,15 +255,17 @@ int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *re
 		return status;
 	unsigned number = master->generation->number + 1;
 	master->reload = (struct crew__reload){ .number = number, .graceful = graceful };
+	*ret_bound_ms = CREW__PLAN_DEADLINE_MS + CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
+			crew__stop_bound_ms(master->generation->settings, graceful);
+	crew__herald_reloading(&master->herald, *ret_bound_ms);
 	status = ask_for_plan(master, ret_error, error_size);
 	if (status < 0) {
 		crew__log(CREW_ERROR, "reload refused, nothing has changed: %s", ret_error);
 		crew__chronicle_reload(master->registry, number, CREW__RELOAD_FAILED, ret_error);
+		crew__herald_reloaded(&master->herald, ret_error);
 		return status;
 	}
 	master->state = CREW__MASTER_RELOADING;
-	*ret_bound_ms = CREW__PLAN_DEADLINE_MS + CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
-			crew__stop_bound_ms(master->generation->settings, graceful);
 	return 0;
 }
 

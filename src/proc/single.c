@@ -6,6 +6,7 @@
 #include "proc/census.h"
 #include "proc/change.h"
 #include "proc/chronicle.h"
+#include "proc/herald.h"
 #include "proc/inside.h"
 #include "service/live.h"
 #include "service/tls.h"
@@ -41,6 +42,7 @@ struct crew__single {
 	unsigned count; /* members made */
 	unsigned running;
 	struct crew__timer certificate_timer;
+	struct crew__herald herald;
 	bool stopping;
 	bool stopping_at_once;
 };
@@ -80,11 +82,22 @@ static uint64_t window_of(const struct member *member, bool graceful)
 	return (uint64_t)(graceful ? settings->drain_timeout_ms : settings->stop_timeout_ms);
 }
 
+static uint64_t stop_bound_ms(const struct crew__single *single, bool graceful)
+{
+	uint64_t longest = 0;
+	for (unsigned i = 0; i < single->count; i++)
+		longest = crew__max(longest, window_of(&single->members[i], graceful));
+	return longest + STOP_SLACK_MS;
+}
+
 static void stop_all(struct crew__single *single, bool graceful)
 {
 	single->stopping = true;
 	crew__log(CREW_INFO, "stopping");
 	crew__chronicle_stop(single->registry, "stopping");
+	crew__herald_stopping(&single->herald, stop_bound_ms(single, graceful));
+	crew__fd_store_leave(single->plan.fd_store, single->plan.listeners,
+		single->registry->directory.header->service);
 	crew__listeners_close(single->plan.listeners);
 	for (unsigned i = 0; i < single->count; i++) {
 		struct member *member = &single->members[i];
@@ -138,10 +151,7 @@ static void on_reopen(int signo, void *arg)
 static int stop_for_command(void *arg, bool graceful, uint64_t *ret_bound_ms)
 {
 	struct crew__single *single = arg;
-	uint64_t longest = 0;
-	for (unsigned i = 0; i < single->count; i++)
-		longest = crew__max(longest, window_of(&single->members[i], graceful));
-	*ret_bound_ms = longest + STOP_SLACK_MS;
+	*ret_bound_ms = stop_bound_ms(single, graceful);
 	stop_all(single, graceful);
 	return 0;
 }
@@ -401,6 +411,7 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 	if (status < 0)
 		return status;
 	crew__directory_generation(&single->registry->directory, 1);
+	crew__herald_begin(&single->herald, single->plan.notify, single->loop, single->registry);
 	status = crew__census_new(&single->registry->directory, single->loop,
 		settings->app->counters, &single->census);
 	for (unsigned i = 0; status == 0 && i < settings->services; i++)
@@ -476,6 +487,9 @@ int crew__single_run(struct crew__single *single, char *ret_error, size_t error_
 {
 	if (start_members(single, ret_error, error_size) < 0)
 		return 1;
+	crew__herald_ready(&single->herald);
+	crew__fd_store_sync(single->plan.fd_store, single->plan.listeners,
+		single->registry->directory.header->service);
 	single->plan.on_started(single->plan.arg, crew__loop_engine(single->loop));
 	int status = crew__loop_run(single->loop);
 	if (status < 0)
@@ -492,6 +506,7 @@ void crew__single_free(struct crew__single *single)
 	for (unsigned i = 0; i < single->count; i++)
 		crew__worker_free(single->members[i].worker);
 	crew__census_free(single->census);
+	crew__herald_end(&single->herald);
 	if (single->loop)
 		crew__timer_stop(single->loop, &single->certificate_timer);
 	crew__loop_free(single->loop);

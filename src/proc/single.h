@@ -6,7 +6,7 @@
 #ifndef CREW_PROC_SINGLE_H
 #define CREW_PROC_SINGLE_H
 
-#include "proc/listeners.h"
+#include "proc/fd_store.h"
 #include "proc/log_file.h"
 
 struct crew__single;
@@ -15,6 +15,8 @@ struct crew__single_plan {
 	struct crew__settings *settings;
 	struct crew__listeners *listeners; /* borrowed; workers get duplicates; closed at a stop */
 	struct crew__log_file *log;
+	struct crew__notify *notify;     /* the service manager */
+	struct crew__fd_store *fd_store; /* with it */
 	void (*on_started)(void *arg, const char *engine);
 	void *arg;
 };

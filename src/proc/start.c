@@ -4,6 +4,7 @@
  * socket and no process behind. */
 #include "proc/run.h"
 
+#include "proc/activation.h"
 #include "proc/banner.h"
 #include "proc/daemon.h"
 #include "proc/master.h"
@@ -22,6 +23,9 @@ struct start {
 	struct crew__settings *settings;
 	const struct crew__run_options *options;
 	struct crew__inherited *inherited; /* sockets that are there already */
+	struct crew__notify *notify;       /* the service manager */
+	struct crew__fd_store *fd_store;   /* its */
+	int failed; /* a negative errno of what kept it from starting; 0: not known */
 	const char *mode;
 	struct crew__report report;
 	struct crew__pidfile pidfile;
@@ -40,6 +44,8 @@ static void report_failure(struct start *start)
 {
 	char text[1200];
 	snprintf(text, sizeof(text), "%s: not started: %s\n", start->settings->name, start->error);
+	if (!start->report.done)
+		crew__herald_failed(start->notify, start->failed, start->error);
 	crew__report(&start->report, 1, text);
 }
 
@@ -67,8 +73,11 @@ static int run_master(struct start *start)
 	master->on_started = on_started;
 	master->arg = start;
 	master->has_terminal = !start->options->daemon && isatty(STDIN_FILENO);
-	if (crew__master_init(
-		    master, start->settings, start->mode, start->error, sizeof(start->error)) < 0)
+	master->notify = start->notify;
+	master->fd_store = start->fd_store;
+	start->failed = crew__master_init(
+		master, start->settings, start->mode, start->error, sizeof(start->error));
+	if (start->failed < 0)
 		return 1;
 	int status = crew__pidfile_write(&start->pidfile, master->registry->directory.fd);
 	if (status < 0)
@@ -90,11 +99,14 @@ static int run_single(struct start *start)
 		.settings = start->settings,
 		.listeners = &start->master.listeners,
 		.log = &start->master.log,
+		.notify = start->notify,
+		.fd_store = start->fd_store,
 		.on_started = on_started,
 		.arg = start,
 	};
 	struct crew__single *single;
-	if (crew__single_new(&plan, &single, start->error, sizeof(start->error)) < 0)
+	start->failed = crew__single_new(&plan, &single, start->error, sizeof(start->error));
+	if (start->failed < 0)
 		return 1;
 	int status = crew__pidfile_write(&start->pidfile, crew__single_directory_fd(single));
 	if (status < 0)
@@ -150,8 +162,9 @@ static int run_opened(struct start *start)
 		.single = start->options->single,
 		.inherited = start->inherited,
 	};
-	if (crew__listeners_open(
-		    &start->master.listeners, &plan, start->error, sizeof(start->error)) < 0)
+	start->failed = crew__listeners_open(
+		&start->master.listeners, &plan, start->error, sizeof(start->error));
+	if (start->failed < 0)
 		return 1;
 	crew__title_init(start->options->argc, start->options->argv, NULL);
 	crew__title_set(
@@ -163,7 +176,10 @@ static int run_opened(struct start *start)
 
 static int run_locked(struct start *start)
 {
-	if (check_users(start) < 0 || open_log(start) < 0)
+	start->failed = check_users(start);
+	if (start->failed == 0)
+		start->failed = open_log(start);
+	if (start->failed < 0)
 		return 1;
 	int exit_status = run_opened(start);
 	if (start->report.done)
@@ -177,34 +193,44 @@ static int run_locked(struct start *start)
 static int run_here(struct start *start)
 {
 	const struct crew__settings *settings = start->settings;
-	if (crew__run_dir_make(settings->run_dir, start->error, sizeof(start->error)) < 0 ||
-		crew__pidfile_lock(settings->run_dir, settings->name, &start->pidfile, start->error,
-			sizeof(start->error)) < 0)
+	start->failed = crew__run_dir_make(settings->run_dir, start->error, sizeof(start->error));
+	if (start->failed == 0)
+		start->failed = crew__pidfile_lock(settings->run_dir, settings->name,
+			&start->pidfile, start->error, sizeof(start->error));
+	if (start->failed < 0)
 		return 1;
 	int exit_status = run_locked(start);
 	crew__pidfile_remove(&start->pidfile);
 	return exit_status;
 }
 
-int crew__run_start_with(struct crew__settings *settings, const struct crew__run_options *options,
-	struct crew__inherited *inherited)
+/* All that was there before the start: sockets, and whoever started us. */
+struct surroundings {
+	struct crew__inherited *inherited;
+	struct crew__notify notify;
+	struct crew__fd_store fd_store;
+};
+
+static int run(struct crew__settings *settings, const struct crew__run_options *options,
+	struct surroundings *surroundings)
 {
 	struct crew__report report = { .fd = -1 };
-	crew__standard_fds_open();
 	if (options->daemon) {
-		int relayed = crew__daemon_begin(settings->name, inherited, &report);
+		int relayed = crew__daemon_begin(
+			settings->name, surroundings->inherited, &surroundings->notify, &report);
 		if (relayed >= 0)
 			return relayed;
 	}
 	struct start *start = calloc(1, sizeof(*start));
 	if (!start) {
-		crew__inherited_fini(inherited, true);
 		crew__report(&report, 1, "no memory\n");
 		return 1;
 	}
 	start->settings = settings;
 	start->options = options;
-	start->inherited = inherited;
+	start->inherited = surroundings->inherited;
+	start->notify = &surroundings->notify;
+	start->fd_store = &surroundings->fd_store;
 	start->mode = mode_of(options);
 	start->report = report;
 	start->pidfile.fd = -1;
@@ -213,20 +239,40 @@ int crew__run_start_with(struct crew__settings *settings, const struct crew__run
 	if (status < 0)
 		snprintf(start->error, sizeof(start->error), "cannot tell how it was started: %s",
 			strerror(-status));
+	start->failed = status;
 	int exit_status = status < 0 ? 1 : run_here(start);
 	/* Last of all: who hears of it finds nothing left. */
 	if (exit_status != 0)
 		report_failure(start);
 	crew__settings_use(settings);
 	crew__launch_fini(&start->master.launch);
-	crew__inherited_fini(inherited, true);
 	free(start);
+	return exit_status;
+}
+
+int crew__run_start_with(struct crew__settings *settings, const struct crew__run_options *options,
+	struct crew__inherited *inherited)
+{
+	struct surroundings surroundings = { .inherited = inherited };
+	const struct crew__activation activation = {
+		.settings = settings,
+		.inherited = inherited,
+		.store = &surroundings.fd_store,
+	};
+	crew__standard_fds_open();
+	crew__notify_take(&surroundings.notify);
+	crew__fd_store_begin(&surroundings.fd_store, &surroundings.notify, settings->fd_store);
+	crew__activation_take(&activation);
+	int exit_status = run(settings, options, &surroundings);
+	crew__inherited_fini(inherited, true);
+	crew__fd_store_end(&surroundings.fd_store);
+	crew__notify_fini(&surroundings.notify);
 	return exit_status;
 }
 
 int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options)
 {
-	struct crew__inherited none;
-	crew__inherited_init(&none, "nobody");
-	return crew__run_start_with(settings, options, &none);
+	struct crew__inherited inherited;
+	crew__inherited_init(&inherited, "the service manager");
+	return crew__run_start_with(settings, options, &inherited);
 }

@@ -78,6 +78,7 @@ struct crew__settings {
 	char *control_group;           /* NULL: unchanged */
 	char *control_act_group;       /* NULL: only root and the master's user may act */
 	int64_t buffer_budget;         /* bytes of one worker; 0: off */
+	bool fd_store;                 /* listening sockets go to the service manager's store */
 	char *dns_servers;             /* instead of the system's; NULL */
 	int64_t fetches_most, fetch_connections, fetch_host_connections;
 	char *admin;                   /* an address; NULL: no admin service */

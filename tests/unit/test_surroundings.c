@@ -201,6 +201,15 @@ static void a_log_is_opened_again(void **state)
 
 /* ---- daemon -------------------------------------------------------------------------------- */
 
+static int begin(struct crew__report *ret_report)
+{
+	struct crew__inherited none;
+	struct crew__notify unmanaged;
+	crew__inherited_init(&none, "nobody");
+	crew__notify_init(&unmanaged);
+	return crew__daemon_begin("test", &none, &unmanaged, ret_report);
+}
+
 /* The waiting process returns what the daemon reports, and only the first report. */
 static int go_and_report(void)
 {
@@ -208,7 +217,7 @@ static int go_and_report(void)
 	pid_t before = getpid();
 	int out = open("/dev/null", O_WRONLY);
 	dup2(out, STDERR_FILENO);
-	int status = crew__daemon_begin("test", &report);
+	int status = begin(&report);
 	if (status >= 0)
 		return getpid() == before ? status : 90;
 	bool apart = getsid(0) != getpid() && getpgrp() != before;
@@ -222,7 +231,7 @@ static int go_and_die(void)
 	struct crew__report report;
 	int out = open("/dev/null", O_WRONLY);
 	dup2(out, STDERR_FILENO);
-	int status = crew__daemon_begin("test", &report);
+	int status = begin(&report);
 	if (status >= 0)
 		return status;
 	_exit(0);
