@@ -582,6 +582,16 @@ struct crew_service {
 	 * is closed once its queue is empty, with -g not before the end of the window. Any call is legal
 	 * in it. */
 	void (*on_farewell)(crew_conn *c);
+
+	/* What workers may do, and when they are replaced by fresh ones (docs/workers.md). */
+	const char *capabilities; /* "net_bind_service net_raw": what they keep of root's power; "none". NULL:
+	                           * none when they change user, else what they have */
+	bool no_new_privs_off;    /* what they execute may gain privileges (set-user-ID programs) */
+	const char *seccomp;      /* "default": no system calls that a network service never needs; "off";
+	                           * NULL: off */
+	int64_t recycle_requests; /* off: requests and messages until then, give or take 10 % */
+	int64_t recycle_age_ms;   /* off: likewise a worker's age */
+	int64_t recycle_memory;   /* off: likewise bytes resident */
 };
 
 /* A counter of the program's own. */

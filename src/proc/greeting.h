@@ -14,7 +14,7 @@
 struct crew__greeting {
 	struct crew__hello hello;
 	struct crew__settings *settings;
-	const struct crew__service_settings *service; /* the worker's own */
+	struct crew__service_settings *service; /* the worker's own */
 	struct crew__segment segment;
 	struct crew__stats stats;
 	struct crew__directory directory;

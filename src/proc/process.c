@@ -11,18 +11,17 @@
 #include "base/check.h"
 #include "proc/asked.h"
 #include "proc/census.h"
+#include "proc/confine.h"
 #include "proc/last_words.h"
 #include "proc/lifeline.h"
 #include "proc/log_file.h"
 #include "proc/title.h"
-#include "proc/user.h"
 #include "service/live.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -322,33 +321,20 @@ static void ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void raise_descriptor_limit(void)
+static int confine(struct process *process, char *error, size_t size)
 {
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
-static int become_user(struct process *process, char *error, size_t size)
-{
+	struct crew__greeting *greeting = &process->greeting;
 	struct crew__identity identity;
 	int status = crew__identity_find(process->service, &identity, error, size);
-	if (status == 0 && identity.changes) {
-		const struct crew__settings *settings = process->greeting.settings;
-		status = crew__worker_prepare(process->service->service, settings->run_dir,
-			settings->name, identity.uid, identity.gid, error, size);
-	}
+	if (status == 0 && identity.changes)
+		status = crew__worker_prepare(process->service->service,
+			greeting->settings->run_dir, greeting->settings->name, identity.uid,
+			identity.gid, error, size);
 	if (status < 0)
 		return status;
-	status = crew__identity_become(&identity);
-	if (status < 0)
-		snprintf(error, size, "cannot become user %s, group %s: %s",
-			process->service->user ? process->service->user : "unchanged",
-			process->service->group ? process->service->group : "unchanged",
-			strerror(-status));
-	return status;
+	unsigned id = greeting->hello.id;
+	return crew__confine(greeting->service, &identity, id,
+		crew__confine_place(greeting->settings, greeting->service, id), error, size);
 }
 
 static int make_worker(struct process *process)
@@ -436,8 +422,7 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	struct crew__segment_header *header = process->greeting.segment.header;
 	crew__panic_into(header->last_words, sizeof(header->last_words));
 	begin_words(process);
-	raise_descriptor_limit();
-	status = become_user(process, error, size);
+	status = confine(process, error, size);
 	if (status < 0)
 		return status;
 	status = crew__lifeline_tie();

@@ -6,12 +6,12 @@
 
 #include "proc/activation.h"
 #include "proc/banner.h"
+#include "proc/confine.h"
 #include "proc/daemon.h"
 #include "proc/master.h"
 #include "proc/pidfile.h"
 #include "proc/single.h"
 #include "proc/title.h"
-#include "proc/user.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -93,8 +93,26 @@ static int run_master(struct start *start)
 	return exit_status;
 }
 
+/* Where all services share one process, none is confined, and none can be replaced. */
+static void name_what_is_left_out(const struct crew__service_settings *settings)
+{
+	char keys[256] = "";
+	const char *key;
+	size_t used = 0;
+	for (unsigned i = 0;
+		used < sizeof(keys) && (key = crew__settings_name_confine(settings, i)) != NULL;
+		i++)
+		used += (size_t)snprintf(
+			keys + used, sizeof(keys) - used, "%s%s", used ? ", " : "", key);
+	if (used > 0)
+		crew__log(CREW_WARN, "with --single these settings of %s do nothing: %s",
+			settings->service->name, keys);
+}
+
 static int run_single(struct start *start)
 {
+	for (unsigned i = 0; i < start->settings->services; i++)
+		name_what_is_left_out(&start->settings->service[i]);
 	const struct crew__single_plan plan = {
 		.settings = start->settings,
 		.listeners = &start->master.listeners,
@@ -118,13 +136,17 @@ static int run_single(struct start *start)
 	return exit_status;
 }
 
-/* All users must exist and be reachable before anything starts. */
+/* All users must exist and be reachable, and all limits possible, before anything starts. */
 static int check_users(struct start *start)
 {
 	for (unsigned i = 0; i < start->settings->services; i++) {
+		const struct crew__service_settings *settings = &start->settings->service[i];
 		struct crew__identity identity;
-		int status = crew__identity_find(&start->settings->service[i], &identity,
-			start->error, sizeof(start->error));
+		int status = crew__identity_find(
+			settings, &identity, start->error, sizeof(start->error));
+		if (status == 0 && !start->options->single)
+			status = crew__confine_allowed(
+				settings, start->error, sizeof(start->error));
 		if (status < 0)
 			return status;
 		if (start->options->single && identity.changes) {

@@ -15,8 +15,14 @@ struct crew__identity {
  * with a sentence. */
 int crew__identity_find(const struct crew__service_settings *settings,
 	struct crew__identity *ret_identity, char *ret_error, size_t error_size);
-/* Become it, groups and all, for good; verified. A negative errno means: do not go on. */
-int crew__identity_become(const struct crew__identity *identity);
+/* Become it, in two steps between which this process is still root (confine.h): its groups, with
+ * all that were there before gone, verified; then the user. A negative errno means: do not go on.
+ */
+int crew__identity_take_groups(const struct crew__identity *identity);
+int crew__identity_take_user(const struct crew__identity *identity);
+/* Are all ids its own, those for files included, and is there no way back? `may_return`: the worker
+ * was left the power to change its ids. */
+bool crew__identity_is_for_good(const struct crew__identity *identity, bool may_return);
 
 /* This process's user by name, or by number where it has none. */
 void crew__user_name(char *text, size_t size);

@@ -30,6 +30,20 @@ enum crew__tls_min {
 	CREW__TLS_MIN_1_3
 };
 
+/* Which system calls workers are kept from, and what such a call gets. */
+enum crew__seccomp {
+	CREW__SECCOMP_OFF,
+	CREW__SECCOMP_DEFAULT
+};
+enum crew__seccomp_action {
+	CREW__SECCOMP_REFUSE, /* EPERM */
+	CREW__SECCOMP_KILL,
+	CREW__SECCOMP_LOG
+};
+
+/* Of numbers: as the worker inherits it. */
+#define CREW__UNCHANGED INT64_MIN
+
 /* The settings of one service, all in force: no zero means "default" here. 0 is "off" where a
  * feature can be off. */
 struct crew__service_settings {
@@ -62,6 +76,14 @@ struct crew__service_settings {
 	int64_t tls_min;          /* enum crew__tls_min */
 	int64_t tls_handshakes_most; /* 0: no limit */
 	int64_t ktls;             /* 0: never */
+	char *capabilities;       /* for crew__capabilities_parse(); NULL: none, or unchanged */
+	bool no_new_privs;
+	int64_t seccomp, seccomp_action; /* enum crew__seccomp, enum crew__seccomp_action */
+	char *chroot;             /* absolute; NULL: none */
+	int64_t umask, limit_core, nice, oom_score_adj; /* CREW__UNCHANGED */
+	int64_t limit_nofile, limit_memory;             /* 0: none of our own */
+	char *cpu_affinity;       /* for crew__cpus_parse(); NULL: off */
+	int64_t recycle_requests, recycle_age_ms, recycle_memory;
 };
 
 struct crew__settings {
@@ -108,6 +130,15 @@ void crew__settings_free(struct crew__settings *settings);
 char *crew__settings_write(const struct crew__settings *settings);
 int crew__settings_parse(const crew_app *app, const char *text,
 	struct crew__settings **ret_settings, char *ret_error, size_t error_size);
+
+/* `path` as seen by one whose root directory is `root`: a part of it, or "/"; NULL: it is outside. */
+const char *crew__path_inside(const char *root, const char *path);
+/* This process has entered settings->chroot: paths among the settings are from there now. */
+void crew__settings_enter_root(struct crew__service_settings *settings);
+/* Of the keys that confine or renew workers and are set, number `number` from 0; NULL: there are no
+ * more. */
+const char *crew__settings_name_confine(
+	const struct crew__service_settings *settings, unsigned number);
 
 /* What is in force for a service of outgoing connections, which stands in no crew_app: service[0] of the
  * result, to be freed as above. 0, -ENOMEM, or -EINVAL with a sentence. */

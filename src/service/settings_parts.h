@@ -10,6 +10,7 @@
  *   settings_text.c     all of it as text, and back
  *   settings_live.c     changes while the program runs
  *   settings_tls.c      what TLS needs: files in pairs, and an address that speaks it
+ *   settings_confine.c  as whom and with what workers run
  *   settings_admin.c    the service that crew.admin switches on
  *   settings_client.c   a service of outgoing connections */
 #ifndef CREW_SERVICE_SETTINGS_PARTS_H
@@ -44,6 +45,12 @@ enum crew__settings_kind {
 	CREW__KIND_DEFLATE, /* int64_t: a crew__deflate_choice */
 	CREW__KIND_ADMIN,  /* an address; `off` is NULL too */
 	CREW__KIND_TOKEN,  /* text that is never shown in messages */
+	CREW__KIND_CAPABILITIES,   /* text for crew__capabilities_parse() */
+	CREW__KIND_CPUS,           /* text for crew__cpus_parse(); `off` is NULL too */
+	CREW__KIND_INHERITED,      /* int64_t, or CREW__UNCHANGED */
+	CREW__KIND_UMASK,          /* likewise, octal */
+	CREW__KIND_SECCOMP,        /* int64_t: enum crew__seccomp */
+	CREW__KIND_SECCOMP_ACTION, /* int64_t: enum crew__seccomp_action */
 };
 
 /* The places of the keys in their tables. */
@@ -135,6 +142,11 @@ enum {
 int crew__settings_read_value(const struct crew__settings_key *key, void *base, const char *value,
 	char why[CREW__WHY_MAX]);
 
+/* The same for kinds of settings_confine.c, and back as text. */
+int crew__settings_read_confine(const struct crew__settings_key *key, void *base, const char *value,
+	char why[CREW__WHY_MAX]);
+char *crew__settings_show_confine(const struct crew__settings_key *key, int64_t number);
+
 /* A number that the program gives: 0 is the preset, CREW_OFF is off. */
 int crew__settings_take_number(
 	const struct crew__settings_key *key, void *base, int64_t value, char why[CREW__WHY_MAX]);
@@ -162,6 +174,7 @@ int crew__settings_check(struct crew__loader *loader);
 /* The paths of TLS become absolute; and are all its settings there that go together? */
 int crew__settings_resolve_tls(struct crew__loader *loader);
 int crew__settings_check_tls(const struct crew__loader *loader);
+int crew__settings_check_confine(const struct crew__loader *loader);
 
 /* The beginning of every loading: an empty object with all presets and the program's values. */
 int crew__settings_begin(struct crew__loader *loader);

@@ -194,7 +194,8 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(drain_timeout_ms), NUMBER(stop_timeout_ms), NUMBER(min_body_rate),
 		NUMBER(max_head), NUMBER(gzip), NUMBER(soft_limit), NUMBER(soft_limit_ms),
 		NUMBER(rate_bytes), NUMBER(rate_messages), NUMBER(auth_timeout_ms),
-		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most) };
+		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most),
+		NUMBER(recycle_requests), NUMBER(recycle_age_ms), NUMBER(recycle_memory) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);
@@ -228,6 +229,9 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "tls_min", service->tls_min },
 		{ "tls_alpn", service->tls_alpn },
 		{ "ktls", service->ktls_off ? "off" : NULL },
+		{ "capabilities", service->capabilities },
+		{ "no_new_privs", service->no_new_privs_off ? "off" : NULL },
+		{ "seccomp", service->seccomp },
 		{ "policy", service->policy ? crew_policy_name(service->policy) : NULL },
 	};
 	for (size_t i = 0; i < crew__lengthof(texts); i++) {

@@ -97,6 +97,8 @@ static int resolve_service_paths(struct crew__loader *loader)
 		if (!error)
 			error = resolve_path(
 				loader, name, "upload_dir", &service->upload_dir, NULL);
+		if (!error)
+			error = resolve_path(loader, name, "chroot", &service->chroot, NULL);
 	}
 	return error;
 }
@@ -253,26 +255,28 @@ static int check_emptied(const struct crew__loader *loader)
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 
-/* The hard limit, to which a worker raises its own. */
-static int64_t descriptor_limit(void)
+/* The hard limit, to which a worker raises its own, unless it is given one. */
+static int64_t descriptor_limit(const struct crew__service_settings *settings)
 {
 	struct rlimit limit;
+	if (settings->limit_nofile > 0)
+		return settings->limit_nofile < SLOTS_MAX ? settings->limit_nofile : SLOTS_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max > SLOTS_MAX)
 		return SLOTS_MAX;
 	return (int64_t)limit.rlim_max;
 }
 
-static int64_t default_connections(void)
+static int64_t default_connections(const struct crew__service_settings *settings)
 {
-	int64_t connections = descriptor_limit() * 9 / 10;
+	int64_t connections = descriptor_limit(settings) * 9 / 10;
 	return connections > 0 ? connections : 1;
 }
 
 static int check_connections(const struct crew__loader *loader)
 {
-	int64_t limit = descriptor_limit();
 	for (unsigned i = 0; i < loader->settings->services; i++) {
 		const struct crew__service_settings *settings = &loader->settings->service[i];
+		int64_t limit = descriptor_limit(settings);
 		struct crew__origin origin =
 			loader->service_origin[i][CREW__SERVICE_KEY_max_connections];
 		if (origin.kind == CREW__ORIGIN_DEFAULT ||
@@ -280,7 +284,7 @@ static int check_connections(const struct crew__loader *loader)
 			continue;
 		return crew__settings_refuse(loader, origin,
 			"%s.max_connections = %lld: a worker may open only %lld descriptors here; raise the "
-			"hard limit (ulimit -Hn, or LimitNOFILE= of systemd) or allow at most %lld",
+			"hard limit (ulimit -Hn, LimitNOFILE= of systemd, limit_nofile) or allow at most %lld",
 			settings->service->name, (long long)settings->max_connections,
 			(long long)limit, (long long)(limit - RESERVE));
 	}
@@ -354,7 +358,7 @@ static void resolve_numbers(struct crew__loader *loader)
 		struct crew__service_settings *settings = &loader->settings->service[i];
 		const struct crew__origin *origins = loader->service_origin[i];
 		if (origins[CREW__SERVICE_KEY_max_connections].kind == CREW__ORIGIN_DEFAULT)
-			settings->max_connections = default_connections();
+			settings->max_connections = default_connections(settings);
 		if (origins[CREW__SERVICE_KEY_idle_timeout_ms].kind == CREW__ORIGIN_DEFAULT)
 			settings->idle_timeout_ms = default_idle(settings->listen);
 		/* Of a socket that all share, each datagram of a peer may go to another worker. */
@@ -395,6 +399,8 @@ int crew__settings_check(struct crew__loader *loader)
 		error = check_upload_dirs(loader);
 	if (!error)
 		error = crew__settings_check_tls(loader);
+	if (!error)
+		error = crew__settings_check_confine(loader);
 	free(places);
 	return error;
 }

@@ -198,6 +198,10 @@ static const struct choice tls_clients[] = { { "off", CREW__TLS_CLIENTS_OFF },
 static const struct choice tls_mins[] = { { "1.2", CREW__TLS_MIN_1_2 },
 	{ "1.3", CREW__TLS_MIN_1_3 }, { NULL, 0 } };
 static const struct choice ktls[] = { { "auto", 1 }, { "off", 0 }, { NULL, 0 } };
+static const struct choice seccomps[] = { { "off", CREW__SECCOMP_OFF },
+	{ "default", CREW__SECCOMP_DEFAULT }, { NULL, 0 } };
+static const struct choice seccomp_actions[] = { { "refuse", CREW__SECCOMP_REFUSE },
+	{ "kill", CREW__SECCOMP_KILL }, { "log", CREW__SECCOMP_LOG }, { NULL, 0 } };
 
 /* Of what is a choice and kept as a number; NULL for other kinds. */
 static const struct choice *choices_of(enum crew__settings_kind kind)
@@ -213,6 +217,10 @@ static const struct choice *choices_of(enum crew__settings_kind kind)
 		return tls_mins;
 	case CREW__KIND_KTLS:
 		return ktls;
+	case CREW__KIND_SECCOMP:
+		return seccomps;
+	case CREW__KIND_SECCOMP_ACTION:
+		return seccomp_actions;
 	default:
 		return NULL;
 	}
@@ -376,7 +384,14 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	case CREW__KIND_TLS_CLIENT:
 	case CREW__KIND_TLS_MIN:
 	case CREW__KIND_KTLS:
+	case CREW__KIND_SECCOMP:
+	case CREW__KIND_SECCOMP_ACTION:
 		return read_numbered(key, base, value, why);
+	case CREW__KIND_CAPABILITIES:
+	case CREW__KIND_CPUS:
+	case CREW__KIND_INHERITED:
+	case CREW__KIND_UMASK:
+		return crew__settings_read_confine(key, base, value, why);
 	case CREW__KIND_FILE:
 	case CREW__KIND_ADMIN:
 		return keep_text(key, base, strcmp(value, "off") == 0 ? "" : value);
@@ -417,6 +432,8 @@ static bool is_text(const struct crew__settings_key *key)
 	case CREW__KIND_SERVERS:
 	case CREW__KIND_USER:
 	case CREW__KIND_GROUP:
+	case CREW__KIND_CAPABILITIES:
+	case CREW__KIND_CPUS:
 		return true;
 	default:
 		return false;
@@ -444,8 +461,13 @@ char *crew__settings_show_value(const struct crew__settings_key *key, const void
 	case CREW__KIND_TLS_CLIENT:
 	case CREW__KIND_TLS_MIN:
 	case CREW__KIND_KTLS:
+	case CREW__KIND_SECCOMP:
+	case CREW__KIND_SECCOMP_ACTION:
 		return strdup(choice_name(
 			choices_of(key->kind), (int)*(const int64_t *)(const void *)member));
+	case CREW__KIND_INHERITED:
+	case CREW__KIND_UMASK:
+		return crew__settings_show_confine(key, *(const int64_t *)(const void *)member);
 	case CREW__KIND_MODE:
 		snprintf(number, sizeof(number), "%04" PRIo64,
 			*(const int64_t *)(const void *)member);
@@ -471,7 +493,14 @@ void crew__settings_preset(const struct crew__settings_key *key, void *base)
 	case CREW__KIND_TLS_CLIENT:
 	case CREW__KIND_TLS_MIN:
 	case CREW__KIND_KTLS:
+	case CREW__KIND_SECCOMP:
+	case CREW__KIND_SECCOMP_ACTION:
+	case CREW__KIND_INHERITED:
+	case CREW__KIND_UMASK:
 		*number_of(key, base) = key->preset;
+		break;
+	case CREW__KIND_SWITCH:
+		*(bool *)((char *)base + key->offset) = key->preset != 0;
 		break;
 	case CREW__KIND_LEVEL:
 		settings->log_level = (crew_level)key->preset;
