@@ -16,7 +16,7 @@
  *  - Bytes lent to a callback are valid until it returns. Bytes given to a send are copied if they
  *    must wait, except where the call says that it takes them over.
  *  - Everything belongs to one worker and is called from its loop's thread; crew_post() is the one
- *    call that other threads may make.
+ *    call that other threads may make, and crew_offload() the way to have slow things done by one.
  *  - Times are milliseconds of the monotonic clock; sizes are bytes. */
 #ifndef CREW_CREW_H
 #define CREW_CREW_H
@@ -84,6 +84,9 @@ typedef struct crew_websocket crew_websocket;
 /* Of outgoing connections: <crew/connect.h> and <crew/fetch.h>, included at the end. */
 typedef struct crew_connect_options crew_connect_options;
 typedef struct crew_fetch_options crew_fetch_options;
+
+/* Of slow work: <crew/offload.h>, included at the end. */
+typedef struct crew_offload_options crew_offload_options;
 
 /* Why a message was lost. The names (crew_reason_name) are those of `status`. */
 typedef enum crew_reason {
@@ -592,6 +595,11 @@ struct crew_service {
 	int64_t recycle_requests; /* off: requests and messages until then, give or take 10 % */
 	int64_t recycle_age_ms;   /* off: likewise a worker's age */
 	int64_t recycle_memory;   /* off: likewise bytes resident */
+
+	/* Slow work (<crew/offload.h>), of each worker. */
+	int64_t offload_threads;    /* 4; begun when they are needed */
+	int64_t offload_queue;      /* 1000: jobs that may wait for a thread; beyond it crew_offload refuses */
+	int64_t offload_timeout_ms; /* 30 s: how long a job may wait; then it is not done; CREW_OFF */
 };
 
 /* A counter of the program's own. */
@@ -634,4 +642,5 @@ CREW_API int crew_main_abi(
 #include <crew/connect.h>
 #include <crew/fetch.h>
 #include <crew/http.h>
+#include <crew/offload.h>
 #endif

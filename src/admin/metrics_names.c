@@ -26,6 +26,7 @@ const struct crew__metric_family crew__metric_families[] = {
 	{ "crew_loop_turn_seconds", "histogram", "seconds", NULL },
 	{ "crew_callback_seconds", "histogram", "seconds", NULL },
 	{ "crew_send_queue_age_seconds", "histogram", "seconds", NULL },
+	{ "crew_offload_wait_seconds", "histogram", "seconds", NULL },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -131,4 +131,15 @@ int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg);
 int crew__loop_post_owned(
 	struct crew__loop *loop, void (*fn)(void *arg), void (*drop)(void *arg), void *arg);
 
+/* The same by a post that is the caller's: no memory is asked for. It may be posted again as soon as
+ * `fn` has been called, from another thread too; not while it is queued. 0 or -ESHUTDOWN. */
+struct crew__post {
+	struct crew__post *next;
+	void (*fn)(void *arg);
+	void (*drop)(void *arg); /* NULL: nothing */
+	void *arg;
+	bool kept; /* by whoever posts it; else it is freed when it has run */
+};
+int crew__loop_post_kept(struct crew__loop *loop, struct crew__post *post);
+
 #endif

@@ -31,8 +31,6 @@ void crew__timers_run(struct crew__timers *timers, uint64_t now_ns);
 void crew__timers_fini(struct crew__timers *timers); /* those that run are stopped */
 
 /* What other threads asked for. */
-struct crew__post;
-
 struct crew__posts {
 	struct crew__source source; /* an eventfd, written when the queue is no longer empty */
 	bool arrived;               /* it was readable: look at the queue in this turn */

@@ -8,13 +8,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct crew__post {
-	struct crew__post *next;
-	void (*fn)(void *arg);
-	void (*drop)(void *arg); /* NULL: nothing */
-	void *arg;
-};
-
 /* The descriptor is emptied before the queue is taken: a post that comes in between is run now and
  * wakes the loop once for nothing; in the other order it could be left lying. */
 static void on_arrived(struct crew__source *source, unsigned events)
@@ -66,10 +59,12 @@ static void forget_all(struct crew__posts *posts)
 	struct crew__post *post = take_all(posts);
 	while (post) {
 		struct crew__post *forgotten = post;
+		bool kept = post->kept; /* such a one may be gone when it was told */
 		post = post->next;
 		if (forgotten->drop)
 			forgotten->drop(forgotten->arg);
-		free(forgotten);
+		if (!kept)
+			free(forgotten);
 	}
 }
 
@@ -97,30 +92,22 @@ void crew__posts_run(struct crew__posts *posts)
 	struct crew__post *post = take_all(posts);
 	while (post) {
 		struct crew__post *done = post;
+		bool kept =
+			post->kept; /* such a one may be queued anew, or gone, when it has run */
 		post = post->next;
 		done->fn(done->arg);
-		free(done);
+		if (!kept)
+			free(done);
 	}
 }
 
-int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg)
-{
-	return crew__loop_post_owned(loop, fn, NULL, arg);
-}
-
-int crew__loop_post_owned(
-	struct crew__loop *loop, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
+int crew__loop_post_kept(struct crew__loop *loop, struct crew__post *post)
 {
 	struct crew__posts *posts = &loop->posts;
-	struct crew__post *post = malloc(sizeof(*post));
-	if (!post)
-		return -ENOMEM;
-	*post = (struct crew__post){ NULL, fn, drop, arg };
-
+	post->next = NULL;
 	pthread_mutex_lock(&posts->lock);
 	if (posts->shut) {
 		pthread_mutex_unlock(&posts->lock);
-		free(post);
 		return -ESHUTDOWN;
 	}
 	bool was_empty = !posts->first;
@@ -131,4 +118,22 @@ int crew__loop_post_owned(
 	if (was_empty)
 		eventfd_write(posts->source.fd, 1); /* cannot fail: the count stays far from full */
 	return 0;
+}
+
+int crew__loop_post(struct crew__loop *loop, void (*fn)(void *arg), void *arg)
+{
+	return crew__loop_post_owned(loop, fn, NULL, arg);
+}
+
+int crew__loop_post_owned(
+	struct crew__loop *loop, void (*fn)(void *arg), void (*drop)(void *arg), void *arg)
+{
+	struct crew__post *post = malloc(sizeof(*post));
+	if (!post)
+		return -ENOMEM;
+	*post = (struct crew__post){ .fn = fn, .drop = drop, .arg = arg };
+	int error = crew__loop_post_kept(loop, post);
+	if (error)
+		free(post);
+	return error;
 }

@@ -211,7 +211,7 @@ static void tell(struct crew__fetch *fetch)
 		call_on_done(fetch, fields);
 	free(fields);
 	free_fetch(fetch);
-	crew__worker_fetch_gone(w);
+	crew__worker_work_gone(w);
 }
 
 /* libcurl may call back from within; before it has a connection, it takes this for an error. */

@@ -87,6 +87,7 @@ enum crew__leaving {
 };
 
 struct crew__fetches;
+struct crew__offloads;
 struct crew__user_timers;
 
 struct crew_worker {
@@ -131,6 +132,7 @@ struct crew_worker {
 	crew_worker *parent; /* whose outgoing connections these are (connect.h); NULL: it is a worker */
 	struct crew__outgoing *outgoing; /* connect.h; NULL until the first crew_connect() */
 	struct crew__fetches *fetches; /* service/fetch.h; NULL until the first request */
+	struct crew__offloads *offloads; /* service/offload.h; NULL until the first job */
 
 	enum crew__leaving leaving;
 	struct crew__departure departure;
@@ -290,11 +292,11 @@ void crew__proxies_free(crew_worker *w);
 
 /* A connection has gone; is the worker done? */
 void crew__worker_conn_gone(crew_worker *gone_from);
-/* So has a request of the program's, from the loop. */
-void crew__worker_fetch_gone(crew_worker *w);
 /* No listening socket, and what `status` calls it. */
 void crew__worker_end_listeners(crew_worker *w);
 void crew__worker_set_state(crew_worker *w, enum crew__worker_state state);
+/* So has a request of the program's, or slow work, from the loop. */
+void crew__worker_work_gone(crew_worker *w);
 /* False once it has stopped: nothing of the program's is called for it any more. */
 bool crew__worker_is_here(const crew_worker *w);
 /* Does a WebSocket or stream connection count as open for crew_each and crew_broadcast? */

@@ -24,6 +24,7 @@
 #include "service/datagram.h"
 #include "service/fetch.h"
 #include "service/inner.h"
+#include "service/offload.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -190,6 +191,7 @@ static void set_timer(crew_worker *w, struct crew__timer *timer, uint64_t due_ns
 		if (w->net.slots[slot])
 			crew__conn_abort(w->net.slots[slot], CREW_END_DRAIN);
 	crew__fetches_cancel(w->fetches);
+	crew__offloads_cancel(w->offloads);
 }
 
 /* Those whose moment has come; the rest later. */
@@ -231,6 +233,7 @@ static void finish(crew_worker *w)
 		return;
 	w->leaving = CREW__GONE;
 	crew__departure_fini(w);
+	crew__offloads_end(w->offloads); /* what on_worker_stop frees no thread uses any more */
 	if (w->service->on_worker_stop) {
 		struct crew__entered before = crew__enter(w, CREW__CB_WORKER_STOP);
 		w->service->on_worker_stop(w);
@@ -242,17 +245,23 @@ static void finish(crew_worker *w)
 	w->departure.order.done(w, w->departure.order.arg);
 }
 
+/* Requests and slow work of the program's own. */
+static bool has_work(const crew_worker *w)
+{
+	return crew__fetches_busy(w->fetches) || crew__offloads_busy(w->offloads);
+}
+
 /* Nothing is under way for which a stop waits. */
 static bool is_idle(const crew_worker *w)
 {
-	return w->net.stats.slab->connections == 0 && !crew__fetches_busy(w->fetches);
+	return w->net.stats.slab->connections == 0 && !has_work(w);
 }
 
 /* Those who came to us have gone: what we opened ourselves we did for them. */
 static bool serves_nobody(const crew_worker *w, uint64_t going)
 {
 	uint64_t connections = w->net.stats.slab->connections;
-	return connections <= crew__outgoing_count(w) + going && !crew__fetches_busy(w->fetches);
+	return connections <= crew__outgoing_count(w) + going && !has_work(w);
 }
 
 static void take_step(crew_worker *w, enum crew__departure_step step)
@@ -268,6 +277,7 @@ static void cut(crew_worker *w)
 {
 	take_step(w, CREW__DEPART_CUTTING);
 	crew__fetches_cancel(w->fetches);
+	crew__offloads_cancel(w->offloads);
 	set_timer(w, &w->departure.clock,
 		crew__loop_ns(w->plan.loop) + PATIENCE_MS * CREW__NS_PER_MS);
 }
@@ -316,13 +326,13 @@ void crew__worker_conn_gone(crew_worker *gone_from)
 	if (!is_leaving(w))
 		return;
 	/* The connection that goes is still counted, and the end must come from the loop. */
-	bool last = w->net.stats.slab->connections <= 1 && !crew__fetches_busy(w->fetches);
+	bool last = w->net.stats.slab->connections <= 1 && !has_work(w);
 	bool alone = w->departure.step == CREW__DEPART_REACHING && serves_nobody(w, w == gone_from);
 	if (last || alone)
 		wake(w);
 }
 
-void crew__worker_fetch_gone(crew_worker *w)
+void crew__worker_work_gone(crew_worker *w)
 {
 	if (!is_leaving(w))
 		return;

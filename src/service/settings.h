@@ -84,6 +84,8 @@ struct crew__service_settings {
 	int64_t limit_nofile, limit_memory;             /* 0: none of our own */
 	char *cpu_affinity;       /* for crew__cpus_parse(); NULL: off */
 	int64_t recycle_requests, recycle_age_ms, recycle_memory;
+	int64_t offload_threads, offload_queue;
+	int64_t offload_timeout_ms; /* 0: as long as it takes */
 };
 
 struct crew__settings {

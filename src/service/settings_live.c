@@ -37,6 +37,8 @@ static const bool live_service[CREW__SERVICE_KEYS] = {
 	[CREW__SERVICE_KEY_stop_timeout_ms] = true,
 	[CREW__SERVICE_KEY_min_body_rate] = true,
 	[CREW__SERVICE_KEY_gzip] = true,
+	[CREW__SERVICE_KEY_offload_queue] = true,
+	[CREW__SERVICE_KEY_offload_timeout_ms] = true,
 };
 static const bool live_crew[CREW__CREW_KEYS] = {
 	[CREW__CREW_KEY_log_level] = true,

@@ -195,7 +195,8 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(max_head), NUMBER(gzip), NUMBER(soft_limit), NUMBER(soft_limit_ms),
 		NUMBER(rate_bytes), NUMBER(rate_messages), NUMBER(auth_timeout_ms),
 		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most),
-		NUMBER(recycle_requests), NUMBER(recycle_age_ms), NUMBER(recycle_memory) };
+		NUMBER(recycle_requests), NUMBER(recycle_age_ms), NUMBER(recycle_memory),
+		NUMBER(offload_threads), NUMBER(offload_queue), NUMBER(offload_timeout_ms) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);

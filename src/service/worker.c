@@ -7,6 +7,7 @@
 #include "service/fetch.h"
 #include "service/http.h"
 #include "service/names.h"
+#include "service/offload.h"
 #include "service/tls.h"
 
 #include <stdlib.h>
@@ -337,6 +338,8 @@ void crew__worker_free(crew_worker *w)
 	w->leaving = CREW__GONE; /* what is told of its connections makes no new ones */
 	free_listeners(w);
 	crew__fetches_free(w->fetches);
+	crew__offloads_free(w->offloads);
+	w->offloads = NULL;
 	crew__outgoing_end(w);
 	crew__net_fini(&w->net);
 	crew__outgoing_free(w);

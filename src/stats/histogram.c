@@ -7,6 +7,7 @@ const char *crew__measure_name(enum crew__measure measure)
 		[CREW__MEASURE_TURN] = "loop_turn",
 		[CREW__MEASURE_CALLBACK] = "callback",
 		[CREW__MEASURE_QUEUE_AGE] = "send_queue_age",
+		[CREW__MEASURE_OFFLOAD_WAIT] = "offload_wait",
 	};
 	return (unsigned)measure < CREW__MEASURES ? names[measure] : "?";
 }
@@ -21,6 +22,8 @@ const char *crew__measure_sentence(enum crew__measure measure)
 		[CREW__MEASURE_QUEUE_AGE] =
 			("how long the oldest message of a waiting queue had waited when "
 			 "the kernel took bytes of it"),
+		[CREW__MEASURE_OFFLOAD_WAIT] =
+			"how long slow work (crew_offload) waited for a thread",
 	};
 	return (unsigned)measure < CREW__MEASURES ? sentences[measure] : "?";
 }

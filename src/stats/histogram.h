@@ -23,6 +23,7 @@ enum crew__measure {
 	CREW__MEASURE_CALLBACK,  /* a call into the program, in the turns that are timed */
 	CREW__MEASURE_QUEUE_AGE, /* how long the oldest message of a queue had waited when the
 				    kernel took bytes of that queue */
+	CREW__MEASURE_OFFLOAD_WAIT, /* how long slow work waited for a thread */
 	CREW__MEASURES
 };
 

@@ -98,6 +98,7 @@ const char *crew__callback_name(enum crew__callback callback)
 		[CREW__CB_GAP] = "on_gap",
 		[CREW__CB_FETCH] = "fetch",
 		[CREW__CB_FAREWELL] = "on_farewell",
+		[CREW__CB_OFFLOAD] = "offload",
 	};
 	_Static_assert(crew__lengthof(names) == CREW__CALLBACKS, "a name for each callback");
 	return NAME(names, (unsigned)callback);

@@ -17,7 +17,9 @@ static uint64_t *field_of(struct crew__slab *slab, size_t index)
 
 static uint64_t value_of(const struct crew__slab *slab, size_t index)
 {
-	return *(const uint64_t *)(const void *)((const char *)slab + crew__builtins[index].offset);
+	const void *field = (const char *)slab + crew__builtins[index].offset;
+	/* Of a slab in use: gauges of threads change meanwhile. */
+	return __atomic_load_n((const uint64_t *)field, __ATOMIC_RELAXED);
 }
 
 bool crew__slab_value(const struct crew__slab *slab, const crew_counter *counters, const char *name,

@@ -50,7 +50,20 @@ enum crew__callback {
 	CREW__CB_GAP,
 	CREW__CB_FETCH,
 	CREW__CB_FAREWELL,
+	CREW__CB_OFFLOAD,
 	CREW__CALLBACKS
+};
+
+enum {
+	CREW__OFFLOAD_NAME = 32 /* what a job is called, with its NUL */
+};
+
+/* Of the slow work off the loop; written by its threads, one at a time. */
+struct crew__offload_shown {
+	_Atomic uint64_t began_ns; /* when the job began that has run longest; 0: none runs. The same
+				    * before and after `name` was read: that is its name */
+	_Atomic uint64_t longest_wait_ns; /* for a thread, of any job of this life */
+	_Atomic uint64_t name[CREW__OFFLOAD_NAME / sizeof(uint64_t)];
 };
 
 struct crew__slab {
@@ -66,6 +79,7 @@ struct crew__slab {
 	CREW_COUNTER_TABLE(X)
 #undef X
 	uint64_t app[CREW_MAX_COUNTERS]; /* the program's own, in the order of crew_app.counters */
+	struct crew__offload_shown offload;
 };
 
 /* A connection's hot record, one cache line. Times are in hundredths of a second since the life

@@ -24,6 +24,8 @@ static void fill_defaults(struct crew__service_settings *s, const crew_service *
 		.min_body_rate = 500,
 		.max_head = 16 << 10,
 		.gzip = 1 << 10,
+		.offload_threads = 2,
+		.offload_queue = 8,
 	};
 }
 

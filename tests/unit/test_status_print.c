@@ -58,6 +58,8 @@ static void assert_counters(const json_t *object, size_t further)
 		"budget_cut", "bytes_held", "slow", "slow_total", "gaps", "access_log_lost",
 		"requests_malformed", "requests_too_large", "requests_too_slow",
 		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
+		"offload_queued", "offload_running", "offload_offered", "offload_done",
+		"offload_refused", "offload_late", "offload_canceled", "offload_left",
 		"memory_bytes", "qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
 		"expired", "evicted", "deadline", "memory", "crash" };
