@@ -117,6 +117,17 @@ static void take_busy(
 		row->busy_in = crew__callback_name((enum crew__callback)snapshot->callback);
 }
 
+static void take_job(
+	struct crew__status_row *row, const struct crew__snapshot *snapshot, uint64_t now_ns)
+{
+	row->job_wait_ms = snapshot->longest_wait_ns / CREW__NS_PER_MS;
+	if (snapshot->job_began_ns == 0 || snapshot->job_began_ns > now_ns)
+		return;
+	row->job_ms = (now_ns - snapshot->job_began_ns) / CREW__NS_PER_MS;
+	crew__screen_clean(
+		row->job, sizeof(row->job), snapshot->job_name, sizeof(snapshot->job_name));
+}
+
 /* A process that has ended and that the master has not folded yet. */
 static void take_death(struct crew__status_row *row)
 {
@@ -124,6 +135,8 @@ static void take_death(struct crew__status_row *row)
 	row->qps = 0;
 	row->busy_ms = 0;
 	row->busy_in = NULL;
+	row->job[0] = '\0';
+	row->job_ms = 0;
 	crew__slab_bury(&row->counters);
 }
 
@@ -151,6 +164,7 @@ static void take_segment(const struct pass *pass, const struct crew__segment *se
 	crew__screen_clean(
 		row->tls_ktls, sizeof(row->tls_ktls), snapshot.tls_ktls, sizeof(snapshot.tls_ktls));
 	take_busy(row, &snapshot, now_ns);
+	take_job(row, &snapshot, now_ns);
 	if (!snapshot.consistent)
 		pass->status->consistent = false;
 }

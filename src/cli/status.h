@@ -40,6 +40,9 @@ struct crew__status_row {
 	uint64_t busy_ms;
 	const char *busy_in; /* a callback; NULL: none */
 	struct crew__slab counters;
+	char job[CREW__OFFLOAD_NAME]; /* the slow work that has run longest; "": none runs */
+	uint64_t job_ms;              /* for how long */
+	uint64_t job_wait_ms;         /* the longest wait of slow work for a thread */
 	int64_t tls_expires; /* Unix time of its first certificate to expire; 0: it speaks no TLS */
 	char tls_ktls[64];   /* why the kernel does not encrypt; "": it does */
 };

@@ -51,6 +51,15 @@ static int put_tls(json_t *object, const struct crew__status_row *row)
 	       crew__json_put(tls, "ktls_why_not", crew__json_text_or_null(row->tls_ktls));
 }
 
+static int put_job(json_t *object, const struct crew__status_row *row)
+{
+	json_t *offload = json_object();
+	return crew__json_put(object, "offload", offload) |
+	       crew__json_put(offload, "job", crew__json_text_or_null(row->job)) |
+	       crew__json_put(offload, "job_ms", crew__json_number(row->job_ms)) |
+	       crew__json_put(offload, "longest_wait_ms", crew__json_number(row->job_wait_ms));
+}
+
 static json_t *worker(const struct crew__status *status, const struct crew__status_row *row)
 {
 	json_t *object = json_object();
@@ -63,7 +72,7 @@ static json_t *worker(const struct crew__status *status, const struct crew__stat
 		crew__json_put(object, "listen", crew__json_text_or_null(row->listen)) |
 		crew__json_put(object, "busy_ms", crew__json_number(row->busy_ms)) |
 		crew__json_put(object, "busy_in", crew__json_text_or_null(row->busy_in)) |
-		put_tls(object, row) |
+		put_tls(object, row) | put_job(object, row) |
 		put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
 	if (!failed)
 		return object;

@@ -1,6 +1,6 @@
 /* status_text.c - the model of `status` for people: the whole, each process, why sends failed. */
 #include "cli/screen.h"
-#include "cli/status.h"
+#include "cli/status_offload.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -429,6 +429,8 @@ int crew__status_text(const struct crew__status *status, const struct crew__scre
 		error = print_processes(status, screen);
 	if (!error)
 		error = print_tls(status, screen);
+	if (!error)
+		error = crew__status_offload(status, screen);
 	if (!error)
 		error = print_why(status, screen);
 	return error;

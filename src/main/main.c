@@ -8,6 +8,7 @@
 #include "cli/view.h"
 #include "proc/plan.h"
 #include "proc/run.h"
+#include "service/offload.h"
 #include "service/settings.h"
 #include "service/tls.h"
 
@@ -362,5 +363,9 @@ int crew_main_abi(
 	int plan_fd = crew__plan_asked();
 	if (plan_fd >= 0)
 		return run_plan(&run, plan_fd);
-	return run_command(&run);
+	exit_status = run_command(&run);
+	/* Of --single: a thread whose work has not come back uses what exit() would take away. */
+	if (crew__offloads_left_behind() > 0)
+		_exit(exit_status);
+	return exit_status;
 }

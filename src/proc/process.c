@@ -17,6 +17,7 @@
 #include "proc/log_file.h"
 #include "proc/title.h"
 #include "service/live.h"
+#include "service/offload.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -477,6 +478,9 @@ static int run(int wire_fd, const crew_app *app)
 		if (status < 0)
 			crew__log(CREW_ERROR, "the loop failed: %s", strerror(-status));
 	}
+	/* A thread whose work has not come back goes on until the process is gone: all stays. */
+	if (crew__offloads_left_behind() > 0)
+		_exit(status < 0 ? 1 : 0);
 	tear_down(&process);
 	return status < 0 ? 1 : 0;
 }

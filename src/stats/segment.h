@@ -112,6 +112,9 @@ struct crew__snapshot {
 	uint64_t qps;
 	int64_t tls_expires;           /* as in struct crew__tls_shown */
 	char tls_ktls[64];
+	uint64_t job_began_ns;         /* of the slow work that has run longest; 0: none runs */
+	char job_name[CREW__OFFLOAD_NAME];
+	uint64_t longest_wait_ns;      /* of slow work for a thread */
 	bool consistent;               /* false: the writer stood inside an update for long */
 	struct crew__slab counters;    /* the values; a counter the segment lacks is 0 */
 	struct crew__histogram measures[CREW__MEASURES]; /* not under the sequence: histogram.h */

@@ -175,6 +175,36 @@ static void copy_measures(const struct crew__segment *segment, const struct crew
 		copy_measure(&from[i], &measures[i]);
 }
 
+/* False: a thread was about to write another. */
+static bool try_job(const struct crew__offload_shown *shown, struct crew__snapshot *snapshot)
+{
+	uint64_t began_ns = atomic_load_explicit(&shown->began_ns, memory_order_acquire);
+	for (size_t i = 0; i < crew__lengthof(shown->name); i++) {
+		uint64_t word = atomic_load_explicit(&shown->name[i], memory_order_relaxed);
+		memcpy(snapshot->job_name + i * sizeof(word), &word, sizeof(word));
+	}
+	atomic_thread_fence(memory_order_acquire);
+	snapshot->job_began_ns = began_ns;
+	return began_ns == atomic_load_explicit(&shown->began_ns, memory_order_relaxed);
+}
+
+/* What changes all the time has not run long: then there is nothing worth telling. */
+static void copy_job(const struct crew__segment *segment, const struct crew__layout *layout,
+	struct crew__snapshot *snapshot)
+{
+	const struct crew__slab *slab = crew__layout_at(segment, layout->slab_offset);
+	if (layout->slab_size < offsetof(struct crew__slab, offload) + sizeof(slab->offload))
+		return;
+	unsigned tries = 0;
+	while (!try_job(&slab->offload, snapshot) && ++tries < RECORD_TRIES)
+		;
+	if (tries == RECORD_TRIES)
+		snapshot->job_began_ns = 0;
+	snapshot->job_name[sizeof(snapshot->job_name) - 1] = '\0';
+	snapshot->longest_wait_ns = atomic_load_explicit(
+		&slab->offload.longest_wait_ns, memory_order_relaxed);
+}
+
 void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, unsigned patience_us,
 	struct crew__snapshot *ret_snapshot)
 {
@@ -189,6 +219,7 @@ void crew__segment_read(const struct crew__segment *segment, uint64_t now_ns, un
 		ret_snapshot->state = CREW__EXITED;
 	ret_snapshot->qps = present_qps(ret_snapshot, now_ns);
 	copy_measures(segment, &layout, ret_snapshot->measures);
+	copy_job(segment, &layout, ret_snapshot);
 }
 
 /* ---- connections --------------------------------------------------------------------------- */

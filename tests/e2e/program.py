@@ -34,6 +34,7 @@ LISTENS = {
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "client": {"control": "text://127.0.0.1:{port}"},
     "fetch": {"control": "text://127.0.0.1:{port}"},
+    "desk": {"desk": "text://127.0.0.1:{port}"},
     "push": {"push": "ws://127.0.0.1:{port}"},
     "slow": {"slow": "ws://127.0.0.1:{port}"},
     "web": {"web": "http://127.0.0.1:{port}"},

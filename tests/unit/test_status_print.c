@@ -102,7 +102,7 @@ static void json_has_every_key(void **state)
 	const json_t *workers = json_object_get(json, "workers");
 	assert_int_equal(json_array_size(workers), 2);
 	const json_t *worker = json_array_get(workers, 0);
-	assert_counters(worker, 9);
+	assert_counters(worker, 10);
 	assert_string_equal(string_of(worker, "service"), "feed");
 	assert_int_equal(number_of(worker, "id"), 0);
 	assert_int_equal(number_of(worker, "pid"), getpid());
@@ -112,6 +112,11 @@ static void json_has_every_key(void **state)
 	assert_int_equal(number_of(worker, "busy_ms"), 1000);
 	assert_non_null(string_of(worker, "busy_in"));
 	assert_true(json_is_null(json_object_get(worker, "tls")));
+	const json_t *offload = json_object_get(worker, "offload");
+	assert_int_equal(json_object_size(offload), 3);
+	assert_true(json_is_null(json_object_get(offload, "job")));
+	assert_int_equal(number_of(offload, "job_ms"), 0);
+	assert_int_equal(number_of(offload, "longest_wait_ms"), 0);
 	assert_int_equal(number_of(worker, "orders"), 7);
 	assert_int_equal(number_of(json_object_get(worker, "send_fail_by_reason"), "full"), 4);
 	assert_int_equal(number_of(json_object_get(worker, "closes_by_reason"), "peer"), 1);
