@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "proto/ws.h"
 
 enum {

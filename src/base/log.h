@@ -1,21 +1,66 @@
-/* log.h - one line at a time to one descriptor, and never twice too many.
+/* log.h - one line at a time to one place, and never twice too many.
  *
- * A line is `2026-11-21T10:42:00.123Z LEVEL tag: text`, at most 4096 bytes, written with one
- * write() that does not wait: a line that the descriptor does not take is lost and counted, and the
- * next one that it takes is preceded by a line that tells how many. Control bytes in the text
- * become spaces. errno is left as it was. The descriptor and tag are the process's own (set once at
- * start, again when the log is reopened). */
+ * A line is at most 4096 bytes; its form is that of the place (log_line.h). Nobody waits for it: what
+ * the place does not take at once waits in a bounded queue, what that has no room for is lost and
+ * counted, and the next line that is taken is preceded by one that tells how many. Control bytes in
+ * the text become spaces. errno is left as it was. Any thread may log; lines are made outside the
+ * lock. Place and name are the process's own (set once at start; the place again when the log is
+ * reopened).
+ *
+ * A file is written by a thread once crew__log_thread_allow() was called, because a disk that stands
+ * still holds up who writes to it. Warnings and errors wait for that thread, at most
+ * CREW__LOG_PATIENCE_MS and not again before it has caught up, so that a process that ends itself
+ * after such a line has said it.
+ *
+ * On fork: the child has no thread and writes files itself. */
 #ifndef CREW_BASE_LOG_H
 #define CREW_BASE_LOG_H
 
 #include "base/base.h"
+#include "base/log_line.h"
 
-/* Where lines go (borrowed), which are dropped, and what stands before them ("feed#0", "master").
- */
+enum {
+	CREW__LOG_PATIENCE_MS = 20
+};
+
+/* Where lines go and how. Texts are copied. */
+struct crew__log_plan {
+	int fd; /* borrowed */
+	crew_level level; /* what is below is dropped */
+	bool json;
+	bool journal; /* what `fd` leads to if that cannot be told any more (log_out.h) */
+	unsigned facility; /* of syslog and the journal; 0: daemon */
+	struct crew__log_origin origin; /* pid 0: this process */
+};
+void crew__log_use(const struct crew__log_plan *plan);
+/* Text to that descriptor under a name ("test", "master"). */
 void crew__log_open(int fd, crew_level level, const char *tag);
+/* Only the place changes, or only the level. */
+void crew__log_switch(int fd);
+void crew__log_set_level(crew_level level);
 
 void crew__log(crew_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void crew__log_v(crew_level level, const char *format, __builtin_va_list arguments);
+/* What somebody else said: a worker's output, told by its master. `message` is without an end of
+ * line. */
+void crew__log_for(const struct crew__log_origin *origin, crew_level level, crew_bytes message);
+bool crew__log_wants(crew_level level);
+
+/* Lines of this process that were lost so far; and where to count them as well (NULL: nowhere). */
+uint64_t crew__log_lost(void);
+void crew__log_count_into(uint64_t *counter);
+
+/* Some lines wait because the place did not take them: to be tried again by crew__log_flush(0), which
+ * a loop does (log_pump.h). */
+bool crew__log_waits(void);
+/* Try to have everything written, for so long. True: nothing waits any more. */
+bool crew__log_flush(unsigned ms);
+
+/* From now on files are written by a thread of ours, which begins with the next line to a file. Not
+ * before the process has become the user it will be: a thread keeps what it began with. */
+void crew__log_thread_allow(void);
+/* Write what waits, for at most `ms`, and end that thread. */
+void crew__log_thread_end(unsigned ms);
 
 /* A limit of `per_second` lines for one kind of event: zero-initialise, one for each kind. What was
  * left out is told with the next line that passes. */

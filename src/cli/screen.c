@@ -1,7 +1,7 @@
 /* screen.c - tables on a terminal or in a file. Not here: what is in them. */
 #include "cli/screen.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

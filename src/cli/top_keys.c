@@ -2,7 +2,7 @@
 #include "cli/top_keys.h"
 
 #include "cli/screen.h"
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -21,7 +21,7 @@
  *   parts are told and message.data != NULL: so is that part */
 #include "proto/ws.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "proto/ws_mask.h"
 #include "proto/ws_packed.h"
 

@@ -8,7 +8,7 @@
  * to it. Then one byte is said to be left (`ahead`), so that the caller comes back for it. */
 #include "proto/ws_packed.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "proto/ws_mask.h"
 
 enum {

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/address.h"
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "stats/segment.h"
 #include "stats/slow.h"
 

@@ -4,7 +4,7 @@
  * otherwise, and plain text where nobody knows who asks. */
 #include "service/http_route.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "web/accept.h"
 
 #include <jansson.h>

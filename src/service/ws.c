@@ -4,7 +4,7 @@
  * connections come to their handshake (connect.c). */
 #include "service/ws.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "proto/ws_mask.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "web/multipart_head.h"
 
 #include "proto/http1.h"
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "web/field_params.h"
 #include "web/percent.h"
 

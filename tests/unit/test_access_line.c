@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "web/access_line.h"
 
 #include <jansson.h>

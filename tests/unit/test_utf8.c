@@ -1,6 +1,6 @@
 /* UTF-8: every sequence of two bytes, every first three of the long ones, and random texts, against
  * a judge that thinks differently: in code points, by what a beginning could still become. */
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include "pieces.h"
 

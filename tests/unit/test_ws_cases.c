@@ -2,7 +2,7 @@
  * roles, whole, byte by byte and cut at random; messages whole and told in parts; compressed ones
  * with a worker's inflaters, with none of those left, and with the connection's own. */
 #include "pieces.h"
-#include "proto/utf8.h"
+#include "base/utf8.h"
 #include "ws_table.h"
 
 #include <setjmp.h>

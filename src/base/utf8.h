@@ -1,6 +1,6 @@
 /* utf8.h - UTF-8 validation in pieces (RFC 3629): fast where the bytes are ASCII. */
-#ifndef CREW_PROTO_UTF8_H
-#define CREW_PROTO_UTF8_H
+#ifndef CREW_BASE_UTF8_H
+#define CREW_BASE_UTF8_H
 
 #include "base/base.h"
 

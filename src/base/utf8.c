@@ -5,7 +5,7 @@
  * the second byte of a character has narrower bounds than 80..BF: there RFC 3629 forbids what would
  * be too long a form (E0, F0), a surrogate (ED) or beyond U+10FFFF (F4). So a wrong byte is refused
  * when it comes and not a byte later. Not here: decoding; nobody in crew needs the characters. */
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 #ifdef __SSE2__
