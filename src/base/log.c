@@ -2,9 +2,10 @@
  *
  * Not here: what a line looks like (log_line.c), how bytes go to a descriptor (log_out.c), the
  * thread that writes files (log_thread.c), which descriptor that is (proc/log_file.c). */
-#include "base/log_inner.h"
+#include "base/log.h"
 
 #include "base/clock.h"
+#include "base/log_inner.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -59,6 +59,9 @@ bool crew__log_flush(unsigned ms);
 /* From now on files are written by a thread of ours, which begins with the next line to a file. Not
  * before the process has become the user it will be: a thread keeps what it began with. */
 void crew__log_thread_allow(void);
+/* For the handler of a fatal signal: give that thread CREW__LOG_PATIENCE_MS to write what it has. May be
+ * called from any signal handler. */
+void crew__log_before_death(void);
 /* Write what waits, for at most `ms`, and end that thread. */
 void crew__log_thread_end(unsigned ms);
 

@@ -20,6 +20,7 @@ struct crew__log_state {
 	bool journal;
 	uint64_t told;     /* of out.lost */
 	uint64_t *counter; /* out.lost, for others to see; NULL */
+	_Atomic bool unwritten; /* by the thread */
 	bool thread_allowed, thread_runs, thread_busy, thread_behind, thread_ends;
 	int thread_fd; /* the thread's own duplicate of out.fd when that is a file; -1 */
 	int busy_fd;

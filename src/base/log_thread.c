@@ -56,7 +56,7 @@ static void settle(void)
 	if (STATE.counter)
 		__atomic_store_n(STATE.counter, STATE.out.lost, __ATOMIC_RELAXED);
 	if (STATE.out.len == 0)
-		STATE.thread_behind = false;
+		STATE.thread_behind = STATE.unwritten = false;
 	pthread_cond_broadcast(&STATE.done);
 }
 
@@ -97,7 +97,7 @@ static void after_fork_in_child(void)
 {
 	STATE.thread_allowed = STATE.thread_runs = STATE.thread_busy = false;
 	STATE.out.len = STATE.out.done = 0;
-	STATE.waits = false;
+	STATE.waits = STATE.unwritten = false;
 	pthread_cond_init(&STATE.work, NULL);
 	pthread_cond_init(&STATE.done, NULL);
 	pthread_mutex_unlock(&STATE.lock);
@@ -157,6 +157,7 @@ bool crew__log_thread_put(const char *entry, size_t length)
 		STATE.out.error = EAGAIN;
 		return false;
 	}
+	STATE.unwritten = true;
 	crew__log_out_append(&STATE.out, entry, length);
 	if (!STATE.thread_busy)
 		pthread_cond_signal(&STATE.work);
@@ -183,6 +184,13 @@ bool crew__log_thread_wait(unsigned ms)
 			return false;
 		}
 	return true;
+}
+
+void crew__log_before_death(void)
+{
+	const struct timespec nap = { .tv_nsec = (long)CREW__NS_PER_MS };
+	for (int i = 0; i < CREW__LOG_PATIENCE_MS && STATE.unwritten; i++)
+		nanosleep(&nap, NULL);
 }
 
 void crew__log_thread_end(unsigned ms)

@@ -470,10 +470,22 @@ static int send_hello(struct crew__child *child, int wire_fd)
 	return status;
 }
 
+/* One that prints where its master prints is better than none. */
+static void capture_output(struct crew__child *child, int ret_fds[2])
+{
+	const struct crew__settings *settings = child->generation->settings;
+	int status = child->family->capture && settings->capture_output
+			     ? crew__output_open(&child->output, ret_fds)
+			     : 0;
+	if (status < 0)
+		crew__log(CREW_WARN, "%s#%u prints past the log: no pipe for it: %s",
+			child->output.origin.service, child->id, strerror(-status));
+}
+
 /* Greet and fork. The greeting waits in the socket until the worker reads it. */
 static int run(struct crew__child *child)
 {
-	int pair[2];
+	int pair[2], output_fds[2] = { -1, -1 };
 	int status = crew__wire_pair(pair);
 	if (status < 0)
 		return status;
@@ -482,17 +494,24 @@ static int run(struct crew__child *child)
 	if (status == 0)
 		status = crew__loop_add(child->family->loop, &child->wire, CREW__READ);
 	if (status == 0) {
+		capture_output(child, output_fds);
 		child->pid = fork();
 		if (child->pid == 0)
-			crew__spawn_exec(child->family->launch, child->generation, pair[1]);
+			crew__spawn_exec(child->family->launch, child->generation, pair[1],
+				output_fds);
 		if (child->pid < 0) {
 			status = -errno;
 			crew__loop_remove(child->family->loop, &child->wire);
 		}
 	}
 	close(pair[1]);
-	if (status < 0)
+	for (int i = 0; i < 2; i++)
+		if (output_fds[i] >= 0)
+			close(output_fds[i]);
+	if (status < 0) {
+		crew__output_end(&child->output);
 		close(pair[0]);
+	}
 	return status;
 }
 
@@ -518,6 +537,13 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	child->began_ns = crew__clock_ns();
 	child->deadline.fn = on_deadline;
 	child->tls_fd = -1;
+	const struct crew__log_origin origin = {
+		.app = generation->settings->name,
+		.service = crew__child_settings(child)->service->name,
+		.worker = id,
+	};
+	crew__output_init(&child->output, family->loop, &origin,
+		(uint32_t)generation->settings->capture_lines);
 	int status = crew__registry_begin(family->registry, &plan, *vacancy, &child->entry);
 	if (status == 0) {
 		status = run(child);
@@ -528,6 +554,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 		free(child);
 		return status;
 	}
+	child->output.origin.pid = child->pid;
 	*vacancy = NULL;
 	crew__generation_ref(generation);
 	crew__list_push(&family->children, &child->node);
@@ -567,6 +594,7 @@ void crew__child_reap(struct crew__child *child, int wait_status, struct crew__d
 	listen_to(child, UINT32_MAX);
 	close_wire(child);
 	crew__timer_stop(child->family->loop, &child->deadline);
+	crew__output_end(&child->output);
 
 	memset(ret_death, 0, sizeof(*ret_death));
 	if (WIFSIGNALED(wait_status)) {

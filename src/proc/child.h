@@ -17,6 +17,7 @@
 
 #include "proc/generation.h"
 #include "proc/listeners.h"
+#include "proc/output.h"
 #include "proc/registry.h"
 #include "proc/wire.h"
 
@@ -39,6 +40,7 @@ struct crew__family {
 	const struct crew__launch *launch;
 	struct crew__registry *registry;
 	const int *log_fd;
+	bool capture; /* take what children print, where their settings say so */
 	struct crew__node children; /* the living */
 	struct crew__node graves;   /* the dead, freed at the turn's end */
 	struct crew__turn_hook hook;
@@ -78,6 +80,7 @@ struct crew__child {
 	struct crew__stop_order stop;
 	uint32_t
 		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
+	struct crew__output output;    /* what it prints */
 	char failure[512];             /* what it said of itself, "" when nothing */
 };
 
@@ -135,7 +138,8 @@ void crew__child_reap(struct crew__child *child, int wait_status, struct crew__d
 const struct crew__service_settings *crew__child_settings(const struct crew__child *child);
 
 /* In the forked process: become the worker. Does not return. (spawn.c) */
-_Noreturn void crew__spawn_exec(
-	const struct crew__launch *launch, const struct crew__generation *generation, int wire_fd);
+_Noreturn void crew__spawn_exec(const struct crew__launch *launch,
+	const struct crew__generation *generation, int wire_fd,
+	const int output_fds[2]); /* its standard output and error; -1: the master's */
 
 #endif

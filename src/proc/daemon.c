@@ -115,6 +115,8 @@ int crew__daemon_detach(int log_fd)
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0)
 		return -errno;
+	if (log_fd < 0)
+		log_fd = null_fd;
 	int status = dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
 				     dup2(log_fd, STDERR_FILENO) < 0
 			     ? -errno

@@ -23,7 +23,7 @@ void crew__standard_fds_open(void);
  * 1, with a line printed. */
 int crew__daemon_begin(const char *name, struct crew__inherited *inherited,
 	struct crew__notify *notify, struct crew__report *ret_report);
-/* Standard input from nowhere, output and errors into the log. */
+/* Standard input from nowhere, output and errors into the log; -1: nowhere. */
 int crew__daemon_detach(int log_fd);
 
 /* A text as it is to be printed: on standard output when the status is 0, else on standard error.

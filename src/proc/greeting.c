@@ -2,6 +2,7 @@
 #include "proc/greeting.h"
 
 #include "base/clock.h"
+#include "proc/log_file.h"
 #include "proc/role.h"
 #include "proc/title.h"
 
@@ -77,9 +78,11 @@ void crew__greeting_fini(struct crew__greeting *greeting)
 
 void crew__greeting_use_log(const struct crew__greeting *greeting)
 {
-	char tag[CREW__NAME_MAX + 16];
-	snprintf(tag, sizeof(tag), "%s#%u", greeting->hello.service, greeting->hello.id);
-	crew__log_open(greeting->log_fd, greeting->settings->log_level, tag);
+	struct crew__log_plan plan = crew__log_plan_of(greeting->settings, greeting->log_fd);
+	plan.origin.service = greeting->hello.service;
+	plan.origin.worker = greeting->hello.id;
+	plan.origin.pid = getpid();
+	crew__log_use(&plan);
 }
 
 /* The text of a sealed memfd, which other workers read through the same open file: pread. */

@@ -1,6 +1,7 @@
 /* last_words.c - the handlers of faults. Only what is async-signal-safe is done in them. */
 #include "proc/last_words.h"
 
+#include "base/log.h"
 #include "proc/stack.h"
 #include "proc/symbols.h"
 
@@ -107,6 +108,7 @@ static void on_fatal(int signo, siginfo_t *info, void *context)
 		write_words(self.plan.words, info, context);
 	else
 		write_line(context);
+	crew__log_before_death();
 	let_happen(signo, info);
 }
 

@@ -273,19 +273,29 @@ static void on_hangup(int signo, void *arg)
 	crew__herald_hangup(&master->herald);
 }
 
-static void on_reopen(int signo, void *arg)
+static void hand_out_log(void *arg)
 {
 	struct crew__master *master = arg;
-	(void)signo;
-	crew_level level = master->generation->settings->log_level;
-	/* Failing, the old one stays; the workers may have logs of their own all the same. */
-	if (crew__log_file_reopen(&master->log, level, "master") == 0)
-		crew__log(CREW_INFO, "log reopened");
 	struct crew__node *head = &master->family.children;
 	for (struct crew__node *n = head->next, *after; n != head; n = after) {
 		after = n->next;
 		crew__child_reopen_log(crew__container_of(n, struct crew__child, node));
 	}
+}
+
+static const struct crew__settings *settings_in_force(void *arg)
+{
+	return ((struct crew__master *)arg)->generation->settings;
+}
+
+static void on_reopen(int signo, void *arg)
+{
+	struct crew__master *master = arg;
+	(void)signo;
+	/* Failing, the old one stays; the workers may have logs of their own all the same. */
+	if (crew__log_file_reopen(&master->log) == 0)
+		crew__log(CREW_INFO, "log reopened");
+	hand_out_log(master);
 }
 
 static int watch_signals(struct crew__master *master)
@@ -361,6 +371,8 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 		.loop = master->loop,
 		.launch = &master->launch,
 		.log_fd = &master->log.fd,
+		/* Under a debugger a program prints where the debugger does. */
+		.capture = !crew__output_traced(),
 		.on_ready = on_ready,
 		.on_tls = on_tls,
 		.on_readers = on_readers,
@@ -461,6 +473,13 @@ int crew__master_run(struct crew__master *master)
 {
 	if (crew__certificates_watch(master) < 0)
 		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
+	master->log_care = (struct crew__log_care){ .loop = master->loop,
+		.file = &master->log,
+		.settings = settings_in_force,
+		.on_new = hand_out_log,
+		.arg = master };
+	if (crew__log_care_start(&master->log_care) < 0)
+		crew__log(CREW_ERROR, "the log's length is not looked at yet: no memory");
 	start_workers(master);
 	bool over = master->state == CREW__MASTER_STOPPING &&
 		    crew__list_empty(&master->family.children);
@@ -497,6 +516,7 @@ void crew__master_fini(struct crew__master *master)
 	crew__herald_end(&master->herald);
 	crew__slots_fini(master);
 	crew__certificates_unwatch(master);
+	crew__log_care_stop(&master->log_care);
 	crew__family_fini(&master->family);
 	crew__generation_unref(master->generation);
 	crew__registry_free(master->registry);

@@ -17,7 +17,7 @@
 #include "proc/control.h"
 #include "proc/fd_store.h"
 #include "proc/herald.h"
-#include "proc/log_file.h"
+#include "proc/log_care.h"
 
 enum crew__master_state {
 	CREW__MASTER_STARTING,
@@ -68,6 +68,7 @@ struct crew__master {
 	struct crew__listeners listeners; /* as opened at the start; then the generation's */
 	struct crew__control *control;
 	struct crew__log_file log;
+	struct crew__log_care log_care;
 	struct crew__family family;
 	struct crew__slot **slots; /* by service, then by id; a slot never moves */
 	unsigned slot_count;

@@ -87,7 +87,7 @@ int crew__master_set(struct crew__master *master, const char *text, uid_t by,
 		return status;
 	}
 	crew__change_log(generation->settings, &change, by);
-	crew__log_open(master->log.fd, generation->settings->log_level, "master");
+	crew__log_set_level(generation->settings->log_level);
 	*ret_handed_on = (struct crew__handed_on){ 0 };
 	struct crew__node *head = &master->family.children;
 	for (struct crew__node *n = head->next, *after; n != head; n = after) {

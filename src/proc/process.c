@@ -14,7 +14,7 @@
 #include "proc/confine.h"
 #include "proc/last_words.h"
 #include "proc/lifeline.h"
-#include "proc/log_file.h"
+#include "proc/log_care.h"
 #include "proc/title.h"
 #include "service/live.h"
 #include "service/offload.h"
@@ -27,7 +27,8 @@
 
 enum {
 	CLOSE_GOING_AWAY = 1001,
-	MESSAGES_PER_TURN = 64
+	MESSAGES_PER_TURN = 64,
+	LOG_END_MS = 1000 /* for lines that are not written yet */
 };
 
 struct adopted {
@@ -41,6 +42,7 @@ struct process {
 	struct crew__loop *loop;
 	struct crew__census *census;
 	struct crew__source wire;
+	struct crew__log_care log_care;
 	crew_worker *worker;
 	struct adopted *adopted; /* listeners of siblings that are away */
 	size_t adopted_count;
@@ -117,9 +119,9 @@ static void take_log(struct process *process, int fd)
 	if (fd < 0)
 		return;
 	crew__log_file_follow(process->greeting.log_fd, fd);
+	crew__log_switch(fd);
 	close(process->greeting.log_fd);
 	process->greeting.log_fd = fd;
-	crew__greeting_use_log(&process->greeting);
 }
 
 static void take_stop(struct process *process, const struct crew__message *message)
@@ -224,7 +226,7 @@ static void take_setting(struct process *process, const struct crew__message *me
 	}
 	if (change.before == change.now)
 		return;
-	crew__greeting_use_log(&process->greeting);
+	crew__log_set_level(settings->log_level);
 	crew__worker_set(process->worker, settings, &change);
 }
 
@@ -372,6 +374,10 @@ static int make_surroundings(struct process *process)
 			greeting->settings->app->counters, &process->census);
 	if (status < 0)
 		return status;
+	process->log_care.loop = process->loop;
+	status = crew__log_care_start(&process->log_care);
+	if (status < 0)
+		return status;
 	crew__census_set_own(
 		process->census, greeting->hello.index, greeting->hello.life, &greeting->segment);
 	status = crew__loop_signal(process->loop, SIGTERM, on_terminate, process);
@@ -423,9 +429,11 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	struct crew__segment_header *header = process->greeting.segment.header;
 	crew__panic_into(header->last_words, sizeof(header->last_words));
 	begin_words(process);
+	crew__log_count_into(&process->greeting.stats.slab->log_lost);
 	status = confine(process, error, size);
 	if (status < 0)
 		return status;
+	crew__log_thread_allow();
 	status = crew__lifeline_tie();
 	if (status == 0)
 		status = make_surroundings(process);
@@ -456,10 +464,13 @@ static void tear_down(struct process *process)
 		close(fd);
 	free(process->adopted);
 	crew__census_free(process->census);
+	crew__log_care_stop(&process->log_care);
 	crew__loop_free(process->loop);
 	crew__asked_end();
 	crew__last_words_end();
 	crew__panic_into(NULL, 0);
+	crew__log_count_into(NULL);
+	crew__log_thread_end(LOG_END_MS);
 	crew__greeting_fini(&process->greeting);
 }
 

@@ -87,7 +87,7 @@ static void replace_generation(struct crew__master *master)
 	master->generation = master->reload.next;
 	master->reload.next = NULL;
 	crew__settings_use(master->generation->settings);
-	crew__log_open(master->log.fd, master->generation->settings->log_level, "master");
+	crew__log_file_use(&master->log, master->generation->settings, "master");
 	crew__directory_generation(&master->registry->directory, master->generation->number);
 	crew__listeners_close_but(&old->listeners, &master->generation->listeners);
 	if (crew__certificates_watch(master) < 0)

@@ -8,6 +8,7 @@
 #include "proc/chronicle.h"
 #include "proc/herald.h"
 #include "proc/inside.h"
+#include "proc/log_care.h"
 #include "service/live.h"
 #include "service/tls.h"
 
@@ -43,6 +44,7 @@ struct crew__single {
 	unsigned running;
 	struct crew__timer certificate_timer;
 	struct crew__herald herald;
+	struct crew__log_care log_care;
 	bool stopping;
 	bool stopping_at_once;
 };
@@ -142,7 +144,7 @@ static void on_reopen(int signo, void *arg)
 {
 	struct crew__single *single = arg;
 	(void)signo;
-	crew__log_file_reopen(single->plan.log, single->plan.settings->log_level, "single");
+	crew__log_file_reopen(single->plan.log);
 	for (unsigned i = 0; i < single->count; i++)
 		if (single->members[i].worker)
 			crew__worker_reopen_logs(single->members[i].worker);
@@ -188,7 +190,7 @@ static int set_for_command(void *arg, const char *text, uid_t by,
 		return status;
 	*ret_handed_on = (struct crew__handed_on){ 0 };
 	crew__change_log(settings, &change, by);
-	crew__log_open(single->plan.log->fd, settings->log_level, "single");
+	crew__log_set_level(settings->log_level);
 	for (unsigned i = 0; i < single->count; i++) {
 		if (change.service >= 0 && change.service != (int)i)
 			continue;
@@ -304,6 +306,8 @@ static int make_member(struct crew__single *single, unsigned index)
 	if (status < 0)
 		return status;
 	worker.listen_fds = fds;
+	if (index == 0) /* the log is one for all of them */
+		crew__log_count_into(&worker.stats.slab->log_lost);
 	status = crew__worker_new(&worker, &member->worker);
 	if (status == 0)
 		single->count = index + 1;
@@ -399,12 +403,35 @@ static int begin_all_certificates(struct crew__single *single, char *ret_error, 
 	return 0;
 }
 
+static const struct crew__settings *settings_in_force(void *arg)
+{
+	return ((struct crew__single *)arg)->plan.settings;
+}
+
+/* There is nobody else to tell. */
+static void on_new_log(void *arg)
+{
+	(void)arg;
+}
+
+static int care_for_log(struct crew__single *single)
+{
+	single->log_care = (struct crew__log_care){ .loop = single->loop,
+		.file = single->plan.log,
+		.settings = settings_in_force,
+		.on_new = on_new_log,
+		.arg = single };
+	return crew__log_care_start(&single->log_care);
+}
+
 static int make_parts(struct crew__single *single, char *ret_error, size_t error_size)
 {
 	struct crew__settings *settings = single->plan.settings;
 	int status = crew__loop_new(settings->engine, &single->loop);
 	if (status == 0)
 		status = watch_signals(single);
+	if (status == 0)
+		status = care_for_log(single);
 	if (status == 0)
 		status = crew__registry_new(
 			settings, "single", crew__loop_engine(single->loop), &single->registry);
@@ -505,10 +532,12 @@ void crew__single_free(struct crew__single *single)
 	crew__control_free(single->control);
 	for (unsigned i = 0; i < single->count; i++)
 		crew__worker_free(single->members[i].worker);
+	crew__log_count_into(NULL);
 	crew__census_free(single->census);
 	crew__herald_end(&single->herald);
 	if (single->loop)
 		crew__timer_stop(single->loop, &single->certificate_timer);
+	crew__log_care_stop(&single->log_care);
 	crew__loop_free(single->loop);
 	crew__registry_free(single->registry);
 	free(single);

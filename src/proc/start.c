@@ -19,6 +19,10 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+	LOG_END_MS = 1000 /* for lines that are not written yet */
+};
+
 struct start {
 	struct crew__settings *settings;
 	const struct crew__run_options *options;
@@ -168,7 +172,7 @@ static int open_log(struct start *start)
 		start->options->daemon, tag, start->error, sizeof(start->error));
 	if (status < 0 || !start->options->daemon)
 		return status;
-	status = crew__daemon_detach(start->master.log.fd);
+	status = crew__daemon_detach(crew__log_file_for_output(&start->master.log));
 	if (status < 0) {
 		snprintf(start->error, sizeof(start->error), "cannot leave the terminal: %s",
 			strerror(-status));
@@ -203,11 +207,13 @@ static int run_locked(struct start *start)
 		start->failed = open_log(start);
 	if (start->failed < 0)
 		return 1;
+	crew__log_thread_allow();
 	int exit_status = run_opened(start);
 	if (start->report.done)
 		crew__log(CREW_INFO, "%s has stopped", start->settings->name);
-	else if (start->master.log.path)
+	else if (!start->master.log.standard)
 		crew__log(CREW_ERROR, "not started: %s", start->error);
+	crew__log_thread_end(LOG_END_MS);
 	crew__log_file_close(&start->master.log);
 	return start->report.done ? exit_status : 1;
 }

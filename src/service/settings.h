@@ -96,7 +96,13 @@ struct crew__settings {
 	struct crew__service_settings service[CREW_MAX_SERVICES];
 	enum crew__engine_kind engine;
 	crew_level log_level;
-	char *log;     /* path; NULL: RUNDIR/NAME.log with -d, standard error in the foreground */
+	char *log;     /* path, or one of crew__log_place_is_word(); NULL: RUNDIR/NAME.log with -d,
+	                * standard error in the foreground */
+	int64_t log_format;            /* 1: JSON */
+	int64_t log_facility;          /* of syslog: 3 daemon, 1 user, 16 to 23 local */
+	int64_t log_size, log_keep;    /* 0: files may grow */
+	bool capture_output;
+	int64_t capture_lines;         /* a second, of one worker; 0: no limit */
 	char *run_dir; /* always set, absolute */
 	int64_t control_mode;          /* permissions of the control socket: octal, 0600 */
 	char *control_group;           /* NULL: unchanged */
@@ -178,6 +184,9 @@ bool crew__setting_is_live(bool service, const char *key);
 /* The settings that crew_setting() reads in this process. */
 void crew__settings_use(const struct crew__settings *settings);
 const struct crew__settings *crew__settings_in_use(void); /* NULL: none yet */
+
+/* Is that value of crew.log no file: stderr, syslog, journal? */
+bool crew__log_place_is_word(const char *log);
 
 /* "1m", "64k", "12", "off" → bytes or number. 0, -EINVAL, -ERANGE. */
 int crew__parse_number(const char *text, int64_t *ret_number);

@@ -42,6 +42,9 @@ static const bool live_service[CREW__SERVICE_KEYS] = {
 };
 static const bool live_crew[CREW__CREW_KEYS] = {
 	[CREW__CREW_KEY_log_level] = true,
+	[CREW__CREW_KEY_log_size] = true,
+	[CREW__CREW_KEY_log_keep] = true,
+	[CREW__CREW_KEY_capture_lines] = true,
 	[CREW__CREW_KEY_buffer_budget] = true,
 };
 

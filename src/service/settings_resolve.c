@@ -85,6 +85,20 @@ static int resolve_path(const struct crew__loader *loader, const char *section, 
 	return 0;
 }
 
+bool crew__log_place_is_word(const char *log)
+{
+	return strcmp(log, "stderr") == 0 || strcmp(log, "syslog") == 0 ||
+	       strcmp(log, "journal") == 0;
+}
+
+static int resolve_log(struct crew__loader *loader)
+{
+	struct crew__settings *settings = loader->settings;
+	if (settings->log && crew__log_place_is_word(settings->log))
+		return 0;
+	return resolve_path(loader, "crew", "log", &settings->log, settings->run_dir);
+}
+
 static int resolve_service_paths(struct crew__loader *loader)
 {
 	struct crew__settings *settings = loader->settings;
@@ -375,7 +389,7 @@ int crew__settings_resolve(struct crew__loader *loader)
 	if (!error)
 		error = resolve_run_dir(loader);
 	if (!error)
-		error = resolve_path(loader, "crew", "log", &loader->settings->log, NULL);
+		error = resolve_log(loader);
 	if (!error)
 		error = resolve_service_paths(loader);
 	if (!error)

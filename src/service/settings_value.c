@@ -202,6 +202,10 @@ static const struct choice seccomps[] = { { "off", CREW__SECCOMP_OFF },
 	{ "default", CREW__SECCOMP_DEFAULT }, { NULL, 0 } };
 static const struct choice seccomp_actions[] = { { "refuse", CREW__SECCOMP_REFUSE },
 	{ "kill", CREW__SECCOMP_KILL }, { "log", CREW__SECCOMP_LOG }, { NULL, 0 } };
+static const struct choice log_formats[] = { { "text", 0 }, { "json", 1 }, { NULL, 0 } };
+static const struct choice log_facilities[] = { { "daemon", CREW__LOG_FACILITY_DAEMON },
+	{ "user", 1 }, { "local0", 16 }, { "local1", 17 }, { "local2", 18 }, { "local3", 19 },
+	{ "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 }, { NULL, 0 } };
 
 /* Of what is a choice and kept as a number; NULL for other kinds. */
 static const struct choice *choices_of(enum crew__settings_kind kind)
@@ -221,6 +225,10 @@ static const struct choice *choices_of(enum crew__settings_kind kind)
 		return seccomps;
 	case CREW__KIND_SECCOMP_ACTION:
 		return seccomp_actions;
+	case CREW__KIND_LOG_FORMAT:
+		return log_formats;
+	case CREW__KIND_LOG_FACILITY:
+		return log_facilities;
 	default:
 		return NULL;
 	}
@@ -386,6 +394,8 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	case CREW__KIND_KTLS:
 	case CREW__KIND_SECCOMP:
 	case CREW__KIND_SECCOMP_ACTION:
+	case CREW__KIND_LOG_FORMAT:
+	case CREW__KIND_LOG_FACILITY:
 		return read_numbered(key, base, value, why);
 	case CREW__KIND_CAPABILITIES:
 	case CREW__KIND_CPUS:
@@ -463,6 +473,8 @@ char *crew__settings_show_value(const struct crew__settings_key *key, const void
 	case CREW__KIND_KTLS:
 	case CREW__KIND_SECCOMP:
 	case CREW__KIND_SECCOMP_ACTION:
+	case CREW__KIND_LOG_FORMAT:
+	case CREW__KIND_LOG_FACILITY:
 		return strdup(choice_name(
 			choices_of(key->kind), (int)*(const int64_t *)(const void *)member));
 	case CREW__KIND_INHERITED:
@@ -497,13 +509,15 @@ void crew__settings_preset(const struct crew__settings_key *key, void *base)
 	case CREW__KIND_SECCOMP_ACTION:
 	case CREW__KIND_INHERITED:
 	case CREW__KIND_UMASK:
+	case CREW__KIND_LOG_FORMAT:
+	case CREW__KIND_LOG_FACILITY:
 		*number_of(key, base) = key->preset;
-		break;
-	case CREW__KIND_SWITCH:
-		*(bool *)((char *)base + key->offset) = key->preset != 0;
 		break;
 	case CREW__KIND_LEVEL:
 		settings->log_level = (crew_level)key->preset;
+		break;
+	case CREW__KIND_SWITCH:
+		*(bool *)((char *)base + key->offset) = key->preset != 0;
 		break;
 	default: /* all zero: NULL, off, auto */
 		break;

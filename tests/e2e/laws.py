@@ -12,7 +12,7 @@ GAUGES = ("connections", "timers", "messages_queued", "bytes_queued")
 COUNTERS = (
     "connections_total", "total_request", "messages_offered", "messages_sent",
     "messages_replaced", "bytes_in", "bytes_out", "send_fail", "send_invalid",
-    "accept_failed", "refused_limit", "refused_ip", "access_log_lost",
+    "accept_failed", "refused_limit", "refused_ip", "access_log_lost", "log_lost",
 )
 GROUPS = {"send_fail_by_reason": LOSSES, "closes_by_reason": ENDS}
 STATES = ("starting", "ready", "busy", "draining", "exited")

@@ -82,7 +82,7 @@ static void what_cannot_change_is_told(void **state)
 	set_bad(settings, "web.workers=3", "web.workers cannot change while the program runs");
 	set_bad(settings, "web.workers=3", "rate_bytes");
 	set_bad(settings, "web.listen=tcp://127.0.0.1:1", "reload");
-	set_bad(settings, "crew.log=/tmp/x", "log_level, buffer_budget");
+	set_bad(settings, "crew.log=/tmp/x", "log_level, log_size, log_keep, capture_lines, buffer_budget");
 	set_bad(settings, "web.polcy=replace", "did you mean \"policy\"");
 	set_bad(settings, "wbe.policy=replace", "did you mean \"web\"");
 	set_bad(settings, "app.color=red", "program's own");

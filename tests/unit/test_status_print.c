@@ -55,7 +55,7 @@ static void assert_counters(const json_t *object, size_t further)
 		"messages_replaced", "bytes_in", "bytes_out", "bytes_queued", "send_fail",
 		"send_invalid", "accept_failed", "refused_limit", "refused_ip",
 		"tls_handshakes_cut", "refused_budget", "budget_tightened", "budget_paused",
-		"budget_cut", "bytes_held", "slow", "slow_total", "gaps", "access_log_lost",
+		"budget_cut", "bytes_held", "slow", "slow_total", "gaps", "access_log_lost", "log_lost",
 		"requests_malformed", "requests_too_large", "requests_too_slow",
 		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
 		"offload_queued", "offload_running", "offload_offered", "offload_done",

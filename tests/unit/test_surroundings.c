@@ -163,8 +163,8 @@ static int log_and_rotate(void)
 	settings->run_dir = dir;
 	settings->name = name;
 	if (crew__log_file_open(&file, settings, false, "t", error, sizeof(error)) < 0 ||
-		file.path || file.fd != STDERR_FILENO ||
-		crew__log_file_reopen(&file, CREW_INFO, "t") < 0)
+		file.path || file.fd < 0 ||
+		crew__log_file_reopen(&file) < 0)
 		return 1;
 	if (crew__log_file_open(&file, settings, true, "t", error, sizeof(error)) < 0)
 		return 2;
@@ -173,7 +173,7 @@ static int log_and_rotate(void)
 	if (crew__daemon_detach(file.fd) < 0)
 		return 3;
 	crew__log(CREW_WARN, "first");
-	if (rename(path, old) < 0 || crew__log_file_reopen(&file, CREW_INFO, "t") < 0)
+	if (rename(path, old) < 0 || crew__log_file_reopen(&file) < 0)
 		return 4;
 	crew__log(CREW_WARN, "second");
 	if (write(STDERR_FILENO, "third\n", 6) != 6) /* follows */
