@@ -2,7 +2,7 @@
 #include "proc/notify.h"
 
 #include "base/log.h"
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include <fcntl.h>
 #include <stdio.h>
