@@ -600,6 +600,13 @@ struct crew_service {
 	int64_t offload_threads;    /* 4; begun when they are needed */
 	int64_t offload_queue;      /* 1000: jobs that may wait for a thread; beyond it crew_offload refuses */
 	int64_t offload_timeout_ms; /* 30 s: how long a job may wait; then it is not done; CREW_OFF */
+
+	/* Listening (docs/listening.md). */
+	const char *accept; /* who accepts: "shared" (one socket for all workers, whoever is free),
+	                     * "reuse-port" (the same as .reuse_port) or "least-connections" (shared, but who
+	                     * has clearly more connections than its siblings stands back); NULL: shared */
+	int64_t connection_rate_per_ip; /* off: new connections a second that a worker takes from one
+	                                 * address; so many may come at once */
 };
 
 /* A counter of the program's own. */

@@ -25,6 +25,7 @@ static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
 	[CREW__EVENT_TLS] = { "taken", "expires" },
 	[CREW__EVENT_DEATH] = { NULL, NULL, NULL, "signal", "status" },
 	[CREW__EVENT_RELOAD] = { "generation" },
+	[CREW__EVENT_RATE] = { "refused", "limit" },
 };
 
 static json_t *figures(const struct crew__event_row *row)

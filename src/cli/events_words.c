@@ -175,6 +175,12 @@ static void say(const struct crew__event *event, char *text, size_t size)
 	case CREW__EVENT_STOP:
 		snprintf(text, size, "was told to stop");
 		break;
+	case CREW__EVENT_RATE:
+		snprintf(text, size,
+			"refused %" PRIu64 " connection%s that came faster than %" PRIu64
+			" a second from one address",
+			v[0], plural(v[0]), v[1]);
+		break;
 	default:
 		snprintf(text, size, "an event that this version does not know");
 	}

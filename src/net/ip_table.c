@@ -1,10 +1,9 @@
 #include "net/ip_table.h"
 
 #include "base/check.h"
+#include "net/ip_key.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 /* Linear probing; a count of 0 is an empty place. At most half of the places are ever taken, and a
@@ -43,30 +42,12 @@ void crew__ip_table_free(struct crew__ip_table *table)
 	free(table);
 }
 
-/* The part of the address that is counted. False: not counted at all. */
-static bool network_of(const struct crew__record_address *from, struct place *ret_key)
+static size_t home(const struct crew__ip_table *table, const struct crew__ip_key *key)
 {
-	memset(ret_key, 0, sizeof(*ret_key));
-	if (from->family == AF_INET) {
-		memcpy(&ret_key->network, from->ip + 12, 4);
-		return true;
-	}
-	if (from->family != AF_INET6)
-		return false;
-	memcpy(&ret_key->network, from->ip, 8);
-	ret_key->v6 = 1;
-	return true;
+	return (size_t)crew__ip_hash(key, table->seed) & table->mask;
 }
 
-static size_t home(const struct crew__ip_table *table, const struct place *key)
-{
-	uint64_t x = key->network ^ table->seed ^ key->v6;
-	x = (x ^ (x >> 32)) * 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 29)) * 0xbf58476d1ce4e5b9ull;
-	return (size_t)(x ^ (x >> 32)) & table->mask;
-}
-
-static size_t find(const struct crew__ip_table *table, const struct place *key)
+static size_t find(const struct crew__ip_table *table, const struct crew__ip_key *key)
 {
 	size_t at = home(table, key);
 	while (table->places[at].count > 0 &&
@@ -78,8 +59,8 @@ static size_t find(const struct crew__ip_table *table, const struct place *key)
 bool crew__ip_table_enter(
 	struct crew__ip_table *table, const struct crew__record_address *from, size_t most)
 {
-	struct place key;
-	if (!network_of(from, &key))
+	struct crew__ip_key key;
+	if (!crew__ip_key(from, &key))
 		return true;
 	struct place *place = &table->places[find(table, &key)];
 	if (place->count >= most)
@@ -95,7 +76,9 @@ static void close_gap(struct crew__ip_table *table, size_t gap)
 {
 	for (size_t at = (gap + 1) & table->mask; table->places[at].count > 0;
 		at = (at + 1) & table->mask) {
-		size_t wanted = home(table, &table->places[at]);
+		const struct place *place = &table->places[at];
+		const struct crew__ip_key key = { place->network, place->v6 };
+		size_t wanted = home(table, &key);
 		if (((at - wanted) & table->mask) < ((at - gap) & table->mask))
 			continue;
 		table->places[gap] = table->places[at];
@@ -106,8 +89,8 @@ static void close_gap(struct crew__ip_table *table, size_t gap)
 
 void crew__ip_table_leave(struct crew__ip_table *table, const struct crew__record_address *from)
 {
-	struct place key;
-	if (!network_of(from, &key))
+	struct crew__ip_key key;
+	if (!crew__ip_key(from, &key))
 		return;
 	size_t at = find(table, &key);
 	crew__must(table->places[at].count > 0);

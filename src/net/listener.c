@@ -3,7 +3,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "net/address.h"
+#include "net/balance.h"
 #include "net/ip_table.h"
+#include "net/refuse.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -106,6 +108,12 @@ static bool over_ip_limit(struct crew__listener *listener, const struct crew__re
 	return true;
 }
 
+/* Behind a proxy whose it is comes later. */
+static bool is_too_fast(struct crew__listener *listener, const struct crew__record_address *from)
+{
+	return !listener->net->proxied && crew__refuse_fast(listener->net, from, listener->name);
+}
+
 static void admit(struct crew__listener *listener, int fd, const struct sockaddr_storage *peer,
 	socklen_t peer_size)
 {
@@ -114,7 +122,8 @@ static void admit(struct crew__listener *listener, int fd, const struct sockaddr
 	struct sockaddr_storage own;
 	socklen_t size = sizeof(own);
 	crew__address_record_of(peer, peer_size, &remote);
-	if (over_limit(listener) || over_ip_limit(listener, &remote)) {
+	if (over_limit(listener) || is_too_fast(listener, &remote) ||
+		over_ip_limit(listener, &remote)) {
 		turn_away(fd);
 		return;
 	}
@@ -122,8 +131,10 @@ static void admit(struct crew__listener *listener, int fd, const struct sockaddr
 	if (getsockname(fd, (struct sockaddr *)&own, &size) < 0)
 		memset(&own, 0, sizeof(own));
 	crew__address_record_of(&own, size, &local);
-	if (crew__net_adopt(net, fd, &remote, &local) == 0)
+	if (crew__net_adopt(net, fd, &remote, &local) == 0) {
+		net->stats.slab->accepted++;
 		return;
+	}
 	if (net->ips && !net->proxied)
 		crew__ip_table_leave(net->ips, &remote);
 	net->stats.slab->accept_failed++;
@@ -149,16 +160,14 @@ static bool is_passing(int error)
 	}
 }
 
-static void on_acceptable(struct crew__source *source, unsigned events)
+void crew__listener_accept(struct crew__listener *listener, unsigned most)
 {
-	(void)events;
-	struct crew__listener *listener = crew__container_of(source, struct crew__listener, source);
-	for (int i = 0; i < ACCEPTS_A_TURN && source->fd >= 0; i++) {
+	for (unsigned i = 0; i < most && listener->fd >= 0; i++) {
 		struct sockaddr_storage peer;
 		socklen_t size = sizeof(peer);
 		peer.ss_family = AF_UNSPEC;
-		int fd = accept4(
-			source->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(listener->fd, (struct sockaddr *)&peer, &size,
+			SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd >= 0) {
 			if (size == 0)
 				peer.ss_family = AF_UNIX;
@@ -172,6 +181,19 @@ static void on_acceptable(struct crew__source *source, unsigned events)
 		accept_failed(listener, errno);
 		return;
 	}
+}
+
+static void on_acceptable(struct crew__source *source, unsigned events)
+{
+	(void)events;
+	struct crew__listener *listener = crew__container_of(source, struct crew__listener, source);
+	struct crew__balance *balance = listener->net->balance;
+	if (crew__likely(!balance)) {
+		crew__listener_accept(listener, ACCEPTS_A_TURN);
+		return;
+	}
+	crew__listener_accept(listener, crew__balance_share(balance, ACCEPTS_A_TURN));
+	crew__balance_accepted(balance);
 }
 
 /* Accepted sockets inherit it from the listener. A limit of 0 is the system's own. A Unix socket
@@ -195,6 +217,7 @@ int crew__listener_init(
 		.reserve = open_reserve(),
 		.name = name,
 	};
+	crew__list_init(&listener->node);
 	if (listener->reserve < 0) {
 		int error = -errno;
 		close(take_fd);
@@ -205,7 +228,7 @@ int crew__listener_init(
 	return 0;
 }
 
-int crew__listener_start(struct crew__listener *listener)
+static int watch(struct crew__listener *listener)
 {
 	listener->source.fd = listener->fd;
 	int error = crew__loop_add(
@@ -215,10 +238,31 @@ int crew__listener_start(struct crew__listener *listener)
 	return error;
 }
 
+int crew__listener_start(struct crew__listener *listener)
+{
+	struct crew__balance *balance = listener->net->balance;
+	if (balance && crew__list_empty(&listener->node))
+		crew__list_push(&balance->listeners, &listener->node);
+	return balance && balance->stands_back ? 0 : watch(listener);
+}
+
+void crew__listener_ignore(struct crew__listener *listener)
+{
+	crew__loop_remove(listener->net->loop, &listener->source);
+}
+
+/* One that pauses comes back by itself. */
+void crew__listener_watch(struct crew__listener *listener)
+{
+	if (listener->source.fd < 0 && listener->resume.place == 0 && watch(listener) < 0)
+		pause_accepting(listener);
+}
+
 void crew__listener_fini(struct crew__listener *listener)
 {
 	if (listener->fd < 0)
 		return;
+	crew__list_remove(&listener->node);
 	crew__timer_stop(listener->net->loop, &listener->resume);
 	crew__loop_remove(listener->net->loop, &listener->source);
 	close(listener->fd);

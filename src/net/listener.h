@@ -6,6 +6,7 @@
 #ifndef CREW_NET_LISTENER_H
 #define CREW_NET_LISTENER_H
 
+#include "base/list.h"
 #include "base/log.h"
 #include "net/net.h"
 
@@ -17,7 +18,8 @@ struct crew__listener {
 	struct crew__timer resume;
 	int reserve;
 	struct crew__log_rate failed_log, limit_log, ip_log;
-	const char *name; /* the service's, for log lines; borrowed */
+	struct crew__node node; /* of net->balance, while it would accept */
+	const char *name;       /* the service's, for log lines; borrowed */
 };
 
 /* Takes fd over in every case. Not yet accepting. */
@@ -26,6 +28,11 @@ int crew__listener_init(
 int crew__listener_start(struct crew__listener *listener);
 /* The net's limits have changed: what will be accepted gets those. */
 void crew__listener_set_options(struct crew__listener *listener);
+/* For balance.c, of one that was started: do not watch for connections, and watch again; accept at
+ * most so many of those that wait. */
+void crew__listener_ignore(struct crew__listener *listener);
+void crew__listener_watch(struct crew__listener *listener);
+void crew__listener_accept(struct crew__listener *listener, unsigned most);
 /* Stop accepting and close. Idempotent. */
 void crew__listener_fini(struct crew__listener *listener);
 

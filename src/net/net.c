@@ -5,6 +5,7 @@
 #include "net/conn_out.h"
 #include "net/conn_slow.h"
 #include "net/ip_table.h"
+#include "net/rate_table.h"
 #include "net/splice.h"
 #include "net/tls.h"
 #include "net/tls_context.h"
@@ -150,6 +151,7 @@ static void release(struct crew__net *net)
 	crew__timer_stop(net->loop, &net->expiry);
 	crew__wheel_free(net->wheel);
 	crew__ip_table_free(net->ips);
+	crew__rate_table_free(net->rates);
 	crew__piece_pool_fini(&net->pieces);
 	release_slots(net->table);
 	crew__tls_context_unref(net->tls);

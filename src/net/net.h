@@ -23,7 +23,9 @@
 #include "stats/slab.h"
 
 struct crew__net;
+struct crew__balance;
 struct crew__ip_table;
+struct crew__rate_table;
 struct crew__tls_context;
 struct crew__tls_shared;
 struct crew__pipes;
@@ -77,6 +79,7 @@ struct crew__conn_ops {
 /* Limits in force; 0 is "off" where a feature can be off. */
 struct crew__limits {
 	size_t max_connections, max_connections_per_ip, max_send_buffer;
+	uint64_t connection_rate_per_ip; /* a second */
 	size_t held_most; /* bytes of unfinished input kept for a connection */
 	int kernel_unsent_limit;
 	uint32_t send_timeout, idle_timeout, linger, closing_timeout; /* hundredths of a second */
@@ -89,6 +92,13 @@ struct crew__limits {
 	size_t unauthenticated_limit;
 	uint32_t auth_timeout; /* hundredths; 0: every connection counts as authenticated */
 	uint64_t budget;       /* bytes that all queues may hold (budget.h) */
+};
+
+/* Of the other workers that accept from the same sockets: the connections of the one that has
+ * fewest. UINT64_MAX: there is none. */
+struct crew__siblings {
+	uint64_t all;       /* of all that could accept now */
+	uint64_t listening; /* of those that do not stand back (balance.h) */
 };
 
 struct crew__net_plan {
@@ -229,6 +239,12 @@ struct crew__net {
 	const struct crew__turn_clock *clock;
 	uint32_t now, now_turn;     /* hundredths, as worked out in that turn */
 	struct crew__ip_table *ips; /* NULL unless max_connections_per_ip */
+	struct crew__rate_table *rates; /* NULL unless connection_rate_per_ip was ever on */
+	struct {
+		uint64_t untold; /* since the last event */
+		struct crew__log_rate log;
+	} refused; /* for coming too fast: refuse.h */
+	struct crew__balance *balance; /* NULL unless accept = least-connections; the owner's */
 };
 
 /* 0, -ENOMEM, or an errno of the loop. */

@@ -7,6 +7,7 @@
 
 #include "net/address.h"
 #include "net/ip_table.h"
+#include "net/refuse.h"
 
 #include <netinet/udp.h>
 #include <stdlib.h>
@@ -220,7 +221,7 @@ static enum found find(struct crew__udp *udp, unsigned at)
 	}
 	if (net->stats.slab->connections >= net->limits.max_connections)
 		return NO_ROOM;
-	if (over_ip_limit(udp, &remote)) {
+	if (crew__refuse_fast(net, &remote, udp->name) || over_ip_limit(udp, &remote)) {
 		net->stats.slab->datagrams_dropped++;
 		return DROPPED;
 	}

@@ -10,7 +10,8 @@
 
 enum {
 	LIFE_NUMBERS = 4096,
-	PATIENCE_US = 50
+	PATIENCE_US = 50,
+	STILL_MS = 50 /* a turn that lasts longer: nobody accepts there */
 };
 
 struct person {
@@ -18,6 +19,14 @@ struct person {
 	bool own;
 	const struct crew__segment *segment; /* &mapped, or borrowed */
 	struct crew__segment mapped;
+};
+
+/* What another worker of this service says, where it says it; in memory that it may write at any
+ * time. */
+struct sibling {
+	const struct crew__slab *slab; /* of any version: only its first members are looked at */
+	const uint64_t *connections;
+	const uint64_t *standing_back; /* NULL: of a version that does not */
 };
 
 struct crew__census {
@@ -28,6 +37,9 @@ struct crew__census {
 	uint32_t copy_sequence;         /* of the directory when it was copied; odd: copy again */
 	uint16_t by_life[LIFE_NUMBERS]; /* index + 1; 0: not mapped here */
 	struct person people[CREW__LIVES_MAX];
+	bool siblings_known;
+	unsigned sibling_count;
+	struct sibling siblings[CREW__LIVES_MAX];
 	/* What others and the dead add to one service, worked out once a turn. */
 	struct {
 		uint64_t turn_ns;
@@ -68,6 +80,7 @@ static struct person *enter(struct crew__census *census, unsigned index, uint32_
 	person->life = life;
 	census->by_life[life] = (uint16_t)(index + 1);
 	census->others.service = -1;
+	census->siblings_known = false;
 	return person;
 }
 
@@ -109,6 +122,7 @@ void crew__census_clear(struct crew__census *census, unsigned index)
 		crew__segment_fini(&person->mapped);
 	memset(person, 0, sizeof(*person));
 	census->others.service = -1;
+	census->siblings_known = false;
 }
 
 /* A copy of the directory as it is now; it changes only when lives come and go. */
@@ -173,4 +187,91 @@ uint64_t crew__census_counter(
 	add_living(census, (unsigned)index, true, &sum);
 	uint64_t value = 0;
 	return crew__slab_value(&sum, census->counters, name, &value) ? value : 0;
+}
+
+/* ---- siblings ------------------------------------------------------------------------------ */
+
+/* Where that counter is; NULL when the segment has none of that name. */
+static const uint64_t *find_counter(
+	const struct crew__segment *segment, const struct crew__layout *layout, const char *name)
+{
+	for (uint32_t i = 0; i < layout->counters; i++) {
+		struct crew__counter_entry entry;
+		crew__layout_entry(segment, layout, i, &entry);
+		if (entry.app || strcmp(entry.name, name) != 0)
+			continue;
+		bool inside = entry.offset % sizeof(uint64_t) == 0 &&
+			      entry.offset >= layout->slab_offset &&
+			      entry.offset - layout->slab_offset <=
+				      layout->slab_size - sizeof(uint64_t);
+		return inside ? crew__layout_at(segment, entry.offset) : NULL;
+	}
+	return NULL;
+}
+
+static void add_sibling(struct crew__census *census, const struct crew__segment *segment)
+{
+	struct crew__layout layout;
+	if (crew__layout_check(segment, &layout))
+		return;
+	const struct sibling sibling = {
+		.slab = crew__layout_at(segment, layout.slab_offset),
+		.connections = find_counter(segment, &layout, "connections"),
+		.standing_back = find_counter(segment, &layout, "standing_back"),
+	};
+	if (sibling.connections)
+		census->siblings[census->sibling_count++] = sibling;
+}
+
+static const char *own_service(const struct crew__census *census)
+{
+	for (unsigned i = 0; i < CREW__LIVES_MAX; i++)
+		if (census->people[i].own)
+			return census->people[i].segment->header->service;
+	return NULL;
+}
+
+static void find_siblings(struct crew__census *census)
+{
+	const char *service = own_service(census);
+	census->sibling_count = 0;
+	census->siblings_known = true;
+	for (unsigned i = 0; service && i < CREW__LIVES_MAX; i++) {
+		const struct person *person = &census->people[i];
+		if (person->life != 0 && !person->own &&
+			strncmp(person->segment->header->service, service, CREW__NAME_MAX) == 0)
+			add_sibling(census, person->segment);
+	}
+}
+
+static bool could_accept(const struct sibling *sibling, uint64_t now)
+{
+	uint32_t state = atomic_load_explicit(&sibling->slab->state, memory_order_relaxed);
+	uint64_t turns = atomic_load_explicit(&sibling->slab->turn_began_ns, memory_order_relaxed);
+	bool still = turns != 0 && turns < now && now - turns > STILL_MS * CREW__NS_PER_MS;
+	return state == CREW__READY && !still;
+}
+
+static bool listens(const struct sibling *sibling)
+{
+	return !sibling->standing_back ||
+	       __atomic_load_n(sibling->standing_back, __ATOMIC_RELAXED) == 0;
+}
+
+struct crew__siblings crew__census_siblings(struct crew__census *census)
+{
+	struct crew__siblings fewest = { UINT64_MAX, UINT64_MAX };
+	uint64_t now = crew__loop_ns(census->loop);
+	if (!census->siblings_known)
+		find_siblings(census);
+	for (unsigned i = 0; i < census->sibling_count; i++) {
+		const struct sibling *sibling = &census->siblings[i];
+		if (!could_accept(sibling, now))
+			continue;
+		uint64_t has = __atomic_load_n(sibling->connections, __ATOMIC_RELAXED);
+		fewest.all = crew__min(has, fewest.all);
+		if (listens(sibling))
+			fewest.listening = crew__min(has, fewest.listening);
+	}
+	return fewest;
 }

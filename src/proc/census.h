@@ -8,6 +8,7 @@
 #define CREW_PROC_CENSUS_H
 
 #include "loop/loop.h"
+#include "net/net.h"
 #include "stats/directory.h"
 
 struct crew__census;
@@ -26,6 +27,10 @@ void crew__census_set_own(struct crew__census *census, unsigned index, uint32_t 
 int crew__census_set(struct crew__census *census, unsigned index, uint32_t life, int take_fd);
 /* The place is empty. */
 void crew__census_clear(struct crew__census *census, unsigned index);
+
+/* The other living workers of this one's service. A few loads for each. Who is not ready, or stands
+ * still in a turn, is passed over. */
+struct crew__siblings crew__census_siblings(struct crew__census *census);
 
 /* 0 for a name that is unknown. */
 uint64_t crew__census_counter(

@@ -313,6 +313,12 @@ static uint64_t service_counter(void *arg, const crew_service *service, const ch
 	return crew__census_counter(process->census, service, name);
 }
 
+static struct crew__siblings siblings(void *arg)
+{
+	struct process *process = arg;
+	return crew__census_siblings(process->census);
+}
+
 static void ignore_signals(void)
 {
 	/* SIGXFSZ: a file at its limit is a failed write, not a death. */
@@ -357,6 +363,7 @@ static int make_worker(struct process *process)
 		.run_dir = greeting->settings->run_dir,
 		.name = greeting->settings->name,
 		.service_counter = service_counter,
+		.siblings = siblings,
 		.recycle = on_recycle,
 		.arg = process,
 	};

@@ -7,6 +7,7 @@
 #define CREW_SERVICE_INNER_H
 
 #include "base/check.h"
+#include "net/balance.h"
 #include "net/budget.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -102,6 +103,7 @@ struct crew_worker {
 
 	struct crew__listener **listeners;
 	size_t listener_count;
+	struct crew__balance balance; /* where net.balance points, if anywhere */
 	struct crew__udp **udps; /* instead of listeners, where datagrams come (datagram.h) */
 	size_t udp_count;
 

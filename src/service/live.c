@@ -31,6 +31,7 @@ struct crew__limits crew__worker_limits(const crew_worker *w)
 	return (struct crew__limits){
 		.max_connections = (size_t)s->max_connections,
 		.max_connections_per_ip = (size_t)s->max_connections_per_ip,
+		.connection_rate_per_ip = (uint64_t)s->connection_rate_per_ip,
 		.max_send_buffer = (size_t)s->max_send_buffer,
 		.held_most = (size_t)s->max_message * 2 + rest,
 		.kernel_unsent_limit = (int)s->kernel_unsent_limit,

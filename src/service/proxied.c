@@ -14,6 +14,7 @@
 #include "service/inner.h"
 
 #include "net/address.h"
+#include "net/refuse.h"
 #include "net/tls.h"
 #include "net/tls_context.h"
 #include "proto/proxy.h"
@@ -98,6 +99,10 @@ static bool accept_as(crew_conn *c, const struct crew__proxy *proxy)
 	crew_worker *w = crew__worker_of(c);
 	struct crew__record_address client = proxy->known ? proxy->source
 							  : w->net.stats.cold[c->slot].remote;
+	if (crew__refuse_fast(c->net, &client, w->service->name)) {
+		crew__conn_abort(c, CREW_END_HANDSHAKE);
+		return false;
+	}
 	if (!crew__conn_comes_from(c, &client)) {
 		refuse(c, &client);
 		return false;

@@ -44,6 +44,13 @@ enum crew__seccomp_action {
 /* Of numbers: as the worker inherits it. */
 #define CREW__UNCHANGED INT64_MIN
 
+/* Which worker accepts. */
+enum crew__accept_choice {
+	CREW__ACCEPT_SHARED,
+	CREW__ACCEPT_REUSE_PORT, /* exactly when `reuse_port` */
+	CREW__ACCEPT_LEAST
+};
+
 /* The settings of one service, all in force: no zero means "default" here. 0 is "off" where a
  * feature can be off. */
 struct crew__service_settings {
@@ -51,8 +58,9 @@ struct crew__service_settings {
 	char *listen;    /* NULL: no socket */
 	int64_t workers; /* resolved: >= 1 */
 	bool reuse_port;
+	int64_t accept; /* enum crew__accept_choice */
 	char *user, *group; /* NULL: unchanged */
-	int64_t max_connections, max_connections_per_ip, max_message, max_send_buffer;
+	int64_t max_connections, max_connections_per_ip, connection_rate_per_ip, max_message, max_send_buffer;
 	int64_t kernel_unsent_limit;
 	int64_t send_timeout_ms, idle_timeout_ms, handshake_timeout_ms, heartbeat_ms, linger_ms;
 	int64_t drain_timeout_ms, stop_timeout_ms;

@@ -17,6 +17,7 @@ static void resolve(struct crew__service_settings *settings)
 		settings->idle_timeout_ms = 0;
 	/* Those are counted by who comes; here nobody does. */
 	settings->max_connections_per_ip = 0;
+	settings->connection_rate_per_ip = 0;
 	settings->proxy_protocol = false;
 }
 

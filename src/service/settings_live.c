@@ -15,6 +15,7 @@
 static const bool live_service[CREW__SERVICE_KEYS] = {
 	[CREW__SERVICE_KEY_max_connections] = true,
 	[CREW__SERVICE_KEY_max_connections_per_ip] = true,
+	[CREW__SERVICE_KEY_connection_rate_per_ip] = true,
 	[CREW__SERVICE_KEY_max_message] = true,
 	[CREW__SERVICE_KEY_max_send_buffer] = true,
 	[CREW__SERVICE_KEY_kernel_unsent_limit] = true,

@@ -34,6 +34,7 @@ enum crew__settings_kind {
 	CREW__KIND_KTLS,       /* int64_t: 0 off, 1 auto */
 	CREW__KIND_LOG_FORMAT,   /* int64_t: 0 text, 1 json */
 	CREW__KIND_LOG_FACILITY, /* int64_t */
+	CREW__KIND_ACCEPT,     /* int64_t: enum crew__accept_choice */
 	CREW__KIND_SERVERS,  /* a list for crew__resolver_new() */
 	CREW__KIND_NUMBER,   /* int64_t */
 	CREW__KIND_SIZE,

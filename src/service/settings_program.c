@@ -196,7 +196,8 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(rate_bytes), NUMBER(rate_messages), NUMBER(auth_timeout_ms),
 		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most),
 		NUMBER(recycle_requests), NUMBER(recycle_age_ms), NUMBER(recycle_memory),
-		NUMBER(offload_threads), NUMBER(offload_queue), NUMBER(offload_timeout_ms) };
+		NUMBER(offload_threads), NUMBER(offload_queue), NUMBER(offload_timeout_ms),
+		NUMBER(connection_rate_per_ip) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);
@@ -216,6 +217,7 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "user", service->user },
 		{ "group", service->group },
 		{ "reuse_port", service->reuse_port ? "on" : NULL },
+		{ "accept", service->accept },
 		{ "access_log", service->access_log },
 		{ "access_log_json", service->access_log_json ? "on" : NULL },
 		{ "trusted_proxies", service->trusted_proxies },

@@ -364,6 +364,43 @@ static int64_t default_budget(const struct crew__settings *settings)
 	return share > CREW__MIB ? share : CREW__MIB;
 }
 
+/* `accept` and `reuse_port` say one thing: who said his last has the word. */
+static int resolve_accept(struct crew__loader *loader, unsigned index)
+{
+	struct crew__service_settings *settings = &loader->settings->service[index];
+	const struct crew__origin *origins = loader->service_origin[index];
+	struct crew__origin accept = origins[CREW__SERVICE_KEY_accept];
+	struct crew__origin reuse_port = origins[CREW__SERVICE_KEY_reuse_port];
+	/* Of a socket that all share, each datagram of a peer may go to another worker. */
+	if (reuse_port.kind == CREW__ORIGIN_DEFAULT && accept.kind == CREW__ORIGIN_DEFAULT)
+		settings->reuse_port = settings->workers > 1 && is_udp(settings->listen);
+	bool own = settings->accept == CREW__ACCEPT_REUSE_PORT;
+	if (accept.kind > reuse_port.kind)
+		settings->reuse_port = own;
+	else if (accept.kind < reuse_port.kind || accept.kind == CREW__ORIGIN_DEFAULT)
+		settings->accept = settings->reuse_port ? CREW__ACCEPT_REUSE_PORT
+				   : own                ? CREW__ACCEPT_SHARED
+							: settings->accept;
+	else if (own != settings->reuse_port)
+		return crew__settings_refuse(loader, accept,
+			"%s.accept and %s.reuse_port contradict each other: leave one of them out",
+			settings->service->name, settings->service->name);
+	if (settings->accept == CREW__ACCEPT_LEAST && is_udp(settings->listen))
+		return crew__settings_refuse(loader, accept,
+			"%s.accept = least-connections: over UDP nothing is accepted; allowed there "
+			"are shared and reuse-port",
+			settings->service->name);
+	return 0;
+}
+
+static int resolve_accepts(struct crew__loader *loader)
+{
+	int error = 0;
+	for (unsigned i = 0; !error && i < loader->settings->services; i++)
+		error = resolve_accept(loader, i);
+	return error;
+}
+
 static void resolve_numbers(struct crew__loader *loader)
 {
 	if (loader->crew_origin[CREW__CREW_KEY_buffer_budget].kind == CREW__ORIGIN_DEFAULT)
@@ -375,9 +412,6 @@ static void resolve_numbers(struct crew__loader *loader)
 			settings->max_connections = default_connections(settings);
 		if (origins[CREW__SERVICE_KEY_idle_timeout_ms].kind == CREW__ORIGIN_DEFAULT)
 			settings->idle_timeout_ms = default_idle(settings->listen);
-		/* Of a socket that all share, each datagram of a peer may go to another worker. */
-		if (origins[CREW__SERVICE_KEY_reuse_port].kind == CREW__ORIGIN_DEFAULT)
-			settings->reuse_port = settings->workers > 1 && is_udp(settings->listen);
 	}
 }
 
@@ -394,6 +428,8 @@ int crew__settings_resolve(struct crew__loader *loader)
 		error = resolve_service_paths(loader);
 	if (!error)
 		error = crew__settings_resolve_tls(loader);
+	if (!error)
+		error = resolve_accepts(loader);
 	if (!error)
 		resolve_numbers(loader);
 	return error;

@@ -207,6 +207,10 @@ static const struct choice log_facilities[] = { { "daemon", CREW__LOG_FACILITY_D
 	{ "user", 1 }, { "local0", 16 }, { "local1", 17 }, { "local2", 18 }, { "local3", 19 },
 	{ "local4", 20 }, { "local5", 21 }, { "local6", 22 }, { "local7", 23 }, { NULL, 0 } };
 
+static const struct choice accepts[] = { { "shared", CREW__ACCEPT_SHARED },
+	{ "reuse-port", CREW__ACCEPT_REUSE_PORT }, { "least-connections", CREW__ACCEPT_LEAST },
+	{ NULL, 0 } };
+
 /* Of what is a choice and kept as a number; NULL for other kinds. */
 static const struct choice *choices_of(enum crew__settings_kind kind)
 {
@@ -229,6 +233,8 @@ static const struct choice *choices_of(enum crew__settings_kind kind)
 		return log_formats;
 	case CREW__KIND_LOG_FACILITY:
 		return log_facilities;
+	case CREW__KIND_ACCEPT:
+		return accepts;
 	default:
 		return NULL;
 	}
@@ -396,6 +402,7 @@ int crew__settings_read_value(const struct crew__settings_key *key, void *base, 
 	case CREW__KIND_SECCOMP_ACTION:
 	case CREW__KIND_LOG_FORMAT:
 	case CREW__KIND_LOG_FACILITY:
+	case CREW__KIND_ACCEPT:
 		return read_numbered(key, base, value, why);
 	case CREW__KIND_CAPABILITIES:
 	case CREW__KIND_CPUS:
@@ -475,6 +482,7 @@ char *crew__settings_show_value(const struct crew__settings_key *key, const void
 	case CREW__KIND_SECCOMP_ACTION:
 	case CREW__KIND_LOG_FORMAT:
 	case CREW__KIND_LOG_FACILITY:
+	case CREW__KIND_ACCEPT:
 		return strdup(choice_name(
 			choices_of(key->kind), (int)*(const int64_t *)(const void *)member));
 	case CREW__KIND_INHERITED:
@@ -511,6 +519,7 @@ void crew__settings_preset(const struct crew__settings_key *key, void *base)
 	case CREW__KIND_UMASK:
 	case CREW__KIND_LOG_FORMAT:
 	case CREW__KIND_LOG_FACILITY:
+	case CREW__KIND_ACCEPT:
 		*number_of(key, base) = key->preset;
 		break;
 	case CREW__KIND_LEVEL:

@@ -92,7 +92,11 @@ static int init_net(crew_worker *w)
 		.protocol = (uint8_t)(w->kind == CREW__WS ? CREW__HTTP : w->kind),
 		.transport = (uint8_t)transport,
 	};
-	return crew__net_init(&w->net, &plan);
+	int error = crew__net_init(&w->net, &plan);
+	crew__balance_init(&w->balance, &w->net, w->plan.siblings, w->plan.arg);
+	if (!error && w->settings->accept == CREW__ACCEPT_LEAST && w->plan.siblings)
+		w->net.balance = &w->balance;
+	return error;
 }
 
 /* ---- listeners ----------------------------------------------------------------------------- */
@@ -337,6 +341,7 @@ void crew__worker_free(crew_worker *w)
 {
 	w->leaving = CREW__GONE; /* what is told of its connections makes no new ones */
 	free_listeners(w);
+	crew__balance_fini(&w->balance);
 	crew__fetches_free(w->fetches);
 	crew__offloads_free(w->offloads);
 	w->offloads = NULL;

@@ -11,6 +11,7 @@
 #define CREW_SERVICE_WORKER_H
 
 #include "loop/loop.h"
+#include "net/net.h"
 #include "service/settings.h"
 #include "stats/slab.h"
 
@@ -29,6 +30,9 @@ struct crew__worker_plan {
 				       * there is no such place */
 	/* What crew_service_counter() asks: all living and retired of that service; may be NULL. */
 	uint64_t (*service_counter)(void *arg, const crew_service *service, const char *name);
+	/* For accept = least-connections: how the other workers of the service are doing; NULL:
+	 * there are none. */
+	struct crew__siblings (*siblings)(void *arg);
 	/* crew_worker_recycle(): the process around asks for its own stop. May be NULL. */
 	void (*recycle)(void *arg, crew_worker *w);
 	void *arg;

@@ -35,6 +35,9 @@ enum crew__event_kind {
 	CREW__EVENT_RELOAD, /* a reload began, or ended: values: generation, 0 began, 1 done, 2
 			       failed; text */
 	CREW__EVENT_STOP,   /* it was told to stop */
+	/* of workers again */
+	CREW__EVENT_RATE, /* connections refused for coming too fast: values: how many since the last
+			     such event, connection_rate_per_ip; text: the last one's address */
 	CREW__EVENT_KINDS
 };
 

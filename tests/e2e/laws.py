@@ -13,6 +13,7 @@ COUNTERS = (
     "connections_total", "total_request", "messages_offered", "messages_sent",
     "messages_replaced", "bytes_in", "bytes_out", "send_fail", "send_invalid",
     "accept_failed", "refused_limit", "refused_ip", "access_log_lost", "log_lost",
+    "accepted", "refused_rate", "accept_overflow",
 )
 GROUPS = {"send_fail_by_reason": LOSSES, "closes_by_reason": ENDS}
 STATES = ("starting", "ready", "busy", "draining", "exited")

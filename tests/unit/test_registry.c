@@ -1,6 +1,7 @@
 /* test_registry.c - lives that come and go, and a service's totals as its workers see them. */
 #include "proc/registry.h"
 
+#include "base/clock.h"
 #include "proc/census.h"
 
 #include <setjmp.h>
@@ -95,6 +96,93 @@ static void tell(struct world *world, const struct crew__entry *entry)
 	assert_int_equal(crew__census_set(world->census, crew__entry_index(world->registry, entry),
 				 entry->life.life, fd),
 		0);
+}
+
+/* ---- siblings ------------------------------------------------------------------------------ */
+
+/* A turn later, as standing still is told by the turn's time. */
+static uint64_t fewest(struct world *world)
+{
+	assert_int_equal(crew__loop_turn(world->loop, 0), 0);
+	struct crew__siblings siblings = crew__census_siblings(world->census);
+	assert_int_equal(siblings.all, siblings.listening);
+	return siblings.all;
+}
+
+static struct crew__slab *add_worker(
+	struct world *world, unsigned service, unsigned id, uint64_t connections)
+{
+	struct crew__entry *entry = begin(world, service, id);
+	struct crew__slab *slab = slab_of(entry);
+	slab->connections = connections;
+	atomic_store(&slab->state, CREW__READY);
+	tell(world, entry);
+	return slab;
+}
+
+static void the_sibling_with_fewest(void **state)
+{
+	struct world *world = *state;
+	struct crew__entry *own = begin(world, 0, 0);
+	assert_int_equal(fewest(world), UINT64_MAX); /* it does not even know itself */
+	crew__census_set_own(world->census, crew__entry_index(world->registry, own), own->life.life,
+		&own->segment);
+	atomic_store(&slab_of(own)->state, CREW__READY);
+	assert_int_equal(fewest(world), UINT64_MAX);
+	add_worker(world, 1, 0, 1); /* of another service */
+	assert_int_equal(fewest(world), UINT64_MAX);
+	struct crew__slab *first = add_worker(world, 0, 1, 30),
+			  *second = add_worker(world, 0, 2, 7);
+	assert_int_equal(fewest(world), 7);
+	second->connections = 31;
+	assert_int_equal(fewest(world), 30);
+	first->connections = 0;
+	assert_int_equal(fewest(world), 0);
+}
+
+/* Those count that would take a connection now. */
+static void siblings_that_do_not_accept(void **state)
+{
+	struct world *world = *state;
+	struct crew__entry *own = begin(world, 0, 0);
+	crew__census_set_own(world->census, crew__entry_index(world->registry, own), own->life.life,
+		&own->segment);
+	struct crew__slab *few = add_worker(world, 0, 1, 2);
+	add_worker(world, 0, 2, 9);
+	assert_int_equal(fewest(world), 2);
+	for (uint32_t other = CREW__STARTING; other <= CREW__EXITED; other++) {
+		atomic_store(&few->state, other);
+		assert_int_equal(fewest(world), other == CREW__READY ? 2 : 9);
+	}
+	atomic_store(&few->state, CREW__READY);
+	few->standing_back = 1;
+	struct crew__siblings siblings = crew__census_siblings(world->census);
+	assert_int_equal(siblings.all, 2);
+	assert_int_equal(siblings.listening, 9);
+	few->standing_back = 0;
+	atomic_store(&few->turn_began_ns, crew__clock_ns() - CREW__NS_PER_MS);
+	assert_int_equal(fewest(world), 2);
+	atomic_store(&few->turn_began_ns, crew__clock_ns() - CREW__NS_PER_S);
+	assert_int_equal(fewest(world), 9);
+	atomic_store(&few->turn_began_ns, 0);
+	assert_int_equal(fewest(world), 2);
+}
+
+static void siblings_come_and_go(void **state)
+{
+	struct world *world = *state;
+	struct crew__entry *own = begin(world, 0, 0);
+	crew__census_set_own(world->census, crew__entry_index(world->registry, own), own->life.life,
+		&own->segment);
+	struct crew__entry *gone = begin(world, 0, 1);
+	atomic_store(&slab_of(gone)->state, CREW__READY);
+	tell(world, gone);
+	add_worker(world, 0, 2, 5);
+	assert_int_equal(fewest(world), 0);
+	crew__census_clear(world->census, crew__entry_index(world->registry, gone));
+	assert_int_equal(fewest(world), 5);
+	add_worker(world, 0, 3, 4);
+	assert_int_equal(fewest(world), 4);
 }
 
 /* ---- the registry -------------------------------------------------------------------------- */
@@ -314,6 +402,9 @@ int main(void)
 		IN_A_WORLD(what_makes_no_sense_is_refused),
 		IN_A_WORLD(a_service_comes_and_a_place_goes),
 		IN_A_WORLD(the_dead_of_a_late_service),
+		IN_A_WORLD(the_sibling_with_fewest),
+		IN_A_WORLD(siblings_that_do_not_accept),
+		IN_A_WORLD(siblings_come_and_go),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,8 @@ static void assert_same_service(
 	assert_same_text(a->user, b->user);
 	assert_same_text(a->group, b->group);
 	assert_int_equal(a->reuse_port, b->reuse_port);
+	assert_int_equal(a->accept, b->accept);
+	assert_int_equal(a->connection_rate_per_ip, b->connection_rate_per_ip);
 	assert_int_equal(a->workers, b->workers);
 	assert_int_equal(a->max_connections, b->max_connections);
 	assert_int_equal(a->max_connections_per_ip, b->max_connections_per_ip);
@@ -100,6 +102,7 @@ static void everything_set(void **state)
 	struct crew__settings *settings;
 	const char *file = "[feed]\nlisten=unix://RUNDIR/x\nworkers=auto\nreuse_port=yes\n"
 			   "user=root\ngroup=root\nmax_connections=77\nmax_connections_per_ip=3\n"
+			   "connection_rate_per_ip=11\n"
 			   "max_message=5k\nmax_send_buffer=6m\nkernel_unsent_limit=off\n"
 			   "send_timeout_ms=1\nidle_timeout_ms=2\nhandshake_timeout_ms=0\n"
 			   "heartbeat_ms=off\nlinger_ms=4\ndrain_timeout_ms=5\nstop_timeout_ms=6\n"
