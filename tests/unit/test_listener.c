@@ -205,7 +205,7 @@ static void a_second_from_one_address_is_refused_and_counted(void **state)
 
 static void more_than_there_are_slots(struct crew__service_settings *s)
 {
-	s->max_connections = 1000;
+	s->max_connections = SLOTS;
 	s->max_connections_per_ip = SLOTS + 1;
 }
 
@@ -214,6 +214,7 @@ static void more_than_there_are_slots(struct crew__service_settings *s)
 static void a_full_table_of_connections(void **state)
 {
 	open_it(state, more_than_there_are_slots);
+	t.world.worker->net.limits.max_connections = 1000;
 	for (unsigned i = 0; i < SLOTS; i++)
 		connect_from(2);
 	world_until(&t.world, has("connections") == SLOTS);
