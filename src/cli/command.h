@@ -54,6 +54,7 @@ struct crew__command_line {
 	bool follow;   /* events -f */
 	bool graceful; /* -g */
 	bool single;   /* --single */
+	bool on_change; /* start --watch */
 	bool no_wait;  /* --no-wait */
 	bool json;     /* --json */
 	bool help;     /* -h: as `help COMMAND` */

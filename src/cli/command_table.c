@@ -41,7 +41,9 @@ const struct crew__command_entry crew__command_table[CREW__COMMANDS] = {
 			"start the master and its workers, in the foreground unless told otherwise",
 		.options = { OPTION_DAEMON,
 			{ 0, "single", NULL, CREW__OPTION_FLAG, MEMBER(single),
-				"everything in one process and one loop, for a debugger" } } },
+				"everything in one process and one loop, for a debugger" },
+			{ 0, "watch", NULL, CREW__OPTION_FLAG, MEMBER(on_change),
+				"reload by itself when the program or its settings file is another" } } },
 	[CREW__COMMAND_STOP] = { .name = "stop",
 		.sentence = "stop: send queues get stop_timeout_ms to leave, then connections end",
 		.options = { OPTION_GRACEFUL(

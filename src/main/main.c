@@ -154,7 +154,13 @@ static int run_processes(struct run *run)
 		.graceful = run->line.graceful,
 		.no_wait = run->line.no_wait,
 		.quiet = run->line.quiet,
+		.watch = run->line.on_change,
+		.config = run->source.config,
 	};
+	if (options.watch && options.single)
+		return complain(run,
+			"--watch needs a master that reloads, and with --single there is none: leave one away",
+			CREW__USAGE);
 	switch (run->line.command) {
 	case CREW__COMMAND_START:
 		return crew__run_start(run->settings, &options);

@@ -469,6 +469,24 @@ static void start_workers(struct crew__master *master)
 	crew__master_sync(master);
 }
 
+/* The files have changed: a reload as of a command that nobody waits for. */
+static int reload_changed(void *arg)
+{
+	uint64_t bound_ms;
+	char error[1024];
+	return crew__master_reload(arg, false, &bound_ms, error, sizeof(error));
+}
+
+static void begin_watch(struct crew__master *master)
+{
+	int status = crew__watch_start(
+		&master->watch, master->loop, &master->launch, reload_changed, master);
+	if (status < 0)
+		crew__log(CREW_ERROR,
+			"--watch: %s is not watched: %s (sysctl fs.inotify tells the limits)",
+			master->launch.path, strerror(-status));
+}
+
 int crew__master_run(struct crew__master *master)
 {
 	if (crew__certificates_watch(master) < 0)
@@ -480,6 +498,7 @@ int crew__master_run(struct crew__master *master)
 		.arg = master };
 	if (crew__log_care_start(&master->log_care) < 0)
 		crew__log(CREW_ERROR, "the log's length is not looked at yet: no memory");
+	begin_watch(master);
 	start_workers(master);
 	bool over = master->state == CREW__MASTER_STOPPING &&
 		    crew__list_empty(&master->family.children);
@@ -517,6 +536,7 @@ void crew__master_fini(struct crew__master *master)
 	crew__slots_fini(master);
 	crew__certificates_unwatch(master);
 	crew__log_care_stop(&master->log_care);
+	crew__watch_stop(&master->watch);
 	crew__family_fini(&master->family);
 	crew__generation_unref(master->generation);
 	crew__registry_free(master->registry);

@@ -18,6 +18,7 @@
 #include "proc/fd_store.h"
 #include "proc/herald.h"
 #include "proc/log_care.h"
+#include "proc/watch.h"
 
 enum crew__master_state {
 	CREW__MASTER_STARTING,
@@ -77,6 +78,7 @@ struct crew__master {
 	bool has_terminal;
 	struct crew__reload reload;
 	struct crew__certificate_watch certificate_watch;
+	struct crew__watch watch; /* start --watch */
 	struct crew__notify *notify;     /* the service manager; may be NULL */
 	struct crew__fd_store *fd_store; /* with it; may be NULL as well */
 	struct crew__herald herald;

@@ -14,6 +14,8 @@ struct crew__run_options {
 	bool graceful; /* -g */
 	bool no_wait;  /* --no-wait (reload) */
 	bool quiet;    /* -q: no banner */
+	bool watch;    /* start --watch; not with --single */
+	const char *config; /* the settings file that is watched then; NULL: none */
 };
 
 int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options);

@@ -264,6 +264,9 @@ static int run(struct crew__settings *settings, const struct crew__run_options *
 	start->pidfile.fd = -1;
 	start->master.log.fd = STDERR_FILENO;
 	int status = crew__launch_init(&start->master.launch, options->argc, options->argv);
+	/* Copied like them: the title will stand where the arguments are. */
+	if (status == 0 && options->watch)
+		status = crew__watch_want(&start->master.watch, options->config);
 	if (status < 0)
 		snprintf(start->error, sizeof(start->error), "cannot tell how it was started: %s",
 			strerror(-status));
@@ -273,6 +276,7 @@ static int run(struct crew__settings *settings, const struct crew__run_options *
 	if (exit_status != 0)
 		report_failure(start);
 	crew__settings_use(settings);
+	crew__watch_stop(&start->master.watch);
 	crew__launch_fini(&start->master.launch);
 	free(start);
 	return exit_status;

@@ -221,7 +221,7 @@ static void unknown_options(void **state)
 	refuse("'status' takes no option '--single'. Try 'prog help status'.", "status",
 		"--single");
 	refuse("'start' takes no option '-g'. Try 'prog help start'.", "-g", "start");
-	refuse("unknown option '--watch'. Try 'prog help start'.", "start", "--watch");
+	refuse("'stop' takes no option '--watch'. Try 'prog help stop'.", "stop", "--watch");
 	refuse("unknown option '--opened'. Try 'prog help connections'.", "connections",
 		"--opened");
 	refuse("option '-d' needs a command. Try 'prog help'.", "-d");
@@ -324,7 +324,7 @@ static void an_option_takes_a_value_in_all_commands_or_in_none(void **state)
 	(void)state;
 	static const char *const flags[] = { "-q", "-h", "-d", "-g", "--quiet", "--help",
 		"--version", "--daemon", "--graceful", "--single", "--no-wait", "--json",
-		"--closed", "-f", "--follow" };
+		"--closed", "-f", "--follow", "--watch" };
 	static const char *const values[] = { "-c", "--config", "--set", "--run-dir", "--sort",
 		"--verdict" };
 	for (enum crew__command i = CREW__COMMAND_START; i < CREW__COMMANDS; i++) {
