@@ -32,6 +32,17 @@ const char *crew__shown_state_name(enum crew__shown_state state)
 	return state_names[state];
 }
 
+const char *crew__reload_state_name(enum crew__reload_state state)
+{
+	static const char *const names[CREW__RELOAD_STATES] = {
+		[CREW__RELOAD_NONE] = "none",
+		[CREW__RELOAD_STARTS] = "starting",
+		[CREW__RELOAD_DRAINS] = "draining",
+	};
+	crew__must((unsigned)state < CREW__RELOAD_STATES);
+	return names[state];
+}
+
 /* ---- a row --------------------------------------------------------------------------------- */
 
 /* What is known while one pass is made. */
@@ -169,13 +180,24 @@ static void take_segment(const struct pass *pass, const struct crew__segment *se
 		pass->status->consistent = false;
 }
 
+/* The master alone knows; it writes no other moment while one drains. */
+static uint64_t leaves_in_ms(const struct pass *pass, const struct crew__life *life)
+{
+	uint64_t now_ns = pass->source->now_ns;
+	if (life->state != CREW__DRAINING || life->next_ns == 0)
+		return CREW__STAYS_ON;
+	return life->next_ns > now_ns ? (life->next_ns - now_ns) / CREW__NS_PER_MS : 0;
+}
+
 static void take_life(
 	const struct pass *pass, const struct crew__life *life, struct crew__status_row *row)
 {
 	const struct crew__segment *segment = segment_of(pass, life->life);
-	*row = (struct crew__status_row){
-		.life = life->life, .id = life->id, .generation = life->generation, .pid = life->pid
-	};
+	*row = (struct crew__status_row){ .leaves_in_ms = leaves_in_ms(pass, life),
+		.life = life->life,
+		.id = life->id,
+		.generation = life->generation,
+		.pid = life->pid };
 	row->state = shown_state(life->state, 0);
 	if (life->service < CREW_MAX_SERVICES)
 		crew__screen_clean(row->service, sizeof(row->service),
@@ -283,6 +305,44 @@ static void take_master(const struct pass *pass)
 		memset(status->load, 0, sizeof(status->load));
 }
 
+static bool lives(const struct crew__status_row *row)
+{
+	return row->pid > 0 && row->state != CREW__SHOWN_EXITED;
+}
+
+/* What a reload is about can be seen by who lives: between the two generations it has begun, and
+ * nobody has come yet. */
+static void take_reload(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	const struct crew__directory_header *from = pass->directory;
+	struct crew__status_reload *reload = &status->reload;
+	uint64_t began_ns = from->began_ns + from->reload_began * (10 * CREW__NS_PER_MS);
+	bool old_ones = false;
+	reload->generation = status->generation;
+	for (size_t i = 0; i < status->row_count; i++) {
+		const struct crew__status_row *row = &status->rows[i];
+		old_ones = old_ones || (row->generation < status->generation && lives(row));
+		reload->generation = (uint32_t)crew__max(reload->generation, row->generation);
+	}
+	if (from->reload_began && !old_ones && reload->generation == status->generation)
+		reload->generation++;
+	for (size_t i = 0; i < status->row_count; i++) {
+		const struct crew__status_row *row = &status->rows[i];
+		if (row->generation != reload->generation || !lives(row))
+			continue;
+		reload->workers++;
+		reload->ready += row->state == CREW__SHOWN_READY || row->state == CREW__SHOWN_BUSY;
+	}
+	if (reload->generation > status->generation)
+		reload->state = CREW__RELOAD_STARTS;
+	else if (old_ones)
+		reload->state = CREW__RELOAD_DRAINS;
+	if (from->reload_began && pass->source->now_ns > began_ns)
+		reload->began_s_ago = (double)(pass->source->now_ns - began_ns) /
+				      (double)CREW__NS_PER_S;
+}
+
 /* In --single all rows are one process: its memory is there once. */
 static bool is_counted_already(const struct crew__status *status, size_t index)
 {
@@ -333,6 +393,7 @@ int crew__status_new(const struct crew__status_source *source, struct crew__stat
 	for (size_t i = 0; i < status->row_count; i++)
 		if (!status->rows[i].listen[0])
 			fill_listen(&pass, &status->rows[i]);
+	take_reload(&pass);
 	add_totals(&pass);
 	*ret_status = status;
 	return 0;

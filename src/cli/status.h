@@ -28,13 +28,31 @@ enum crew__shown_state {
 	CREW__SHOWN_STATES
 };
 
+#define CREW__STAYS_ON UINT64_MAX
+
+/* What a reload is doing. */
+enum crew__reload_state {
+	CREW__RELOAD_NONE,
+	CREW__RELOAD_STARTS, /* the new generation's workers are awaited */
+	CREW__RELOAD_DRAINS, /* the old one's */
+	CREW__RELOAD_STATES
+};
+
+struct crew__status_reload {
+	enum crew__reload_state state;
+	uint32_t generation;     /* the new one */
+	double began_s_ago;      /* 0 when none is under way */
+	unsigned ready, workers; /* of the new one */
+};
+
 struct crew__status_row {
 	char service[CREW__NAME_MAX];
 	char listen[CREW__LISTEN_MAX]; /* "": none */
 	uint32_t life, id, generation;
 	pid_t pid; /* 0: no process */
 	enum crew__shown_state state;
-	bool stopped; /* by a signal: state T in /proc */
+	uint64_t leaves_in_ms; /* it drains, and is killed if it is not gone by then; or STAYS_ON */
+	bool stopped;          /* by a signal: state T in /proc */
 	uint64_t memory_bytes;
 	uint64_t qps;
 	uint64_t busy_ms;
@@ -67,6 +85,7 @@ struct crew__status {
 	int64_t began_wall_s;
 	double load[3];
 	uint32_t generation;
+	struct crew__status_reload reload;
 	unsigned services;
 	size_t row_count;
 	struct crew__status_row *rows; /* by service, generation and id */
@@ -109,6 +128,9 @@ void crew__status_since(struct crew__status *status, const struct crew__status *
 /* The row of the same life in another model, which may be of another moment; NULL. */
 const struct crew__status_row *crew__status_same_life(
 	const struct crew__status *status, const struct crew__status_row *row);
+
+/* "none", "starting", "draining". */
+const char *crew__reload_state_name(enum crew__reload_state state);
 
 /* "ready"; never NULL. */
 const char *crew__shown_state_name(enum crew__shown_state state);

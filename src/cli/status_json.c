@@ -3,6 +3,7 @@
 #include "cli/status.h"
 
 #include "cli/json_parts.h"
+#include "cli/progress.h"
 
 #include <string.h>
 
@@ -60,6 +61,35 @@ static int put_job(json_t *object, const struct crew__status_row *row)
 	       crew__json_put(offload, "longest_wait_ms", crew__json_number(row->job_wait_ms));
 }
 
+static int put_leaving(json_t *object, const struct crew__status_row *row)
+{
+	char waits[CREW__WAITS_MAX];
+	json_t *left = row->leaves_in_ms == CREW__STAYS_ON
+			       ? json_null()
+			       : json_real((double)row->leaves_in_ms / 1000);
+	return crew__json_put(object, "leaves_in_s", left) |
+	       crew__json_put(
+		       object, "waits_for", crew__json_text_or_null(crew__waits_for(row, waits)));
+}
+
+static json_t *reload(const struct crew__status *status)
+{
+	const struct crew__status_reload *from = &status->reload;
+	json_t *object = json_object();
+	int failed = crew__json_put(
+			     object, "state", json_string(crew__reload_state_name(from->state))) |
+		     crew__json_put(object, "generation", crew__json_number(from->generation)) |
+		     crew__json_put(object, "began_s_ago",
+			     from->state == CREW__RELOAD_NONE ? json_null()
+							      : json_real(from->began_s_ago)) |
+		     crew__json_put(object, "ready", crew__json_number(from->ready)) |
+		     crew__json_put(object, "workers", crew__json_number(from->workers));
+	if (!failed)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 static json_t *worker(const struct crew__status *status, const struct crew__status_row *row)
 {
 	json_t *object = json_object();
@@ -72,7 +102,7 @@ static json_t *worker(const struct crew__status *status, const struct crew__stat
 		crew__json_put(object, "listen", crew__json_text_or_null(row->listen)) |
 		crew__json_put(object, "busy_ms", crew__json_number(row->busy_ms)) |
 		crew__json_put(object, "busy_in", crew__json_text_or_null(row->busy_in)) |
-		put_tls(object, row) | put_job(object, row) |
+		put_tls(object, row) | put_job(object, row) | put_leaving(object, row) |
 		put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
 	if (!failed)
 		return object;
@@ -157,7 +187,8 @@ static int put_all(json_t *object, const struct crew__status *status)
 	       crew__json_put(object, "workers", workers(status)) |
 	       crew__json_put(object, "retired", sums(status, &status->retired, 0, 0)) |
 	       crew__json_put(object, "totals", totals(status)) |
-	       crew__json_put(object, "exits", exits(status));
+	       crew__json_put(object, "exits", exits(status)) |
+	       crew__json_put(object, "reload", reload(status));
 }
 
 int crew__status_json(const struct crew__status *status, bool compact, FILE *out)

@@ -1,4 +1,5 @@
 /* status_text.c - the model of `status` for people: the whole, each process, why sends failed. */
+#include "cli/progress.h"
 #include "cli/screen.h"
 #include "cli/status_offload.h"
 
@@ -273,6 +274,59 @@ static int print_processes(const struct crew__status *status, const struct crew_
 	return error;
 }
 
+/* ---- two generations ----------------------------------------------------------------------- */
+
+/* Why each old worker is still there, and how long it may stay. */
+static int print_leaving(const struct crew__status *status, const struct crew__screen *screen)
+{
+	static const struct crew__column columns[] = {
+		{ "worker", false, 8 },
+		{ "pid", false, 0 },
+		{ "generation", true, 0 },
+		{ "connections", true, 0 },
+		{ "leaves within", true, 0 },
+		{ "waits for", false, 20 },
+	};
+	struct crew__table table;
+	char waits[CREW__WAITS_MAX];
+	bool any = false;
+	crew__table_init(&table, columns, crew__lengthof(columns));
+	for (size_t i = 0; i < status->row_count; i++) {
+		const struct crew__status_row *row = &status->rows[i];
+		if (!crew__waits_for(row, waits)[0])
+			continue;
+		any = true;
+		crew__table_cell(&table, CREW__PLAIN, "%s#%" PRIu32, row->service, row->id);
+		crew__table_number(&table, (uint64_t)row->pid);
+		crew__table_number(&table, row->generation);
+		crew__table_number(&table, row->counters.connections);
+		crew__table_cell(
+			&table, CREW__PLAIN, "%" PRIu64 " s", (row->leaves_in_ms + 999) / 1000);
+		crew__table_text(&table, waits);
+	}
+	int error = any ? crew__table_print(&table, screen) : 0;
+	crew__table_fini(&table);
+	return error;
+}
+
+static int print_reload(const struct crew__status *status, const struct crew__screen *screen)
+{
+	char line[CREW__PROGRESS_MAX], text[CREW__PROGRESS_MAX + 64];
+	bool leaving = false;
+	for (size_t i = 0; i < status->row_count; i++)
+		leaving = leaving || status->rows[i].leaves_in_ms != CREW__STAYS_ON;
+	crew__reload_line(status, line);
+	if (!leaving && !line[0])
+		return 0;
+	crew__screen_rule(screen, line[0] ? "RELOAD" : "LEAVING");
+	if (line[0]) {
+		snprintf(text, sizeof(text), "began %.1f s ago; %s", status->reload.began_s_ago,
+			line);
+		crew__screen_fold(screen, 0, text);
+	}
+	return print_leaving(status, screen);
+}
+
 /* ---- TLS ----------------------------------------------------------------------------------- */
 
 static void add_tls(struct crew__table *table, const struct crew__status_row *row, bool by_kernel)
@@ -427,6 +481,8 @@ int crew__status_text(const struct crew__status *status, const struct crew__scre
 	int error = print_exits(status, screen);
 	if (!error)
 		error = print_processes(status, screen);
+	if (!error)
+		error = print_reload(status, screen);
 	if (!error)
 		error = print_tls(status, screen);
 	if (!error)

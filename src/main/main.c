@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "cli/act.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "cli/view.h"
 #include "proc/plan.h"
 #include "proc/run.h"
@@ -146,6 +147,7 @@ static int load_any_settings(struct run *run)
 
 static int run_processes(struct run *run)
 {
+	struct crew__progress progress = { .settings = run->settings, .app = run->app };
 	struct crew__run_options options = {
 		.argc = run->argc,
 		.argv = run->argv,
@@ -156,6 +158,8 @@ static int run_processes(struct run *run)
 		.quiet = run->line.quiet,
 		.watch = run->line.on_change,
 		.config = run->source.config,
+		.progress = crew__progress,
+		.progress_arg = &progress,
 	};
 	if (options.watch && options.single)
 		return complain(run,

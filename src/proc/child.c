@@ -276,6 +276,7 @@ static void set_deadline(struct crew__child *child, uint64_t after_ms)
 	if (child->deadline_ns != 0 && child->deadline_ns <= due)
 		return;
 	child->deadline_ns = due;
+	crew__registry_due(child->family->registry, child->entry, due);
 	/* Without memory for the timer the child has no time left: it must not escape its deadline.
 	 */
 	if (crew__timer_start(child->family->loop, &child->deadline, due) < 0)
@@ -361,6 +362,7 @@ static void become_ready(struct crew__child *child)
 	child->family->readers_changed = true;
 	child->deadline_ns = 0;
 	crew__timer_stop(child->family->loop, &child->deadline);
+	crew__registry_due(child->family->registry, child->entry, 0);
 	crew__registry_note(child->family->registry, child->entry, child->pid, CREW__READY);
 	child->family->on_ready(child->family->arg, child);
 }

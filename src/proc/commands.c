@@ -1,15 +1,21 @@
 /* commands.c - `stop`, `reload` and `restart`: asking a running master, and telling the truth of
  * what came of it.
  *
+ * Whoever waits is told for whom. A restart has checked all it can and holds copies of the
+ * listening sockets before the running program is told to stop, so that nobody is refused in
+ * between.
+ *
  * A master that does not answer is told by a signal, through a pidfd that cannot hit anybody else;
  * one that does not end within its bound is killed, and the workers it leaves as well. */
 #include "proc/run.h"
 
 #include "base/clock.h"
+#include "proc/daemon.h"
 #include "proc/endpoint.h"
 #include "proc/master.h"
 #include "proc/pidfile.h"
 #include "proc/survivors.h"
+#include "proc/takeover.h"
 #include "proc/wire.h"
 
 #include <inttypes.h>
@@ -27,6 +33,7 @@ enum {
 	ANSWER_MS = 1000,
 	RELOAD_ANSWER_MS = 10000, /* it reads the settings first */
 	PATIENCE_MS = 1000,       /* then it is said what is waited for */
+	LOOK_MS = 250,            /* between two looks at who is waited for */
 	LOCK_MS = 1000,
 };
 
@@ -61,12 +68,13 @@ static uint64_t after_ms(uint64_t ms)
 	return crew__clock_ns() + ms * CREW__NS_PER_MS;
 }
 
-/* Ask, and wait for the answer: 1 with a message, 0 or a negative errno without. `ret_fd` stays
- * open when it is 1. */
-static int ask(const struct crew__settings *settings, unsigned type, bool graceful,
+/* Ask, and wait for the answer: 1 with a message, 0 or a negative errno without. `take_talk` is a
+ * conversation that has begun, or -1. `ret_fd` stays open when it is 1. */
+static int ask(const struct crew__settings *settings, int take_talk, unsigned type, bool graceful,
 	uint64_t wait_ms, struct crew__message *ret_message, int *ret_fd)
 {
-	int fd = crew__endpoint_connect(settings->run_dir, settings->name);
+	int fd = take_talk >= 0 ? take_talk
+				: crew__endpoint_connect(settings->run_dir, settings->name);
 	if (fd < 0)
 		return fd;
 	const struct crew__command command = { .graceful = graceful };
@@ -111,12 +119,12 @@ static bool wait_for_end(int pidfd, uint64_t ms)
 }
 
 /* The order, by the control socket or by signal. 0; else the exit status, with a line printed. */
-static int order_stop(const struct crew__settings *settings, bool graceful, int pidfd,
-	const struct crew__running *running, uint64_t *ret_bound_ms)
+static int order_stop(const struct crew__settings *settings, int take_talk, bool graceful,
+	int pidfd, const struct crew__running *running, uint64_t *ret_bound_ms)
 {
 	static struct crew__message message; /* large; one at a time */
 	int fd;
-	int got = ask(settings, CREW__MSG_STOP_ALL, graceful, ANSWER_MS, &message, &fd);
+	int got = ask(settings, take_talk, CREW__MSG_STOP_ALL, graceful, ANSWER_MS, &message, &fd);
 	if (got == 1) {
 		close(fd);
 		if (read_bound(&message, ret_bound_ms))
@@ -163,55 +171,126 @@ static int kill_master(
 	return EXIT_DONE;
 }
 
-static int await_stop(const struct crew__settings *settings, int pidfd,
-	const struct crew__running *running, uint64_t bound_ms)
+static void tell(
+	const struct crew__run_options *options, enum crew__awaited awaited, uint64_t deadline_ns)
 {
-	uint64_t patience = bound_ms < PATIENCE_MS ? bound_ms : PATIENCE_MS;
-	if (wait_for_end(pidfd, patience))
-		return EXIT_DONE;
-	fprintf(stderr,
-		"%s: waiting for the master (pid %d) and its workers to end, at most %" PRIu64
-		" s\n",
-		settings->name, (int)running->pid, (bound_ms + 999) / 1000);
-	if (wait_for_end(pidfd, bound_ms - patience))
-		return EXIT_DONE;
-	return kill_master(settings, pidfd, running);
+	uint64_t now = crew__clock_ns();
+	if (options->progress && !options->quiet)
+		options->progress(options->progress_arg, awaited,
+			deadline_ns > now ? (deadline_ns - now) / CREW__NS_PER_MS : 0);
 }
 
-int crew__run_stop(struct crew__settings *settings, const struct crew__run_options *options)
+static int await_stop(const struct crew__settings *settings,
+	const struct crew__run_options *options, int pidfd, const struct crew__running *running,
+	uint64_t bound_ms)
+{
+	uint64_t deadline = after_ms(bound_ms), said_at = after_ms(PATIENCE_MS);
+	bool said = false, ended = false;
+	while (!ended && crew__clock_ns() < deadline) {
+		uint64_t left = (deadline - crew__clock_ns()) / CREW__NS_PER_MS + 1;
+		ended = wait_for_end(pidfd, crew__min(left, LOOK_MS));
+		if (!ended && !said && crew__clock_ns() >= said_at) {
+			fprintf(stderr,
+				"%s: waiting for the master (pid %d) and its workers to end, at most "
+				"%" PRIu64 " s\n",
+				settings->name, (int)running->pid, (bound_ms + 999) / 1000);
+			said = true;
+		}
+		if (!ended && said)
+			tell(options, CREW__AWAITED_STOP, deadline);
+	}
+	tell(options, CREW__AWAITED_OVER, deadline);
+	return ended ? EXIT_DONE : kill_master(settings, pidfd, running);
+}
+
+/* In the conversation `take_talk`, or, with -1, in one of its own. */
+static int stop_in(
+	struct crew__settings *settings, const struct crew__run_options *options, int take_talk)
 {
 	struct crew__running running;
 	int pidfd = crew__pidfile_pidfd(settings->run_dir, settings->name, &running);
-	if (pidfd < 0)
+	if (pidfd < 0) {
+		if (take_talk >= 0)
+			close(take_talk);
 		return not_running(settings, pidfd);
+	}
 	uint64_t bound_ms = 0;
-	int status = order_stop(settings, options->graceful, pidfd, &running, &bound_ms);
+	int status = order_stop(settings, take_talk, options->graceful, pidfd, &running, &bound_ms);
 	if (status == EXIT_DONE)
-		status = await_stop(settings, pidfd, &running, bound_ms);
+		status = await_stop(settings, options, pidfd, &running, bound_ms);
 	close(pidfd);
 	if (status == EXIT_DONE && !options->quiet)
 		printf("%s has stopped.\n", settings->name);
 	return status;
 }
 
+int crew__run_stop(struct crew__settings *settings, const struct crew__run_options *options)
+{
+	return stop_in(settings, options, -1);
+}
+
+/* ---- restart ------------------------------------------------------------------------------- */
+
+/* What can be known before anything is stopped. */
+static int check_first(struct crew__settings *settings, const struct crew__run_options *options)
+{
+	char why[1024], text[1200];
+	if (crew__start_check_users(settings, options->single, why, sizeof(why)) == 0 &&
+		crew__tls_check_all(settings, why, sizeof(why)) == 0)
+		return EXIT_DONE;
+	snprintf(text, sizeof(text), "not restarted, what runs goes on: %s", why);
+	return complain(settings, text, EXIT_FAILED);
+}
+
+static int replace(struct crew__settings *settings, const struct crew__run_options *options,
+	struct crew__inherited *inherited)
+{
+	char why[512], text[700];
+	int talk = -1;
+	if (crew__takeover(settings, inherited, &talk, why, sizeof(why)) < 0) {
+		snprintf(text, sizeof(text),
+			"its listening sockets cannot be taken over (%s): until it runs again, "
+			"connections are refused",
+			why);
+		complain(settings, text, EXIT_DONE);
+	}
+	return stop_in(settings, options, talk);
+}
+
 int crew__run_restart(struct crew__settings *settings, const struct crew__run_options *options)
 {
 	struct crew__running running;
-	int found = crew__pidfile_read(settings->run_dir, settings->name, &running);
-	int status = found == -ESRCH ? EXIT_DONE : crew__run_stop(settings, options);
-	if (status != EXIT_DONE && status != EXIT_NOT_RUNNING)
+	struct crew__inherited inherited;
+	crew__standard_fds_open();
+	crew__inherited_init(&inherited, "the program that ran before");
+	int status = EXIT_DONE;
+	if (crew__pidfile_read(settings->run_dir, settings->name, &running) != -ESRCH) {
+		status = check_first(settings, options);
+		if (status == EXIT_DONE)
+			status = replace(settings, options, &inherited);
+	}
+	if (status != EXIT_DONE && status != EXIT_NOT_RUNNING) {
+		crew__inherited_fini(&inherited, true);
 		return status;
-	return crew__run_start(settings, options);
+	}
+	return crew__run_start_with(settings, options, &inherited);
 }
 
 /* ---- reload -------------------------------------------------------------------------------- */
 
-static int await_reload(
-	const struct crew__settings *settings, int fd, uint64_t bound_ms, bool quiet)
+static int await_reload(const struct crew__settings *settings,
+	const struct crew__run_options *options, int fd, uint64_t bound_ms)
 {
 	static struct crew__message message; /* large; one at a time */
 	char text[128];
-	int got = crew__wire_await(fd, &message, after_ms(bound_ms));
+	uint64_t deadline = after_ms(bound_ms);
+	int got = -ETIMEDOUT;
+	while (got == -ETIMEDOUT && crew__clock_ns() < deadline) {
+		got = crew__wire_await(fd, &message, crew__min(deadline, after_ms(LOOK_MS)));
+		if (got == -ETIMEDOUT)
+			tell(options, CREW__AWAITED_RELOAD, deadline);
+	}
+	tell(options, CREW__AWAITED_OVER, deadline);
 	if (got == -ETIMEDOUT) {
 		snprintf(text, sizeof(text),
 			"the reload is not over after %" PRIu64 " s; see the log", bound_ms / 1000);
@@ -226,7 +305,7 @@ static int await_reload(
 	const char *sentence = message.payload + sizeof(exit_status);
 	if (exit_status != 0)
 		return complain(settings, sentence, EXIT_FAILED);
-	if (!quiet)
+	if (!options->quiet)
 		printf("%s: %s\n", settings->name, sentence);
 	return EXIT_DONE;
 }
@@ -247,7 +326,7 @@ int crew__run_reload(struct crew__settings *settings, const struct crew__run_opt
 		return not_running(settings, found);
 	int fd;
 	int got = ask(
-		settings, CREW__MSG_RELOAD, options->graceful, RELOAD_ANSWER_MS, &message, &fd);
+		settings, -1, CREW__MSG_RELOAD, options->graceful, RELOAD_ANSWER_MS, &message, &fd);
 	if (got == -EACCES)
 		return complain(settings, not_allowed, EXIT_FAILED);
 	if (got != 1) {
@@ -267,7 +346,7 @@ int crew__run_reload(struct crew__settings *settings, const struct crew__run_opt
 	else if (options->no_wait)
 		status = EXIT_DONE;
 	else
-		status = await_reload(settings, fd, bound_ms, options->quiet);
+		status = await_reload(settings, options, fd, bound_ms);
 	close(fd);
 	return status;
 }

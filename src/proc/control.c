@@ -25,6 +25,7 @@ struct conversation {
 	struct crew__source source;
 	uid_t uid;
 	bool may_act;
+	bool has_sockets; /* it has been given copies of all of them */
 	bool awaits_reload;
 };
 
@@ -174,6 +175,49 @@ static void set(struct conversation *talk, const struct crew__message *message)
 		answer(talk, CREW__MSG_HANDED_ON, &handed_on, sizeof(handed_on));
 }
 
+/* Those that begin at `*at`, as many as a packet takes. */
+static int send_sockets(int fd, const struct crew__inherited *all, size_t *at)
+{
+	struct crew__sockets_note note = { .total = (uint32_t)all->count };
+	int fds[CREW__SOCKETS_MOST];
+	memset(&note.socket, 0, sizeof(note.socket));
+	for (; *at < all->count && note.count < CREW__SOCKETS_MOST; (*at)++) {
+		const struct crew__inherited_socket *socket = &all->sockets[*at];
+		struct crew__socket_note *to = &note.socket[note.count];
+		snprintf(to->service, sizeof(to->service), "%s", socket->name);
+		to->place = socket->place;
+		to->index = socket->index;
+		to->device = socket->file.device;
+		to->inode = socket->file.inode;
+		fds[note.count++] = socket->fd;
+	}
+	size_t length = offsetof(struct crew__sockets_note, socket) +
+			note.count * sizeof(note.socket[0]);
+	return crew__wire_send(fd, CREW__MSG_SOCKETS_ARE, &note, length, fds, note.count);
+}
+
+/* Who has them can speak for the program: that is more than to end it, and not for members of
+ * control_act_group. */
+static void give_sockets(struct conversation *talk)
+{
+	const struct crew__control_plan *plan = &talk->control->plan;
+	struct crew__inherited all;
+	if (talk->uid != 0 && talk->uid != geteuid()) {
+		refuse(talk, "only root or the user that it runs as may take its sockets over");
+		return;
+	}
+	crew__inherited_init(&all, "this process");
+	int status = plan->sockets ? plan->sockets(plan->arg, &all) : -EOPNOTSUPP;
+	size_t at = 0;
+	do
+		status = status < 0 ? status : send_sockets(talk->source.fd, &all, &at);
+	while (status == 0 && at < all.count);
+	crew__inherited_fini(&all, true);
+	talk->has_sockets = status == 0;
+	if (status < 0)
+		refuse(talk, strerror(-status));
+}
+
 static void stop_or_reload(struct conversation *talk, const struct crew__message *message)
 {
 	const struct crew__control_plan *plan = &talk->control->plan;
@@ -187,6 +231,8 @@ static void stop_or_reload(struct conversation *talk, const struct crew__message
 	char error[1024] = "it cannot be done";
 	int status;
 	if (message->type == CREW__MSG_STOP_ALL) {
+		if (talk->has_sockets)
+			plan->leave_sockets(plan->arg);
 		status = plan->stop(plan->arg, command.graceful != 0, &accepted.bound_ms);
 	} else {
 		/* The owner may tell the end from inside the call; then it must not be missed. */
@@ -212,6 +258,8 @@ static void act(struct conversation *talk, const struct crew__message *message)
 		kick(talk, message);
 	else if (message->type == CREW__MSG_SET)
 		set(talk, message);
+	else if (message->type == CREW__MSG_SOCKETS)
+		give_sockets(talk);
 	else
 		stop_or_reload(talk, message);
 }
@@ -219,7 +267,7 @@ static void act(struct conversation *talk, const struct crew__message *message)
 static bool is_order(unsigned type)
 {
 	return type == CREW__MSG_STOP_ALL || type == CREW__MSG_RELOAD || type == CREW__MSG_KICK ||
-	       type == CREW__MSG_SET;
+	       type == CREW__MSG_SET || type == CREW__MSG_SOCKETS;
 }
 
 static void on_talk(struct crew__source *source, unsigned events)

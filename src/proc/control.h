@@ -6,6 +6,7 @@
 #ifndef CREW_PROC_CONTROL_H
 #define CREW_PROC_CONTROL_H
 
+#include "proc/inherited.h"
 #include "proc/registry.h"
 #include "proc/wire.h"
 
@@ -18,6 +19,10 @@ struct crew__control_plan {
 	const struct crew__settings *settings;
 	const struct crew__registry *registry;
 	int (*stop)(void *arg, bool graceful, uint64_t *ret_bound_ms);
+	/* Copies of all listening sockets, for the program that replaces this one; and that it has
+	 * them, so that a stop leaves their files. 0, or a negative errno. */
+	int (*sockets)(void *arg, struct crew__inherited *inherited);
+	void (*leave_sockets)(void *arg);
 	int (*reload)(void *arg, bool graceful, uint64_t *ret_bound_ms, char *ret_error,
 		size_t error_size);
 	/* End connections for the user `by`; ids that are nobody's are passed over. */

@@ -268,6 +268,13 @@ static bool has_file(const struct crew__listeners *listeners, const struct crew_
 	return false;
 }
 
+void crew__listeners_leave(struct crew__listeners *listeners)
+{
+	for (unsigned s = 0; s < CREW_MAX_SERVICES; s++)
+		for (unsigned i = 0; i < listeners->service[s].count; i++)
+			listeners->service[s].places[i].address.file_inode = 0;
+}
+
 void crew__listeners_close_but(
 	struct crew__listeners *listeners, const struct crew__listeners *others)
 {

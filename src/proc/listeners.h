@@ -52,6 +52,8 @@ struct crew__listeners_plan {
 /* Open all, or none: then a negative errno with a sentence. */
 int crew__listeners_open(struct crew__listeners *listeners, const struct crew__listeners_plan *plan,
 	char *ret_error, size_t error_size);
+/* Somebody else has all of them and goes on: closing leaves the files of Unix sockets. */
+void crew__listeners_leave(struct crew__listeners *listeners);
 /* Close all and remove the files of Unix sockets. Idempotent. */
 void crew__listeners_close(struct crew__listeners *listeners);
 /* The same, but for the files of sockets that `others` have as well. */

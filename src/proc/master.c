@@ -350,6 +350,22 @@ static int set_for_command(void *arg, const char *text, uid_t by,
 	return crew__master_set(arg, text, by, ret_handed_on, ret_error, error_size);
 }
 
+static int copy_sockets(void *arg, struct crew__inherited *inherited)
+{
+	struct crew__master *master = arg;
+	return crew__listeners_copy(&master->generation->listeners,
+		master->registry->directory.header->service, inherited);
+}
+
+static void leave_sockets(void *arg)
+{
+	struct crew__master *master = arg;
+	crew__log(CREW_INFO, "the listening sockets go to the program that is started next");
+	crew__listeners_leave(&master->generation->listeners);
+	if (master->reload.next)
+		crew__listeners_leave(&master->reload.next->listeners);
+}
+
 /* ---- from start to end --------------------------------------------------------------------- */
 
 /* Each life costs descriptors, and commands get copies. */
@@ -404,6 +420,8 @@ static int init_control(struct crew__master *master, const struct crew__settings
 		.settings = settings,
 		.registry = master->registry,
 		.stop = stop_for_command,
+		.sockets = copy_sockets,
+		.leave_sockets = leave_sockets,
 		.reload = reload_for_command,
 		.kick = kick_for_command,
 		.set = set_for_command,

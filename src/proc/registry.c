@@ -175,6 +175,12 @@ void crew__registry_note(struct crew__registry *registry, struct crew__entry *en
 	crew__directory_enter(&registry->directory, &entry->life);
 }
 
+void crew__registry_due(struct crew__registry *registry, struct crew__entry *entry, uint64_t due_ns)
+{
+	entry->life.next_ns = due_ns;
+	crew__directory_enter(&registry->directory, &entry->life);
+}
+
 void crew__registry_young(struct crew__registry *registry, struct crew__entry *entry,
 	unsigned young, uint64_t next_ns)
 {

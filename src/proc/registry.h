@@ -54,6 +54,9 @@ int crew__registry_vacant(struct crew__registry *registry, const struct crew__li
 /* Tell the directory of its process and state; from the first time on the life counts. */
 void crew__registry_note(struct crew__registry *registry, struct crew__entry *entry, pid_t pid,
 	enum crew__worker_state state);
+/* It is killed then unless it has become what it should: ready, or gone. 0: it may live. */
+void crew__registry_due(
+	struct crew__registry *registry, struct crew__entry *entry, uint64_t due_ns);
 /* What `status` shows of a crash loop: how often in a row those before this one have died young,
  * and for a vacancy when it is filled (0: not known). */
 void crew__registry_young(struct crew__registry *registry, struct crew__entry *entry,

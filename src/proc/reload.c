@@ -36,6 +36,7 @@ static void finish(struct crew__master *master, int exit_status, const char *sen
 			master->registry, master->reload.number, CREW__RELOAD_FAILED, sentence);
 	if (master->state == CREW__MASTER_RELOADING)
 		master->state = CREW__MASTER_RUNNING;
+	crew__directory_reload(&master->registry->directory, 0);
 	crew__master_store(master);
 	crew__herald_reloaded(&master->herald, exit_status == 0 ? NULL : sentence);
 	crew__control_reloaded(master->control, exit_status, sentence);
@@ -154,7 +155,15 @@ static int check_state(const struct crew__master *master, char *ret_error, size_
 	};
 	if (master->state == CREW__MASTER_RUNNING)
 		return 0;
-	snprintf(ret_error, error_size, "%s", why[master->state]);
+	/* Old workers that did not leave yet are the second generation: a third is not begun. */
+	if (master->state == CREW__MASTER_RELOADING && !master->reload.next &&
+		master->reload.planner <= 0)
+		snprintf(ret_error, error_size,
+			"the generation before %u still drains, and at most two live: wait for its "
+			"end (`status` shows what holds it)",
+			master->generation->number);
+	else
+		snprintf(ret_error, error_size, "%s", why[master->state]);
 	return -EBUSY;
 }
 
@@ -266,6 +275,7 @@ int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *re
 		return status;
 	}
 	master->state = CREW__MASTER_RELOADING;
+	crew__directory_reload(&master->registry->directory, crew__clock_ns());
 	return 0;
 }
 

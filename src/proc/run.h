@@ -6,6 +6,13 @@
 #include "proc/inherited.h"
 #include "service/settings.h"
 
+/* What a command waits for while it calls crew__run_options.progress. */
+enum crew__awaited {
+	CREW__AWAITED_STOP,
+	CREW__AWAITED_RELOAD,
+	CREW__AWAITED_OVER /* nothing any more */
+};
+
 struct crew__run_options {
 	int argc;
 	char **argv;   /* main()'s, for exec and process titles */
@@ -16,6 +23,10 @@ struct crew__run_options {
 	bool quiet;    /* -q: no banner */
 	bool watch;    /* start --watch; not with --single */
 	const char *config; /* the settings file that is watched then; NULL: none */
+	/* Called a few times a second while a command waits, and when it does no more: to tell whom
+	 * it waits for, at most `left_ms` yet. NULL: nobody wants to know. */
+	void (*progress)(void *arg, enum crew__awaited awaited, uint64_t left_ms);
+	void *progress_arg;
 };
 
 int crew__run_start(struct crew__settings *settings, const struct crew__run_options *options);
@@ -23,6 +34,10 @@ int crew__run_start(struct crew__settings *settings, const struct crew__run_opti
  * in the one that goes to the background. */
 int crew__run_start_with(struct crew__settings *settings, const struct crew__run_options *options,
 	struct crew__inherited *inherited);
+/* All users must exist and be reachable, and all limits possible, before anything starts. 0, or a
+ * negative errno with a sentence. */
+int crew__start_check_users(
+	const struct crew__settings *settings, bool single, char *ret_error, size_t error_size);
 int crew__run_stop(struct crew__settings *settings, const struct crew__run_options *options);
 int crew__run_restart(struct crew__settings *settings, const struct crew__run_options *options);
 int crew__run_reload(struct crew__settings *settings, const struct crew__run_options *options);

@@ -424,6 +424,19 @@ static int care_for_log(struct crew__single *single)
 	return crew__log_care_start(&single->log_care);
 }
 
+static int copy_sockets(void *arg, struct crew__inherited *inherited)
+{
+	struct crew__single *single = arg;
+	return crew__listeners_copy(
+		single->plan.listeners, single->registry->directory.header->service, inherited);
+}
+
+static void leave_sockets(void *arg)
+{
+	struct crew__single *single = arg;
+	crew__listeners_leave(single->plan.listeners);
+}
+
 static int make_parts(struct crew__single *single, char *ret_error, size_t error_size)
 {
 	struct crew__settings *settings = single->plan.settings;
@@ -452,6 +465,8 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 		.settings = settings,
 		.registry = single->registry,
 		.stop = stop_for_command,
+		.sockets = copy_sockets,
+		.leave_sockets = leave_sockets,
 		.reload = reload_for_command,
 		.kick = kick_for_command,
 		.set = set_for_command,

@@ -140,25 +140,24 @@ static int run_single(struct start *start)
 	return exit_status;
 }
 
-/* All users must exist and be reachable, and all limits possible, before anything starts. */
-static int check_users(struct start *start)
+int crew__start_check_users(
+	const struct crew__settings *settings, bool single, char *ret_error, size_t error_size)
 {
-	for (unsigned i = 0; i < start->settings->services; i++) {
-		const struct crew__service_settings *settings = &start->settings->service[i];
+	for (unsigned i = 0; i < settings->services; i++) {
+		const char *name = settings->service[i].service->name;
 		struct crew__identity identity;
 		int status = crew__identity_find(
-			settings, &identity, start->error, sizeof(start->error));
-		if (status == 0 && !start->options->single)
+			&settings->service[i], &identity, ret_error, error_size);
+		if (status == 0 && !single)
 			status = crew__confine_allowed(
-				settings, start->error, sizeof(start->error));
+				&settings->service[i], ret_error, error_size);
 		if (status < 0)
 			return status;
-		if (start->options->single && identity.changes) {
-			snprintf(start->error, sizeof(start->error),
+		if (single && identity.changes) {
+			snprintf(ret_error, error_size,
 				"%s.user and %s.group cannot change with --single, where all services share "
 				"one process; start it as that user",
-				start->settings->service[i].service->name,
-				start->settings->service[i].service->name);
+				name, name);
 			return -EINVAL;
 		}
 	}
@@ -202,7 +201,8 @@ static int run_opened(struct start *start)
 
 static int run_locked(struct start *start)
 {
-	start->failed = check_users(start);
+	start->failed = crew__start_check_users(
+		start->settings, start->options->single, start->error, sizeof(start->error));
 	if (start->failed == 0)
 		start->failed = open_log(start);
 	if (start->failed < 0)

@@ -44,6 +44,8 @@ enum crew__message_type {
 	CREW__MSG_RELOAD,   /* struct crew__command */
 	CREW__MSG_KICK,     /* uint64_t ids of connections, 1 to CREW__KICK_MOST of them */
 	CREW__MSG_SET,      /* "SECTION.KEY=VALUE" */
+	CREW__MSG_SOCKETS,  /* a restart wants the listening sockets; a STOP_ALL of the same
+			     * conversation leaves them, and their files, to it */
 	/* master to command */
 	CREW__MSG_ATTACHED = 96, /* uint32_t: how many lives follow; the directory */
 	CREW__MSG_LIVES,         /* uint32_t life for each descriptor */
@@ -51,6 +53,7 @@ enum crew__message_type {
 	CREW__MSG_REFUSED,       /* a sentence */
 	CREW__MSG_DONE,          /* int32_t exit status, then a sentence */
 	CREW__MSG_HANDED_ON,     /* struct crew__handed_on */
+	CREW__MSG_SOCKETS_ARE,   /* struct crew__sockets_note, and as many descriptors */
 };
 
 struct crew__hello {
@@ -92,6 +95,22 @@ struct crew__absence {
 struct crew__command {
 	uint32_t graceful;
 };
+
+/* One listening socket. A service's name is as in struct crew__hello. */
+struct crew__socket_note {
+	char service[64];
+	uint32_t place, index; /* as in struct crew__inherited_socket */
+	uint64_t device, inode;
+};
+enum {
+	CREW__SOCKETS_MOST = 32 /* in one packet */
+};
+struct crew__sockets_note {
+	uint32_t total; /* in all packets: what is still to come follows */
+	uint32_t count; /* in this one */
+	struct crew__socket_note socket[CREW__SOCKETS_MOST]; /* `count` of them are sent */
+};
+_Static_assert(sizeof(struct crew__sockets_note) <= CREW__WIRE_MAX, "a note is one packet");
 
 struct crew__accepted {
 	uint64_t bound_ms; /* it will be over by then */

@@ -266,6 +266,15 @@ int crew__directory_service(struct crew__directory *directory, unsigned index, c
 	return 0;
 }
 
+void crew__directory_reload(struct crew__directory *directory, uint64_t began_ns)
+{
+	struct crew__directory_header *header = directory->header;
+	uint64_t since = began_ns > header->began_ns ? began_ns - header->began_ns : 0;
+	begin(header);
+	header->reload_began = began_ns == 0 ? 0 : (uint32_t)(since / (10 * CREW__NS_PER_MS)) + 1;
+	end(header);
+}
+
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation)
 {
 	begin(directory->header);

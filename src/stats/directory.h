@@ -28,7 +28,8 @@ struct crew__life {
 	int32_t fd;          /* the segment, in the master */
 	uint32_t state;      /* enum crew__worker_state as the master knows it: EXITED between deaths */
 	uint32_t young;      /* how often in a row those before it have died young */
-	uint64_t next_ns;    /* EXITED: when it is started again, CLOCK_MONOTONIC; 0: not known */
+	uint64_t next_ns;    /* CLOCK_MONOTONIC; EXITED: when it is started again; else when it is killed
+	                      * if it is not ready, or not gone, by then; 0: not known, never */
 };
 
 /* How workers ended: one row for each (service, status, signal). */
@@ -46,7 +47,7 @@ struct crew__directory_header {
 	_Atomic uint32_t sequence;
 	int32_t pid;
 	_Atomic uint32_t folds; /* counts in twos: odd while a dead worker is folded */
-	uint32_t reserved;
+	uint32_t reload_began; /* hundredths since began_ns: a reload is under way; 0: none is */
 	uint64_t began_ns;
 	int64_t began_wall_s;
 	char app[CREW__NAME_MAX];
@@ -107,6 +108,8 @@ void crew__directory_leave(struct crew__directory *directory, uint32_t life);
 /* A service that a reload has brought; the next place, or one that has that name already. What it
  * leaves stays in `retired` when it goes again. -ENOSPC. */
 int crew__directory_service(struct crew__directory *directory, unsigned index, const char *name);
+/* A reload began then (CLOCK_MONOTONIC), or, with 0, is over. */
+void crew__directory_reload(struct crew__directory *directory, uint64_t began_ns);
 void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
 
 /* A consistent copy of the whole header (allocated by the caller, it is large). False when the

@@ -89,7 +89,7 @@ static void json_has_every_key(void **state)
 	world_add(w, world_life(2, 1, 0, getpid()), world_app.counters);
 	struct crew__status *status = world_take(w);
 	json_t *json = json_of(status, false);
-	assert_int_equal(json_object_size(json), 14);
+	assert_int_equal(json_object_size(json), 15);
 	assert_string_equal(string_of(json, "app"), "shop");
 	assert_string_equal(string_of(json, "version"), "1.2");
 	assert_int_equal(number_of(json, "pid"), getpid());
@@ -103,7 +103,7 @@ static void json_has_every_key(void **state)
 	const json_t *workers = json_object_get(json, "workers");
 	assert_int_equal(json_array_size(workers), 2);
 	const json_t *worker = json_array_get(workers, 0);
-	assert_counters(worker, 10);
+	assert_counters(worker, 12);
 	assert_string_equal(string_of(worker, "service"), "feed");
 	assert_int_equal(number_of(worker, "id"), 0);
 	assert_int_equal(number_of(worker, "pid"), getpid());
@@ -129,6 +129,15 @@ static void json_has_every_key(void **state)
 	assert_int_equal(number_of(json_object_get(json, "totals"), "workers"), 2);
 	assert_int_equal(number_of(json_object_get(json, "totals"), "total_request"), 10);
 	assert_int_equal(json_array_size(json_object_get(json, "exits")), 0);
+	assert_true(json_is_null(json_object_get(worker, "leaves_in_s")));
+	assert_true(json_is_null(json_object_get(worker, "waits_for")));
+	const json_t *reload = json_object_get(json, "reload");
+	assert_int_equal(json_object_size(reload), 5);
+	assert_string_equal(string_of(reload, "state"), "none");
+	assert_int_equal(number_of(reload, "generation"), 1);
+	assert_true(json_is_null(json_object_get(reload, "began_s_ago")));
+	assert_int_equal(number_of(reload, "ready"), 2);
+	assert_int_equal(number_of(reload, "workers"), 2);
 	json_decref(json);
 	crew__status_free(status);
 }
