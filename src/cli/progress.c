@@ -45,6 +45,10 @@ const char *crew__waits_for(const struct crew__status_row *row, char text[CREW__
 	else if (connections > 0)
 		snprintf(text, CREW__WAITS_MAX, "%" PRIu64 " connection%s", connections,
 			plural(connections));
+	else if (row->job[0])
+		snprintf(text, CREW__WAITS_MAX,
+			"slow work (%.40s), which takes %" PRIu64 " s by now", row->job,
+			row->job_ms / 1000);
 	else
 		snprintf(text, CREW__WAITS_MAX, "requests of its own, or its end");
 	return text;
