@@ -13,12 +13,13 @@
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 
-parts=(build layers headers unit scenarios package lint asan fuzz)
+parts=(build layers headers unit scenarios package lint asan tsan fuzz)
 logs=build/test-logs
 at_once=3 # unit programs of a lane that run beside each other; of files of scenarios, two
 few=4     # failures that are looked at again
 passed=0 failed=0 skipped=0
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 count() {
 	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
@@ -229,6 +230,23 @@ part_asan() {
 	ready asan && unit_tests asan && scenarios asan epoll 4
 }
 
+# What has threads, and no more: the library and a few programs.
+tsan_units=(test_offload test_loop_calls test_directory)
+part_tsan() {
+	local log=$logs/ready-tsan.log name
+	if ! ./dev build tsan crew program_desk "${tsan_units[@]}" >"$log" 2>&1; then
+		count 0 1
+		echo "  the tsan build FAILED, see $log"
+		tail -n 40 "$log"
+		return
+	fi
+	for name in "${tsan_units[@]}"; do
+		unit_program tsan "$name"
+		unit_judge tsan "$name"
+	done
+	check "scenarios (tsan)" run_scenarios tsan epoll 4 /dev/stdout tests/e2e/test_offload.py
+}
+
 # Every driver once on its saved inputs.
 part_fuzz() {
 	local source name
@@ -258,7 +276,7 @@ run_all() {
 	local good bad left
 	run_parts build layers headers
 	rm -f $logs/beside.counts
-	(run_beside asan fuzz) &
+	(run_beside asan tsan fuzz) &
 	run_parts unit package scenarios lint
 	wait
 	cat $logs/beside.out
