@@ -49,7 +49,7 @@ const struct crew__command_entry crew__command_table[CREW__COMMANDS] = {
 		.options = { OPTION_GRACEFUL(
 			"wait for connections to end, up to drain_timeout_ms") } },
 	[CREW__COMMAND_RESTART] = { .name = "restart",
-		.sentence = "stop if it runs, then start anew, the master included",
+		.sentence = "stop if it runs, then start anew, the master included; sockets stay open",
 		.options = { OPTION_DAEMON,
 			OPTION_GRACEFUL("wait for connections to end, up to drain_timeout_ms") } },
 	[CREW__COMMAND_RELOAD] = { .name = "reload",

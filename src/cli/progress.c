@@ -204,7 +204,9 @@ void crew__progress(void *arg, enum crew__awaited awaited, uint64_t left_ms)
 	}
 	if (progress->began_ns == 0)
 		progress->began_ns = now;
-	if (!terminal && now - progress->began_ns < QUIET_MS * CREW__NS_PER_MS)
+	/* Who waits for a stop has been patient already. */
+	if (!terminal && awaited == CREW__AWAITED_RELOAD &&
+		now - progress->began_ns < QUIET_MS * CREW__NS_PER_MS)
 		return;
 	if (!describe(progress, awaited, left_ms, text))
 		return;

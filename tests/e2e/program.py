@@ -31,6 +31,11 @@ LISTENS = {
     "hello": {"web": "http://127.0.0.1:{port}"},
     "site": {"site": "http://127.0.0.1:{port}"},
     "feed": {"feed": "ws://127.0.0.1:{port}"},
+    "leaver": {
+        "line": "text://127.0.0.1:{port}",
+        "room": "ws://127.0.0.1:{port}",
+        "web": "http://127.0.0.1:{port}",
+    },
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "client": {"control": "text://127.0.0.1:{port}"},
     "fetch": {"control": "text://127.0.0.1:{port}"},
@@ -126,14 +131,18 @@ class Program:
         return own + (self.sets.get("crew.admin", "off") != "off")
 
     def spawn(self, *options, nofile=None, env=None, cwd=None):
-        """The command as a process; does not wait for anything."""
+        """`start` as a process; does not wait for anything."""
+        return self.spawn_command("start", *options, nofile=nofile, env=env, cwd=cwd)
+
+    def spawn_command(self, command, *options, nofile=None, env=None, cwd=None):
+        """The same of another command that starts something."""
         def limit():
             if nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
         with open(self.output_path, "ab") as output:
             self.process = subprocess.Popen(
-                [str(self.binary), "start", *options, *self.arguments()],
+                [str(self.binary), command, *options, *self.arguments()],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 preexec_fn=limit, env={**os.environ, **(env or {})}, cwd=cwd or self.directory,
             )
