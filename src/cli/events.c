@@ -60,7 +60,8 @@ static void name_subject(
 	struct crew__event_row *row, const struct crew__directory_header *directory)
 {
 	const struct crew__event *event = &row->event;
-	bool about_worker = event->kind == CREW__EVENT_START || event->kind == CREW__EVENT_DEATH;
+	bool about_worker = event->kind == CREW__EVENT_START || event->kind == CREW__EVENT_DEATH ||
+			    event->kind == CREW__EVENT_RECYCLE;
 	if (!about_worker)
 		return;
 	if (event->service < CREW_MAX_SERVICES)

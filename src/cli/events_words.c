@@ -169,6 +169,10 @@ static void say(const struct crew__event *event, char *text, size_t size)
 	case CREW__EVENT_DEATH:
 		death(event, text, size);
 		break;
+	case CREW__EVENT_RECYCLE:
+		snprintf(text, size, "pid %" PRIu64 " of generation %" PRIu64 " is recycled", v[2],
+			v[1]);
+		break;
 	case CREW__EVENT_RELOAD:
 		reload(event, text, size);
 		break;

@@ -157,6 +157,12 @@ static int send_owed(struct crew__child *child)
 			return status;
 		child->owes_reloading = false;
 	}
+	if (child->owes_recycling) {
+		status = crew__wire_send(fd, CREW__MSG_RECYCLING, NULL, 0, NULL, 0);
+		if (status < 0)
+			return status;
+		child->owes_recycling = false;
+	}
 	if (child->owes_stop) {
 		status = crew__wire_send(
 			fd, CREW__MSG_STOP, &child->stop, sizeof(child->stop), NULL, 0);
@@ -203,6 +209,12 @@ static void settle(struct crew__child *child)
 void crew__child_reloading(struct crew__child *child)
 {
 	child->owes_reloading = true;
+	settle(child);
+}
+
+void crew__child_recycling(struct crew__child *child)
+{
+	child->owes_recycling = true;
 	settle(child);
 }
 
@@ -391,6 +403,8 @@ static void take_message(struct crew__child *child, const struct crew__message *
 		child->expected = true;
 		begin_stopping(child, (uint64_t)crew__child_settings(child)->stop_timeout_ms +
 					      CREW__KILL_GRACE_MS);
+		if (child->family->on_leaving && !child->dead)
+			child->family->on_leaving(child->family->arg, child);
 		break;
 	case CREW__MSG_TLS_DONE:
 		take_tls_done(child, message);

@@ -45,6 +45,8 @@ struct crew__family {
 	struct crew__node graves;   /* the dead, freed at the turn's end */
 	struct crew__turn_hook hook;
 	void (*on_ready)(void *arg, struct crew__child *child);
+	/* It begins to leave by its own wish; may be NULL. */
+	void (*on_leaving)(void *arg, struct crew__child *child);
 	/* It has answered to crew__child_tls(); may be NULL. */
 	void (*on_tls)(void *arg, const struct crew__child *child, uint32_t serial, bool taken);
 	/* Some child has begun or ceased to accept; once, at the end of that turn. May be NULL. */
@@ -72,7 +74,7 @@ struct crew__child {
 	uint64_t deadline_ns;
 	/* What it has yet to be told; a packet that does not fit now is sent when there is room, so
 	 * a child that does not read costs no memory. */
-	bool owes_stop, owes_reloading, owes_log;
+	bool owes_stop, owes_reloading, owes_recycling, owes_log;
 	uint64_t owes_service, owes_crew; /* settings that have changed: a bit for each key */
 	bool wants_room;                  /* the last packet did not fit */
 	int tls_fd;                       /* certificates that it owes, or -1 */
@@ -81,6 +83,7 @@ struct crew__child {
 	uint32_t
 		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
 	struct crew__output output;    /* what it prints */
+	bool memory_judged, memory_counts; /* recycle_memory: is it more than it began with? */
 	char failure[512];             /* what it said of itself, "" when nothing */
 };
 
@@ -112,8 +115,9 @@ void crew__child_stop(
 	struct crew__child *child, const struct crew__stop_order *order, uint64_t grace_ms);
 /* End it at once. */
 void crew__child_kill(struct crew__child *child);
-/* Tell it that a reload replaces it, or that the log is another file now. */
+/* Tell it that a reload replaces it, that it is recycled, or that the log is another file now. */
 void crew__child_reloading(struct crew__child *child);
+void crew__child_recycling(struct crew__child *child);
 void crew__child_reopen_log(struct crew__child *child);
 /* A setting of its generation has changed, of its service or of [crew]: it is told, or as soon as
  * it listens again; then false. */

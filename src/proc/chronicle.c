@@ -60,6 +60,17 @@ void crew__chronicle_death(const struct crew__child *child, const struct crew__d
 		keep_death(child, death, words);
 }
 
+void crew__chronicle_recycle(const struct crew__child *child, const char *why)
+{
+	struct crew__event event = {
+		.kind = CREW__EVENT_RECYCLE,
+		.service = child->service,
+		.values = { child->id, child->generation->number, (uint64_t)child->pid },
+	};
+	cut_text(&event, why);
+	crew__events_add(child->family->registry->directory.events, &event);
+}
+
 void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,
 	enum crew__reload_step step, const char *text)
 {

@@ -9,6 +9,9 @@
 void crew__chronicle_start(struct crew__registry *registry, const struct crew__life *life);
 void crew__chronicle_death(const struct crew__child *child, const struct crew__death *death);
 
+/* It is replaced by a fresh one; `why` is cut to an event's text. */
+void crew__chronicle_recycle(const struct crew__child *child, const char *why);
+
 enum crew__reload_step {
 	CREW__RELOAD_BEGAN,
 	CREW__RELOAD_DONE,

@@ -3,6 +3,7 @@
 
 #include "proc/chronicle.h"
 #include "proc/obituary.h"
+#include "proc/recycle.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -127,6 +128,10 @@ static void on_ready(void *arg, struct crew__child *child)
 		child->generation->number);
 	crew__chronicle_start(master->registry, &child->entry->life);
 	slot->was_ready = true;
+	crew__recycle_begin(child);
+	crew__recycle_watch(master);
+	if (crew__recycle_ready(master, slot, child))
+		return;
 	if (child == slot->next)
 		crew__reload_ready(master);
 	else if (master->state == CREW__MASTER_STARTING && all_ready(master)) {
@@ -135,6 +140,11 @@ static void on_ready(void *arg, struct crew__child *child)
 		crew__master_store(master);
 		master->on_started(master->arg, crew__loop_engine(master->loop));
 	}
+}
+
+static void on_leaving(void *arg, struct crew__child *child)
+{
+	crew__recycle_leaving(arg, child);
 }
 
 static void on_tls(void *arg, const struct crew__child *child, uint32_t serial, bool taken)
@@ -181,7 +191,8 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 	bool was_current = slot && child == slot->child, was_next = slot && child == slot->next;
 	bool first_failed = was_current && !child->was_ready &&
 			    master->state == CREW__MASTER_STARTING;
-	if (was_current)
+	bool replaced = slot && crew__recycle_buried(slot, child, next, sizeof(next));
+	if (was_current && !replaced)
 		slot->child = NULL;
 	if (was_next)
 		slot->next = NULL;
@@ -191,7 +202,7 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 		snprintf(next, sizeof(next), "the start is given up");
 	else if (was_next)
 		snprintf(next, sizeof(next), "the reload is given up");
-	else if (was_current)
+	else if (was_current && !replaced)
 		crew__slot_vacate(slot, child, death.lived_ms, next, sizeof(next));
 	crew__obituary(child, &death, next);
 	crew__chronicle_death(child, &death);
@@ -391,6 +402,7 @@ static int init_loop(struct crew__master *master, const struct crew__settings *s
 		.capture = !crew__output_traced(),
 		.on_ready = on_ready,
 		.on_tls = on_tls,
+		.on_leaving = on_leaving,
 		.on_readers = on_readers,
 		.arg = master,
 	};
@@ -555,6 +567,7 @@ void crew__master_fini(struct crew__master *master)
 	crew__certificates_unwatch(master);
 	crew__log_care_stop(&master->log_care);
 	crew__watch_stop(&master->watch);
+	crew__recycle_unwatch(master);
 	crew__family_fini(&master->family);
 	crew__generation_unref(master->generation);
 	crew__registry_free(master->registry);

@@ -43,6 +43,8 @@ struct crew__slot {
 	bool was_ready;              /* some worker of it has been */
 	struct crew__child *child;   /* of the generation in force; NULL while it waits */
 	struct crew__child *next;    /* of the generation that a reload is starting */
+	struct crew__child *fresh;   /* to replace `child` when it is ready (recycle.h) */
+	uint64_t recycle_after_ns;   /* `child` is not replaced before */
 	struct crew__entry *vacancy; /* its row in the directory while it waits */
 	struct crew__backoff backoff;
 	struct crew__timer respawn;
@@ -79,6 +81,7 @@ struct crew__master {
 	struct crew__reload reload;
 	struct crew__certificate_watch certificate_watch;
 	struct crew__watch watch; /* start --watch */
+	struct crew__timer recycle_timer;
 	struct crew__notify *notify;     /* the service manager; may be NULL */
 	struct crew__fd_store *fd_store; /* with it; may be NULL as well */
 	struct crew__herald herald;

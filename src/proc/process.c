@@ -88,12 +88,20 @@ static void leave_by_itself(void *arg)
 	leave(process, false, (uint64_t)process->service->stop_timeout_ms, CLOSE_GOING_AWAY);
 }
 
+static void recycle_itself(void *arg)
+{
+	struct process *process = arg;
+	if (!process->leaving)
+		crew__worker_recycled(process->worker);
+	leave_by_itself(process);
+}
+
 static void on_recycle(void *arg, crew_worker *w)
 {
 	struct process *process = arg;
 	(void)w;
 	/* Not from inside a callback, which may be on_worker_start. */
-	crew__loop_post(process->loop, leave_by_itself, process);
+	crew__loop_post(process->loop, recycle_itself, process);
 }
 
 static void on_terminate(int signo, void *arg)
@@ -261,6 +269,9 @@ static void take_message(struct process *process, struct crew__message *message)
 		break;
 	case CREW__MSG_RELOADING:
 		crew__worker_reloading(process->worker);
+		break;
+	case CREW__MSG_RECYCLING:
+		crew__worker_recycled(process->worker);
 		break;
 	case CREW__MSG_REOPEN_LOG:
 		take_log(process, crew__message_take_fd(message, 0));

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "proc/chronicle.h"
+#include "proc/recycle.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -263,6 +264,7 @@ int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *re
 	if (status < 0)
 		return status;
 	unsigned number = master->generation->number + 1;
+	crew__recycle_cancel(master);
 	master->reload = (struct crew__reload){ .number = number, .graceful = graceful };
 	*ret_bound_ms = CREW__PLAN_DEADLINE_MS + CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
 			crew__stop_bound_ms(master->generation->settings, graceful);

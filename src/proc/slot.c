@@ -60,7 +60,7 @@ static int add_slot(struct crew__master *master, unsigned service, unsigned id)
 
 static void free_slot(struct crew__slot *slot)
 {
-	crew__must(!slot->child && !slot->next);
+	crew__must(!slot->child && !slot->next && !slot->fresh);
 	crew__slot_stop_waiting(slot);
 	if (slot->vacancy)
 		crew__registry_close(slot->master->registry, slot->vacancy);

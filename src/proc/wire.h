@@ -32,6 +32,7 @@ enum crew__message_type {
 	CREW__MSG_KICK_THESE, /* struct crew__kick_order */
 	CREW__MSG_SETTING,    /* "SECTION.KEY=VALUE" is in force now */
 	CREW__MSG_TLS,        /* struct crew__tls_order; new certificates */
+	CREW__MSG_RECYCLING,  /* a fresh one replaces this worker */
 	/* worker to master */
 	CREW__MSG_READY = 32,
 	CREW__MSG_FAILED,   /* a sentence */

@@ -331,6 +331,14 @@ void crew__worker_reloading(crew_worker *w)
 	crew__leave(w, before);
 }
 
+void crew__worker_recycled(crew_worker *w)
+{
+	struct crew__slab *s = w->net.stats.slab;
+	crew__slab_begin(s);
+	s->recycled++;
+	crew__slab_end(s);
+}
+
 void crew__worker_reopen_logs(crew_worker *w)
 {
 	if (w->http)

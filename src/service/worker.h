@@ -73,6 +73,9 @@ void crew__worker_disown(crew_worker *w, int listen_fd);
 /* A reload replaces this worker: call on_reload. */
 void crew__worker_reloading(crew_worker *w);
 
+/* A fresh one takes its place before a limit of the settings, or the program, lets it end: counted. */
+void crew__worker_recycled(crew_worker *w);
+
 /* Somebody has moved log files away: open them anew. */
 void crew__worker_reopen_logs(crew_worker *w);
 

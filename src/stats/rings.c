@@ -25,6 +25,7 @@ const char *crew__event_name(unsigned kind)
 		[CREW__EVENT_RELOAD] = "reload",
 		[CREW__EVENT_STOP] = "stop",
 		[CREW__EVENT_RATE] = "rate",
+		[CREW__EVENT_RECYCLE] = "recycle",
 	};
 	return kind < CREW__EVENT_KINDS && names[kind] ? names[kind] : "?";
 }

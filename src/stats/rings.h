@@ -38,6 +38,9 @@ enum crew__event_kind {
 	/* of workers again */
 	CREW__EVENT_RATE, /* connections refused for coming too fast: values: how many since the last
 			     such event, connection_rate_per_ip; text: the last one's address */
+	/* of the master again */
+	CREW__EVENT_RECYCLE, /* a worker is replaced by a fresh one: values: id, generation, pid; text:
+				why */
 	CREW__EVENT_KINDS
 };
 

@@ -57,6 +57,7 @@ static void assert_counters(const json_t *object, size_t further)
 		"refused_rate", "accept_overflow", "standing_back",
 		"tls_handshakes_cut", "refused_budget", "budget_tightened", "budget_paused",
 		"budget_cut", "bytes_held", "slow", "slow_total", "gaps", "access_log_lost", "log_lost",
+		"recycled",
 		"requests_malformed", "requests_too_large", "requests_too_slow",
 		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
 		"offload_queued", "offload_running", "offload_offered", "offload_done",

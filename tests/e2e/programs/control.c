@@ -11,6 +11,7 @@
  *   loop                      never comes back
  *   crash, exit N             ends by SIGSEGV, by exit status N
  *   recycle                   crew_worker_recycle
+ *   grow MIB                  has so much more memory, and touches it
  *   tick, untick              starts a timer that never ends; stops it
  *   post N                    a thread posts N times; "in order" when they came so
  *   watch                     a pipe of our own, watched; "watched" when its byte came
@@ -76,6 +77,18 @@ static void crash(void)
 	/* Without the sanitizers' handler: the point is the signal, not their report. */
 	signal(SIGSEGV, SIG_DFL);
 	raise(SIGSEGV);
+}
+
+/* It stays, for whoever watches what a worker has. */
+static void grow(crew_conn *c, long mib)
+{
+	static char *held;
+	size_t size = (size_t)mib << 20;
+	free(held);
+	held = malloc(size);
+	if (held)
+		memset(held, 1, size);
+	answer(c, "%lld", held ? mib : -1);
 }
 
 /* ---- timers, posts, watches ---- */
@@ -233,6 +246,8 @@ static bool act(crew_conn *c, const char *line)
 		_exit(atoi(rest));
 	} else if (word(line, "recycle", &rest)) {
 		crew_worker_recycle(w);
+	} else if (word(line, "grow", &rest)) {
+		grow(c, atol(rest));
 	} else if (word(line, "tick", &rest)) {
 		start_ticking(c);
 	} else if (word(line, "untick", &rest)) {
