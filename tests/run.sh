@@ -231,7 +231,7 @@ part_asan() {
 }
 
 # What has threads, and no more: the library and a few programs.
-tsan_units=(test_offload test_loop_calls test_directory)
+tsan_units=(test_offload test_loop_calls)
 part_tsan() {
 	local log=$logs/ready-tsan.log name
 	if ! ./dev build tsan crew program_desk "${tsan_units[@]}" >"$log" 2>&1; then

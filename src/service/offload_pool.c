@@ -178,7 +178,7 @@ static struct crew__job *take(struct crew__pool *pool)
 static void finish(struct crew__pool *pool, struct crew__job *job)
 {
 	if (job->state == CREW__JOB_LEFT_BEHIND) {
-		atomic_fetch_sub_explicit(&left_behind, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&left_behind, 1, memory_order_release);
 		free(job);
 		return;
 	}
@@ -416,7 +416,7 @@ int crew__pool_new(struct crew__loop *loop, struct crew__slab *slab, unsigned mo
 
 unsigned crew__pool_left_behind(void)
 {
-	return atomic_load_explicit(&left_behind, memory_order_relaxed);
+	return atomic_load_explicit(&left_behind, memory_order_acquire);
 }
 
 void crew__pool_unwant(struct crew__pool *pool, struct crew__job *job)

@@ -76,7 +76,7 @@ LISTENS = {
 }
 
 # Words that must never be in what a program prints, whatever the test.
-FORBIDDEN = ("panic", "AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehavior")
+FORBIDDEN = ("panic", "AddressSanitizer", "ThreadSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehavior")
 
 
 def free_port():

@@ -82,10 +82,11 @@ def test_the_loop_answers_while_work_stands_still(launch, options):
 
 
 def test_what_is_too_much_is_refused_or_late(launch):
-    program = desk(launch, offload_threads=1, offload_queue=1, offload_timeout_ms=1)
+    program = desk(launch, offload_threads=1, offload_queue=1, offload_timeout_ms="off")
     with Text(program.connect("desk")) as client:
         say(client, "hold a")
         wait_counters(program, running=1)
+        assert program.cli("set", "desk.offload_timeout_ms=1").returncode == 0
         say(client, "hold b")
         assert hear(client) == "b ETIMEDOUT"
         assert program.cli("set", "desk.offload_timeout_ms=off").returncode == 0

@@ -1,6 +1,7 @@
 #include "fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -31,7 +32,7 @@ const char *fault_name(enum fault_kind kind)
 		"send ECONNRESET", "recv EAGAIN", "recv ECONNRESET", "accept EMFILE",
 		"epoll_ctl ENOMEM", "recvmmsg ENOMEM", "sendmmsg EAGAIN", "sendmmsg EPERM",
 		"sendmmsg EINVAL", "sendmmsg one", "socket EMFILE", "connect ENETUNREACH",
-		"getsockopt ENOBUFS" };
+		"getsockopt ENOBUFS", "pthread_create EAGAIN" };
 	return names[kind];
 }
 
@@ -55,6 +56,8 @@ ssize_t __real_send(int fd, const void *data, size_t len, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __real_sendfile(int to, int from, off_t *at, size_t len);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __real_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *arg), void *arg);
 int __real_socket(int family, int type, int protocol);
 int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
 int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
@@ -72,6 +75,8 @@ ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t __wrap_sendfile(int to, int from, off_t *at, size_t len);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *arg), void *arg);
 int __wrap_socket(int family, int type, int protocol);
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
@@ -162,6 +167,14 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 		return -1;
 	}
 	return __real_accept4(fd, address, size, flags);
+}
+
+int __wrap_pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *arg), void *arg)
+{
+	if (fails(FAULT_THREAD))
+		return EAGAIN;
+	return __real_pthread_create(thread, attributes, run, arg);
 }
 
 int __wrap_socket(int family, int type, int protocol)

@@ -24,6 +24,7 @@ enum fault_kind {
 	FAULT_SOCKET,         /* socket: EMFILE */
 	FAULT_CONNECT,        /* connect: ENETUNREACH */
 	FAULT_OPTION,         /* getsockopt: ENOBUFS */
+	FAULT_THREAD,         /* pthread_create: EAGAIN */
 	FAULT_KINDS
 };
 

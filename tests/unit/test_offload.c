@@ -403,11 +403,12 @@ static void one_that_runs_is_only_told_so(void **state)
 static void one_that_waits_too_long_is_not_run(void **state)
 {
 	open_it(state);
-	t.world.settings.offload_timeout_ms = 1; /* as `set` does */
 	const crew_offload_options patient = { .timeout_ms = CREW_OFF };
-	send_off_many(3);
+	send_off_many(2);
 	await_gate(0);
 	await_gate(1);
+	t.world.settings.offload_timeout_ms = 1; /* as `set` does */
+	assert_true(send_off(2) > 0);
 	assert_true(crew_offload_with(worker(), stand_at_gate, name_it, &t.gates[3], &patient) > 0);
 	until_told("2:ETIMEDOUT");
 	assert_int_equal(count_of("offload_late"), 1);
