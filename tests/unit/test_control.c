@@ -8,6 +8,7 @@
 #include "proc/inside.h"
 #include "proc/order.h"
 #include "proc/pidfile.h"
+#include "proc/takeover.h"
 #include "proc/wire.h"
 
 #include <setjmp.h>
@@ -39,7 +40,8 @@ struct world {
 	struct crew__loop *loop;
 	struct crew__control *control;
 	struct crew__pidfile pidfile;
-	unsigned stops, reloads, sets;
+	unsigned stops, reloads, sets, leaves;
+	unsigned sockets; /* that it has */
 	bool graceful, refuse;
 	size_t kicked; /* ids in all packets */
 	uint64_t id_sum;
@@ -55,6 +57,25 @@ static int on_stop(void *arg, bool graceful, uint64_t *ret_bound_ms)
 	world->graceful = graceful;
 	*ret_bound_ms = 1234;
 	return 0;
+}
+
+static int on_sockets(void *arg, struct crew__inherited *inherited)
+{
+	struct world *world = arg;
+	for (unsigned i = 0; i < world->sockets; i++) {
+		const struct crew__inherited_socket socket = {
+			.name = "one", .place = 1, .index = i, .file = { 7, 8 }, .fd = dup(0)
+		};
+		assert_int_equal(crew__inherited_add(inherited, &socket), 0);
+	}
+	return 0;
+}
+
+static void on_leave_sockets(void *arg)
+{
+	struct world *world = arg;
+	assert_int_equal(world->stops, 0); /* first this, so that the stop can heed it */
+	world->leaves++;
 }
 
 static int on_reload(
@@ -114,6 +135,8 @@ static int open_control(struct world *world)
 		.settings = &world->settings,
 		.registry = world->registry,
 		.stop = on_stop,
+		.sockets = on_sockets,
+		.leave_sockets = on_leave_sockets,
 		.reload = on_reload,
 		.kick = on_kick,
 		.set = on_set,
@@ -298,6 +321,55 @@ static void orders_arrive(void **state)
 	world->refuse = true;
 	assert_int_equal(run_command(world, order_reload, true), 50);
 	assert_int_equal(world->reloads, 2);
+}
+
+/* As a restart does it: sockets first, and the stop in the same conversation. */
+static int take_sockets(void)
+{
+	const struct crew__settings settings = { .run_dir = dir, .name = (char[]){ NAME } };
+	const struct crew__command command = { .graceful = 0 };
+	struct crew__inherited inherited;
+	int talk;
+	crew__inherited_init(&inherited, "a test");
+	if (crew__takeover(&settings, &inherited, &talk, error, sizeof(error)) < 0)
+		return 200;
+	for (unsigned i = 0; i < inherited.count; i++) {
+		const struct crew__inherited_socket *socket = &inherited.sockets[i];
+		if (socket->index != i || socket->place != 1 || socket->file.inode != 8 ||
+			strcmp(socket->name, "one") != 0 || socket->by_name)
+			return 201;
+	}
+	int count = (int)inherited.count;
+	crew__inherited_fini(&inherited, true);
+	if (crew__wire_send(talk, CREW__MSG_STOP_ALL, &command, sizeof(command), NULL, 0) < 0 ||
+		crew__wire_await(talk, &message, crew__clock_ns() + 10 * CREW__NS_PER_S) != 1)
+		return 202;
+	return message.type == CREW__MSG_ACCEPTED ? count : 203;
+}
+
+static void sockets_go_to_who_stops_it(void **state)
+{
+	struct world *world = *state;
+	world->sockets = 2 * CREW__SOCKETS_MOST + 6;
+	assert_int_equal(run_command(world, take_sockets, true), world->sockets);
+	assert_int_equal(world->leaves, 1);
+	assert_int_equal(world->stops, 1);
+	assert_false(world->graceful);
+}
+
+static void without_sockets_there_is_an_answer_too(void **state)
+{
+	struct world *world = *state;
+	assert_int_equal(run_command(world, take_sockets, true), 0);
+	assert_int_equal(world->stops, 1);
+}
+
+static void a_plain_stop_leaves_none(void **state)
+{
+	struct world *world = *state;
+	world->sockets = 3;
+	assert_int_equal(run_command(world, order_stop, true), 0);
+	assert_int_equal(world->leaves, 0);
 }
 
 static struct world *for_child;
@@ -658,6 +730,9 @@ int main(void)
 		IN_A_WORLD(lives_that_end_in_between),
 		IN_A_WORLD(nobody_runs),
 		IN_A_WORLD(orders_arrive),
+		IN_A_WORLD(sockets_go_to_who_stops_it),
+		IN_A_WORLD(without_sockets_there_is_an_answer_too),
+		IN_A_WORLD(a_plain_stop_leaves_none),
 		IN_A_WORLD(the_end_of_a_reload_is_told),
 		IN_A_WORLD(nonsense_is_refused),
 		IN_A_WORLD(a_crowd_keeps_nobody_out),
