@@ -28,7 +28,7 @@ struct crew__log_plan {
 	int fd; /* borrowed */
 	crew_level level; /* what is below is dropped */
 	bool json;
-	bool journal; /* what `fd` leads to if that cannot be told any more (log_out.h) */
+	bool journal; /* a datagram socket leads to the journal, else to syslog */
 	unsigned facility; /* of syslog and the journal; 0: daemon */
 	struct crew__log_origin origin; /* pid 0: this process */
 };

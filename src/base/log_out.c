@@ -41,15 +41,6 @@ static bool is_datagram(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
-static bool leads_to_journal(int fd, bool fallback)
-{
-	struct sockaddr_un peer = { .sun_family = AF_UNSPEC };
-	socklen_t size = sizeof(peer) - 1;
-	if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0)
-		return fallback;
-	return strcmp(peer.sun_path, CREW__JOURNAL_PATH) == 0;
-}
-
 enum crew__log_kind crew__log_kind_of(int fd, bool journal)
 {
 	struct stat found;
@@ -58,7 +49,7 @@ enum crew__log_kind crew__log_kind_of(int fd, bool journal)
 	if (!S_ISSOCK(found.st_mode))
 		return CREW__LOG_CHANNEL;
 	if (is_datagram(fd))
-		return leads_to_journal(fd, journal) ? CREW__LOG_JOURNAL : CREW__LOG_SYSLOG;
+		return journal ? CREW__LOG_JOURNAL : CREW__LOG_SYSLOG;
 	return is_journal_stream(&found) ? CREW__LOG_JOURNAL_STREAM : CREW__LOG_STREAM;
 }
 

@@ -51,8 +51,7 @@ struct crew__log_out {
 	_Alignas(uint32_t) char queue[CREW__LOG_QUEUE_MAX]; /* a length and the bytes, again and again */
 };
 
-/* What a descriptor is. `journal`: when it is a datagram socket whose other end has gone, that was
- * the journal. */
+/* What a descriptor is. `journal`: a datagram socket leads to the journal, else to syslog. */
 enum crew__log_kind crew__log_kind_of(int fd, bool journal);
 
 /* Use that descriptor from now on. What waits is for the new one, unless kinds differ: then it is

@@ -223,6 +223,12 @@ void crew__output_restore(struct crew__output *output, const json_t *from)
 	}
 }
 
+void crew__output_by_lines(void)
+{
+	if (is_pipe(STDOUT_FILENO))
+		setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+}
+
 /* ---- debuggers ----------------------------------------------------------------------------- */
 
 bool crew__output_traced(void)

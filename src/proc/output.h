@@ -51,6 +51,10 @@ void crew__output_end(struct crew__output *output);
 void crew__output_save(struct crew__output *output, json_t *into);
 void crew__output_restore(struct crew__output *output, const json_t *from);
 
+/* In the worker: a line of stdout leaves when it ends, as it would on a terminal, and not when a buffer
+ * is full. Nothing when standard output is no pipe. */
+void crew__output_by_lines(void);
+
 /* Is a debugger or tracer attached to this process? What it starts should print as it always did. */
 bool crew__output_traced(void);
 

@@ -15,6 +15,7 @@
 #include "proc/last_words.h"
 #include "proc/lifeline.h"
 #include "proc/log_care.h"
+#include "proc/output.h"
 #include "proc/title.h"
 #include "service/live.h"
 #include "service/offload.h"
@@ -444,6 +445,8 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	if (status < 0)
 		return status;
 	process->service = process->greeting.service;
+	if (process->greeting.settings->capture_output)
+		crew__output_by_lines();
 	struct crew__segment_header *header = process->greeting.segment.header;
 	crew__panic_into(header->last_words, sizeof(header->last_words));
 	begin_words(process);

@@ -36,6 +36,7 @@ LISTENS = {
         "room": "ws://127.0.0.1:{port}",
         "web": "http://127.0.0.1:{port}",
     },
+    "talker": {"talk": "text://127.0.0.1:{port}"},
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "client": {"control": "text://127.0.0.1:{port}"},
     "fetch": {"control": "text://127.0.0.1:{port}"},
