@@ -189,7 +189,8 @@ void crew__log_v(crew_level level, const char *format, va_list arguments)
 		origin.pid = getpid();
 	int length = vsnprintf(message, sizeof(message), format, arguments);
 	crew__log_for(&origin, level,
-		(crew_bytes){ message, crew__min((size_t)(length > 0 ? length : 0), sizeof(message) - 1) });
+		(crew_bytes){ message,
+			crew__min((size_t)(length > 0 ? length : 0), sizeof(message) - 1) });
 }
 
 void crew__log(crew_level level, const char *format, ...)

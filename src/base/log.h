@@ -1,14 +1,14 @@
 /* log.h - one line at a time to one place, and never twice too many.
  *
- * A line is at most 4096 bytes; its form is that of the place (log_line.h). Nobody waits for it: what
- * the place does not take at once waits in a bounded queue, what that has no room for is lost and
- * counted, and the next line that is taken is preceded by one that tells how many. Control bytes in
- * the text become spaces. errno is left as it was. Any thread may log; lines are made outside the
- * lock. Place and name are the process's own (set once at start; the place again when the log is
- * reopened).
+ * A line is at most 4096 bytes; its form is that of the place (log_line.h). Nobody waits for it:
+ * what the place does not take at once waits in a bounded queue, what that has no room for is lost
+ * and counted, and the next line that is taken is preceded by one that tells how many. Control
+ * bytes in the text become spaces. errno is left as it was. Any thread may log; lines are made
+ * outside the lock. Place and name are the process's own (set once at start; the place again when
+ * the log is reopened).
  *
- * A file is written by a thread once crew__log_thread_allow() was called, because a disk that stands
- * still holds up who writes to it. Warnings and errors wait for that thread, at most
+ * A file is written by a thread once crew__log_thread_allow() was called, because a disk that
+ * stands still holds up who writes to it. Warnings and errors wait for that thread, at most
  * CREW__LOG_PATIENCE_MS and not again before it has caught up, so that a process that ends itself
  * after such a line has said it.
  *
@@ -25,11 +25,11 @@ enum {
 
 /* Where lines go and how. Texts are copied. */
 struct crew__log_plan {
-	int fd; /* borrowed */
+	int fd;           /* borrowed */
 	crew_level level; /* what is below is dropped */
 	bool json;
-	bool journal; /* a datagram socket leads to the journal, else to syslog */
-	unsigned facility; /* of syslog and the journal; 0: daemon */
+	bool journal;                   /* a datagram socket leads to the journal, else to syslog */
+	unsigned facility;              /* of syslog and the journal; 0: daemon */
 	struct crew__log_origin origin; /* pid 0: this process */
 };
 void crew__log_use(const struct crew__log_plan *plan);
@@ -50,8 +50,8 @@ bool crew__log_wants(crew_level level);
 uint64_t crew__log_lost(void);
 void crew__log_count_into(uint64_t *counter);
 
-/* Some lines wait because the place did not take them: to be tried again by crew__log_flush(0), which
- * a loop does (log_pump.h). */
+/* Some lines wait because the place did not take them: to be tried again by crew__log_flush(0),
+ * which a loop does (log_pump.h). */
 bool crew__log_waits(void);
 /* Try to have everything written, for so long. True: nothing waits any more. */
 bool crew__log_flush(unsigned ms);
@@ -59,8 +59,8 @@ bool crew__log_flush(unsigned ms);
 /* From now on files are written by a thread of ours, which begins with the next line to a file. Not
  * before the process has become the user it will be: a thread keeps what it began with. */
 void crew__log_thread_allow(void);
-/* For the handler of a fatal signal: give that thread CREW__LOG_PATIENCE_MS to write what it has. May be
- * called from any signal handler. */
+/* For the handler of a fatal signal: give that thread CREW__LOG_PATIENCE_MS to write what it has.
+ * May be called from any signal handler. */
 void crew__log_before_death(void);
 /* Write what waits, for at most `ms`, and end that thread. */
 void crew__log_thread_end(unsigned ms);

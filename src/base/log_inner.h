@@ -1,9 +1,9 @@
 /* log_inner.h - what log.c and its thread share. Not for others (log.h is).
  *
  * `lock` guards all of it. Between two holders of the lock:
- *   thread_busy    a copy of what stood in the queue is being written to `busy_fd`, and comes before
- *                  all that stands there now
- *   thread_behind  somebody waited for the thread in vain, and it has not caught up since */
+ *   thread_busy    a copy of what stood in the queue is being written to `busy_fd`, and comes
+ * before all that stands there now thread_behind  somebody waited for the thread in vain, and it
+ * has not caught up since */
 #ifndef CREW_BASE_LOG_INNER_H
 #define CREW_BASE_LOG_INNER_H
 
@@ -18,8 +18,8 @@ struct crew__log_state {
 	_Atomic int kind; /* out.kind, for those who make a line before they have the lock */
 	_Atomic bool waits;
 	bool journal;
-	uint64_t told;     /* of out.lost */
-	uint64_t *counter; /* out.lost, for others to see; NULL */
+	uint64_t told;          /* of out.lost */
+	uint64_t *counter;      /* out.lost, for others to see; NULL */
 	_Atomic bool unwritten; /* by the thread */
 	bool thread_allowed, thread_runs, thread_busy, thread_behind, thread_ends;
 	int thread_fd; /* the thread's own duplicate of out.fd when that is a file; -1 */

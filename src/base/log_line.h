@@ -11,9 +11,9 @@
 #include <time.h>
 
 enum {
-	CREW__LOG_LINE_MAX = 4096, /* what a pipe takes whole or not at all */
+	CREW__LOG_LINE_MAX = 4096,                       /* what a pipe takes whole or not at all */
 	CREW__LOG_ENTRY_MAX = CREW__LOG_LINE_MAX + 1024, /* with the fields of the journal */
-	CREW__LOG_FACILITY_DAEMON = 3, /* of syslog */
+	CREW__LOG_FACILITY_DAEMON = 3,                   /* of syslog */
 };
 
 /* Who says it. Texts are borrowed. */

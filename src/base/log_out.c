@@ -102,7 +102,8 @@ void crew__log_out_drop(struct crew__log_out *out)
 		lose_first(out, EAGAIN);
 }
 
-/* ---- writing: bytes taken, or a negative errno; -EAGAIN: later --------------------------------- */
+/* ---- writing: bytes taken, or a negative errno; -EAGAIN: later ---------------------------------
+ */
 
 static ssize_t write_file(int fd, const struct iovec *parts, int count)
 {
@@ -189,8 +190,7 @@ static ssize_t send_datagram(struct crew__log_out *out, const struct iovec *part
 }
 
 /* As many entries of the queue as go at once, but for what of the first has gone. */
-static int gather(
-	const struct crew__log_out *out, struct iovec parts[ENTRIES_AT_ONCE], size_t most)
+static int gather(const struct crew__log_out *out, struct iovec parts[ENTRIES_AT_ONCE], size_t most)
 {
 	size_t at = 0, done = out->done;
 	int count = 0;

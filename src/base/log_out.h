@@ -14,8 +14,8 @@
  *             a datagram socket: MSG_DONTWAIT, one entry each; connected again when the other end
  *             comes back
  *
- * Between two calls, of the entries in `queue` at most the first has left in part, and `done` of its
- * bytes are gone; `torn` says that what was last given up had begun to leave.
+ * Between two calls, of the entries in `queue` at most the first has left in part, and `done` of
+ * its bytes are gone; `torn` says that what was last given up had begun to leave.
  *
  * Not here: locks, who says it, what a line looks like (log.c, log_line.c). */
 #ifndef CREW_BASE_LOG_OUT_H
@@ -42,13 +42,14 @@ enum {
 struct crew__log_out {
 	int fd; /* borrowed; -1: nowhere, everything is lost */
 	enum crew__log_kind kind;
-	int error;              /* why an entry was last lost: a positive errno */
-	uint64_t lost;          /* entries, ever */
-	uint64_t reconnect_ns;  /* datagrams: not tried again before */
+	int error;             /* why an entry was last lost: a positive errno */
+	uint64_t lost;         /* entries, ever */
+	uint64_t reconnect_ns; /* datagrams: not tried again before */
 	bool torn;
 	size_t done;
 	size_t len;
-	_Alignas(uint32_t) char queue[CREW__LOG_QUEUE_MAX]; /* a length and the bytes, again and again */
+	_Alignas(uint32_t) char queue[CREW__LOG_QUEUE_MAX]; /* a length and the bytes, again and
+							       again */
 };
 
 /* What a descriptor is. `journal`: a datagram socket leads to the journal, else to syslog. */

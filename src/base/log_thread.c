@@ -2,8 +2,8 @@
  *
  * A write to a file ends in the kernel's memory and is quick, until the disk stands still: then it
  * waits, and there is no flag by which most file systems would say so instead. So the loop only
- * leaves lines in the queue. The thread takes all that stands there, lets go of the lock, and writes;
- * lines that come meanwhile find an empty queue. */
+ * leaves lines in the queue. The thread takes all that stands there, lets go of the lock, and
+ * writes; lines that come meanwhile find an empty queue. */
 #include "base/log_inner.h"
 
 #include "base/clock.h"
@@ -96,6 +96,9 @@ static void after_fork(void)
 static void after_fork_in_child(void)
 {
 	STATE.thread_allowed = STATE.thread_runs = STATE.thread_busy = false;
+	if (STATE.thread_fd >= 0)
+		close(STATE.thread_fd);
+	STATE.thread_fd = -1;
 	STATE.out.len = STATE.out.done = 0;
 	STATE.waits = STATE.unwritten = false;
 	pthread_cond_init(&STATE.work, NULL);
@@ -201,8 +204,8 @@ void crew__log_thread_end(unsigned ms)
 	STATE.thread_allowed = false;
 	STATE.thread_ends = true;
 	pthread_cond_signal(&STATE.work);
-	while (STATE.thread_runs && pthread_cond_clockwait(&STATE.done, &STATE.lock, CLOCK_MONOTONIC,
-					    &due) == 0)
+	while (STATE.thread_runs &&
+		pthread_cond_clockwait(&STATE.done, &STATE.lock, CLOCK_MONOTONIC, &due) == 0)
 		;
 	bool ended = !STATE.thread_runs;
 	if (ended) {

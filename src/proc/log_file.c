@@ -1,4 +1,5 @@
-/* log_file.c - opening the log, and opening it again. Not here: when it is too long (log_rotate.c). */
+/* log_file.c - opening the log, and opening it again. Not here: when it is too long (log_rotate.c).
+ */
 #include "proc/log_file.h"
 
 #include "base/log_out.h"
@@ -48,8 +49,8 @@ static int open_stderr(void)
 	if (crew__log_kind_of(fd, false) == CREW__LOG_JOURNAL_STREAM)
 		fd = open_socket(CREW__JOURNAL_PATH);
 	else if (fstat(fd, &found) == 0 && (S_ISFIFO(found.st_mode) || isatty(fd)))
-		fd = open("/proc/self/fd/2",
-			O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+		fd = open(
+			"/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	return fd < 0 ? STDERR_FILENO : fd;
 }
 
@@ -78,8 +79,8 @@ static int open_place(const struct crew__log_file *file, const char *log)
 	return open_stderr();
 }
 
-static void tell_failure(const struct crew__log_file *file, const char *log, int status, char *error,
-	size_t size)
+static void tell_failure(
+	const struct crew__log_file *file, const char *log, int status, char *error, size_t size)
 {
 	if (file->path || !log)
 		snprintf(error, size, "cannot open the log %s: %s; set crew.log to another file",

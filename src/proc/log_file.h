@@ -2,8 +2,8 @@
  * journal.
  *
  * The master opens it; workers get its descriptor and know by looking at it what it is
- * (base/log_out.h). Standard error that is a stream to the journal becomes the journal itself, so that
- * lines keep their fields. */
+ * (base/log_out.h). Standard error that is a stream to the journal becomes the journal itself, so
+ * that lines keep their fields. */
 #ifndef CREW_PROC_LOG_FILE_H
 #define CREW_PROC_LOG_FILE_H
 
@@ -12,10 +12,10 @@
 #include <jansson.h>
 
 struct crew__log_file {
-	char *path;   /* of a file; NULL: any other place */
-	int fd;       /* owned, unless it is standard error itself */
+	char *path;    /* of a file; NULL: any other place */
+	int fd;        /* owned, unless it is standard error itself */
 	bool standard; /* it is standard error, or what stands for that */
-	bool refused; /* the last attempt to begin a new file failed, which has been told */
+	bool refused;  /* the last attempt to begin a new file failed, which has been told */
 };
 
 /* What settings and mode say: `log`, or RUNDIR/NAME.log of a daemon, or standard error. Becomes the
@@ -29,8 +29,8 @@ void crew__log_file_use(
 struct crew__log_plan crew__log_plan_of(const struct crew__settings *settings, int fd);
 /* Open the path again after somebody moved the file away; the old one stays in use on failure. */
 int crew__log_file_reopen(struct crew__log_file *file);
-/* A file that has grown to `size` (0: it may) becomes PATH.1, that PATH.2, up to PATH.`keep`; one that
- * is no longer at its path is opened anew. True: there is a new file, in use here. */
+/* A file that has grown to `size` (0: it may) becomes PATH.1, that PATH.2, up to PATH.`keep`; one
+ * that is no longer at its path is opened anew. True: there is a new file, in use here. */
 bool crew__log_file_look(struct crew__log_file *file, int64_t size, int64_t keep);
 /* Later lines go to standard error. */
 void crew__log_file_close(struct crew__log_file *file);

@@ -1,8 +1,8 @@
 /* log_rotate.c - a log file that is too long, or that is no longer where it was.
  *
- * Names change, then descriptors: until a process has the new one it writes to the file that is PATH.1
- * by then, so no line is lost or torn. The new file is there before the old one leaves its name: where
- * it cannot be made, nothing changes. */
+ * Names change, then descriptors: until a process has the new one it writes to the file that is
+ * PATH.1 by then, so no line is lost or torn. The new file is there before the old one leaves its
+ * name: where it cannot be made, nothing changes. */
 #include "proc/log_file.h"
 
 #include <fcntl.h>

@@ -13,7 +13,8 @@
 enum {
 	READ_SIZE = 64 * 1024,
 	TELL_AFTER_MS = 1000,
-	READS_AT_END = 2 * CREW__OUTPUT_PIPE_SIZE / READ_SIZE /* a process it left may go on printing */
+	READS_AT_END = 2 * CREW__OUTPUT_PIPE_SIZE /
+		       READ_SIZE /* a process it left may go on printing */
 };
 
 /* ---- lines --------------------------------------------------------------------------------- */
@@ -61,8 +62,7 @@ static void tell_line(struct crew__output_stream *stream)
 	if (length > 0 && stream->line[length - 1] == '\r')
 		length--;
 	if (crew__log_wants(stream->level) && allowed(output))
-		crew__log_for(
-			&output->origin, stream->level, (crew_bytes){ stream->line, length });
+		crew__log_for(&output->origin, stream->level, (crew_bytes){ stream->line, length });
 }
 
 static void take(struct crew__output_stream *stream, const char *data, size_t len)
@@ -207,8 +207,7 @@ void crew__output_save(struct crew__output *output, json_t *into)
 static bool is_pipe(json_int_t fd)
 {
 	struct stat found;
-	return fd >= 0 && fd <= INT32_MAX && fstat((int)fd, &found) == 0 &&
-	       S_ISFIFO(found.st_mode);
+	return fd >= 0 && fd <= INT32_MAX && fstat((int)fd, &found) == 0 && S_ISFIFO(found.st_mode);
 }
 
 void crew__output_restore(struct crew__output *output, const json_t *from)

@@ -1,5 +1,5 @@
-/* talker.c - a program that talks: to the log, and to its standard output and error. It answers each
- * line it gets when the order is done. */
+/* talker.c - a program that talks: to the log, and to its standard output and error. It answers
+ * each line it gets when the order is done. */
 #include <crew/crew.h>
 
 #include <stdio.h>
