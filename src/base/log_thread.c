@@ -55,8 +55,10 @@ static void settle(void)
 		close(STATE.busy_fd);
 	if (STATE.counter)
 		__atomic_store_n(STATE.counter, STATE.out.lost, __ATOMIC_RELAXED);
-	if (STATE.out.len == 0)
-		STATE.thread_behind = STATE.unwritten = false;
+	if (STATE.out.len == 0) {
+		STATE.thread_behind = false;
+		STATE.unwritten = false;
+	}
 	pthread_cond_broadcast(&STATE.done);
 }
 
@@ -100,7 +102,8 @@ static void after_fork_in_child(void)
 		close(STATE.thread_fd);
 	STATE.thread_fd = -1;
 	STATE.out.len = STATE.out.done = 0;
-	STATE.waits = STATE.unwritten = false;
+	STATE.waits = false;
+	STATE.unwritten = false;
 	pthread_cond_init(&STATE.work, NULL);
 	pthread_cond_init(&STATE.done, NULL);
 	pthread_mutex_unlock(&STATE.lock);

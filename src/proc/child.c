@@ -513,8 +513,8 @@ static int run(struct crew__child *child)
 		capture_output(child, output_fds);
 		child->pid = fork();
 		if (child->pid == 0)
-			crew__spawn_exec(child->family->launch, child->generation, pair[1],
-				output_fds);
+			crew__spawn_exec(
+				child->family->launch, child->generation, pair[1], output_fds);
 		if (child->pid < 0) {
 			status = -errno;
 			crew__loop_remove(child->family->loop, &child->wire);
