@@ -74,6 +74,10 @@ def descriptor_count(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def thread_count(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
 def open_files(pid):
     """What its descriptors lead to; one that is closed meanwhile is left out."""
     links = []

@@ -9,7 +9,7 @@ import time
 import laws
 import pytest
 from clients import Text
-from processes import alive, children, descriptor_count, wait_until, zombies
+from processes import alive, children, descriptor_count, thread_count, wait_until, zombies
 from program import find_binary
 from talk import ask, hit, order, wait_busy, wait_new_pid
 from wsclient import WebSocket, close_payload
@@ -240,20 +240,25 @@ def test_unix_socket_through_reloads(launch):
         assert ask(program, "gen", "side") == str(generation)
 
 
+def figures(program):
+    return [(descriptor_count(pid), thread_count(pid))
+            for pid in (program.master, program.pid("ctl"))]
+
+
 def test_fifty_reloads(launch):
-    """No descriptor, no process, no zombie is left over."""
+    """No descriptor, no thread, no process, no zombie is left over, in the master or a worker."""
     program = launch("control", sets={"ctl.workers": 2})
     reload_now(program)
     program.wait_ready(generation=2)
     time.sleep(0.1)
-    descriptors = descriptor_count(program.master)
+    before = figures(program)
     for _ in range(50):
         reload_now(program)
     status = program.wait_ready(generation=52)
     wait_until(lambda: len(children(program.master)) == 3, "only the last generation")
     wait_until(
-        lambda: descriptor_count(program.master) == descriptors,
-        f"as many descriptors as after the first reload ({descriptors})",
+        lambda: figures(program) == before,
+        f"as many descriptors and threads as after the first reload ({before})",
     )
     assert not zombies(program.master)
     laws.check_laws(status)

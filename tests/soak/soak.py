@@ -12,6 +12,8 @@
             long path, at 16k to off; with the default the memory stays below 300 KiB (root)
   deflate   10,000 WebSockets, compressed both ways: with the shared window each costs what it
             does without compression, give or take 4 KiB
+  reloads   200 reloads: descriptors, threads and memory of the master and a worker stay as they are
+            after the first twenty
   certs     certificates renewed every few seconds for a minute under load: no request fails, and
             who is connected stays so
 """
@@ -41,7 +43,8 @@ import unsent as unsent_limits  # noqa: E402
 import verdicts as faults  # noqa: E402
 from certs import Authority  # noqa: E402
 from clients import Http  # noqa: E402
-from processes import become_subreaper, wait_until  # noqa: E402
+from processes import (  # noqa: E402
+    become_subreaper, children, descriptor_count, memory_bytes, thread_count, wait_until)
 from program import Program, find_binary  # noqa: E402
 from wsclient import TEXT, WebSocket, deflate as pack  # noqa: E402
 
@@ -249,8 +252,45 @@ def certs(soak):
             and met["seen"] > 2)
 
 
+def figures_of(pid):
+    return descriptor_count(pid), thread_count(pid), memory_bytes(pid)
+
+
+def tell_figures(number, found):
+    for who, (descriptors, threads, memory) in found.items():
+        say(f"after {number} reloads, {who}",
+            f"{descriptors} descriptors, {threads} threads, {memory / abuse.MIB:.1f} MiB")
+
+
+def reloads(soak):
+    """What a master has kept of twenty reloads is what it needs; more of it would be a leak."""
+    program = soak.start("hello", web__workers=2)
+
+    def look(number):
+        program.wait_ready(generation=number + 1)
+        wait_until(lambda: len(children(program.master)) == 2, "only the last generation")
+        found = {"master": figures_of(program.master), "worker": figures_of(program.pid("web"))}
+        tell_figures(number, found)
+        return found
+
+    first = None
+    began = time.monotonic()
+    for number in range(1, soak.options.reloads + 1):
+        done = program.cli("reload", seconds=60)
+        if done.returncode:
+            say("reload failed", done.stderr)
+            return False
+        if number == 20 or number % 50 == 0:
+            last = look(number)
+            first = first or last
+    say("a reload took", f"{(time.monotonic() - began) / soak.options.reloads * 1000:.0f} ms")
+    return all(last[who][:2] == first[who][:2] and last[who][2] < first[who][2] + abuse.MIB
+               for who in first)
+
+
 SCENARIOS = {"upload": upload, "download": download, "slow": slow, "kill": kill,
-             "verdicts": verdicts, "unsent": unsent, "deflate": deflate, "certs": certs}
+             "verdicts": verdicts, "unsent": unsent, "deflate": deflate, "certs": certs,
+             "reloads": reloads}
 NEED_A_LAB = ("verdicts", "unsent")
 
 
@@ -261,6 +301,7 @@ def parse():
     parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
     parser.add_argument("--connections", type=int, default=1000, help="of slow")
     parser.add_argument("--sockets", type=int, default=10000, help="of deflate")
+    parser.add_argument("--reloads", type=int, default=200, help="of reloads, at least 20")
     parser.add_argument("--seconds", type=int, default=60, help="of certs")
     parser.add_argument("--runs", type=int, default=50, help="of each fault, of verdicts")
     parser.add_argument("--side-by-side", type=int, default=10, help="runs of verdicts at once")
