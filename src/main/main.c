@@ -353,6 +353,14 @@ static int run_plan(struct run *run, int fd)
 	return status ? CREW__FAILED : CREW__DONE;
 }
 
+/* A thread whose work has not come back uses what exit() would take away. */
+static int leave(int exit_status)
+{
+	if (crew__offloads_left_behind() > 0)
+		_exit(exit_status);
+	return exit_status;
+}
+
 int crew_main_abi(
 	int argc, char **argv, const crew_app *app, int abi, size_t app_size, size_t service_size)
 {
@@ -368,14 +376,10 @@ int crew_main_abi(
 		app = grow(app, app_size, service_size, &grown);
 	crew__settings_use_admin(&crew__admin_service);
 	if (crew__run_worker(app, argc, argv, &exit_status))
-		return exit_status;
+		return leave(exit_status);
 	struct run run = { .app = app, .argc = argc, .argv = argv, .name = name_of(app, argv) };
 	int plan_fd = crew__plan_asked();
 	if (plan_fd >= 0)
 		return run_plan(&run, plan_fd);
-	exit_status = run_command(&run);
-	/* Of --single: a thread whose work has not come back uses what exit() would take away. */
-	if (crew__offloads_left_behind() > 0)
-		_exit(exit_status);
-	return exit_status;
+	return leave(run_command(&run));
 }

@@ -511,8 +511,11 @@ static int run(int wire_fd, const crew_app *app)
 			crew__log(CREW_ERROR, "the loop failed: %s", strerror(-status));
 	}
 	/* A thread whose work has not come back goes on until the process is gone: all stays. */
-	if (crew__offloads_left_behind() > 0)
+	if (crew__offloads_left_behind() > 0) {
+		crew__log_count_into(NULL);
+		crew__log_thread_end(LOG_END_MS);
 		_exit(status < 0 ? 1 : 0);
+	}
 	tear_down(&process);
 	return status < 0 ? 1 : 0;
 }
