@@ -607,6 +607,10 @@ struct crew_service {
 	                     * has clearly more connections than its siblings stands back); NULL: shared */
 	int64_t connection_rate_per_ip; /* off: new connections a second that a worker takes from one
 	                                 * address; so many may come at once */
+
+	/* Callbacks that do not return (docs/when-it-crashes.md). */
+	int64_t slow_callback_ms; /* 500 ms: tell of one that takes so long, with its stack; CREW_OFF */
+	int64_t stuck_ms;         /* off: end a worker that one call has kept for so long */
 };
 
 /* A counter of the program's own. */

@@ -40,6 +40,7 @@ void crew__metrics_add_life(struct crew__metrics *metrics, const struct crew__st
 		memcpy(worker->measures, measures, sizeof(worker->measures));
 	worker->memory_bytes = row->memory_bytes;
 	worker->busy_ms = row->busy_ms;
+	worker->crash_loop = row->crash_loop;
 	worker->processes[row->state] = 1;
 }
 
@@ -73,6 +74,7 @@ static void fold(struct crew__metrics_worker *to, const struct crew__metrics_wor
 		crew__histogram_sum(&to->measures[i], &from->measures[i]);
 	to->memory_bytes += from->memory_bytes;
 	to->busy_ms = crew__max(to->busy_ms, from->busy_ms);
+	to->crash_loop |= from->crash_loop;
 	for (size_t i = 0; i < CREW__SHOWN_STATES; i++)
 		to->processes[i] += from->processes[i];
 }

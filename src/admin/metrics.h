@@ -32,6 +32,7 @@ struct crew__metrics_worker {
 	struct crew__histogram measures[CREW__MEASURES];
 	uint64_t memory_bytes; /* these are of the living */
 	uint64_t busy_ms;
+	bool crash_loop;
 	unsigned processes[CREW__SHOWN_STATES]; /* by their state */
 };
 

@@ -20,6 +20,8 @@ const struct crew__metric_family crew__metric_families[] = {
 		"resident memory; with --single that of the one process, for each service" },
 	{ "crew_worker_busy_seconds", "gauge", "seconds",
 		"how long a worker has been stuck in one turn of its loop, from half a second on" },
+	{ "crew_worker_crash_loop", "gauge", NULL,
+		"1: it dies young again and again, and is started ever later; 0: it does not" },
 	{ "crew_worker_exits", "counter", NULL, "processes that ended, by how they did" },
 	{ "crew_send_fail", "counter", NULL, "messages lost, by reason" },
 	{ "crew_closes", "counter", NULL, "connections that ended, by reason" },

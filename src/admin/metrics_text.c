@@ -315,6 +315,13 @@ static void put_memory_and_busy(struct page *page)
 		fprintf(page->out, "} %" PRIu64 ".%03" PRIu64 "\n",
 			metrics->workers[i].busy_ms / 1000, metrics->workers[i].busy_ms % 1000);
 	}
+	put_head(page, family_of("crew_worker_crash_loop"));
+	for (size_t i = 0; i < metrics->count; i++) {
+		if (metrics->workers[i].others)
+			continue;
+		put_worker(page, "crew_worker_crash_loop", &metrics->workers[i]);
+		fprintf(page->out, "} %d\n", metrics->workers[i].crash_loop);
+	}
 }
 
 /* One series for a service: the least of its workers, which are rows beside each other. */

@@ -61,7 +61,10 @@ static void name_subject(
 {
 	const struct crew__event *event = &row->event;
 	bool about_worker = event->kind == CREW__EVENT_START || event->kind == CREW__EVENT_DEATH ||
-			    event->kind == CREW__EVENT_RECYCLE;
+			    event->kind == CREW__EVENT_RECYCLE ||
+			    event->kind == CREW__EVENT_SLOW_CALLBACK ||
+			    event->kind == CREW__EVENT_STUCK ||
+			    event->kind == CREW__EVENT_CRASH_LOOP;
 	if (!about_worker)
 		return;
 	if (event->service < CREW_MAX_SERVICES)

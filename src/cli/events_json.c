@@ -26,6 +26,9 @@ static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
 	[CREW__EVENT_DEATH] = { NULL, NULL, NULL, "signal", "status" },
 	[CREW__EVENT_RELOAD] = { "generation" },
 	[CREW__EVENT_RATE] = { "refused", "limit" },
+	[CREW__EVENT_SLOW_CALLBACK] = { NULL, NULL, NULL, "lasted_ms" },
+	[CREW__EVENT_STUCK] = { NULL, NULL, NULL, "lasted_ms" },
+	[CREW__EVENT_CRASH_LOOP] = { NULL, NULL, NULL, "deaths", "wait_ms" },
 };
 
 static json_t *figures(const struct crew__event_row *row)

@@ -131,6 +131,26 @@ static void certificates(const struct crew__event *event, char *text, size_t siz
 			crew__when_iso((int64_t)(event->values[1] % TIME_MOST) * 1000, date));
 }
 
+static void stall(const struct crew__event *event, const char *what, char *text, size_t size)
+{
+	const uint64_t *v = event->values;
+	bool known = v[4] != CREW__CB_NONE && v[4] < CREW__CALLBACKS;
+	snprintf(text, size, "%s %s for %s, pid %" PRIu64, what,
+		known ? crew__callback_name((enum crew__callback)v[4]) : "crew itself",
+		duration(v[3]).text, v[2]);
+}
+
+static void crash_loop(const struct crew__event *event, char *text, size_t size)
+{
+	const uint64_t *v = event->values;
+	if (v[3] == 0)
+		snprintf(text, size, "the crash loop is over");
+	else
+		snprintf(text, size,
+			"crash loop: died young %" PRIu64 " times in a row, is started again in %s",
+			v[3], duration(v[4]).text);
+}
+
 static void say(const struct crew__event *event, char *text, size_t size)
 {
 	const uint64_t *v = event->values;
@@ -175,6 +195,15 @@ static void say(const struct crew__event *event, char *text, size_t size)
 		break;
 	case CREW__EVENT_RELOAD:
 		reload(event, text, size);
+		break;
+	case CREW__EVENT_SLOW_CALLBACK:
+		stall(event, "has been in", text, size);
+		break;
+	case CREW__EVENT_STUCK:
+		stall(event, "is ended: it was stuck in", text, size);
+		break;
+	case CREW__EVENT_CRASH_LOOP:
+		crash_loop(event, text, size);
 		break;
 	case CREW__EVENT_STOP:
 		snprintf(text, size, "was told to stop");

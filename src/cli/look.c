@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "cli/screen.h"
+#include "proc/procfs.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,40 +15,15 @@ enum {
 	PATIENCE_US = 1000 /* for a writer that stands inside an update */
 };
 
-static bool read_proc(pid_t pid, const char *file, char *text, size_t size)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	ssize_t n = read(fd, text, size - 1);
-	close(fd);
-	if (n <= 0)
-		return false;
-	text[n] = '\0';
-	return true;
-}
-
 uint64_t crew__look_memory(pid_t pid)
 {
 	char text[256];
 	uint64_t size, resident, bytes;
 	long page = sysconf(_SC_PAGESIZE);
-	if (pid <= 0 || !read_proc(pid, "statm", text, sizeof(text)) ||
+	if (pid <= 0 || !crew__procfs_read(pid, "statm", text, sizeof(text)) ||
 		sscanf(text, "%" SCNu64 " %" SCNu64, &size, &resident) != 2)
 		return 0;
 	return __builtin_mul_overflow(resident, (uint64_t)page, &bytes) ? 0 : bytes;
-}
-
-/* The letter after the name in parentheses, which may hold any byte; 0: unknown. */
-static char process_state(pid_t pid)
-{
-	char text[512];
-	if (!read_proc(pid, "stat", text, sizeof(text)))
-		return 0;
-	const char *end = strrchr(text, ')');
-	return end && end[1] == ' ' ? end[2] : 0;
 }
 
 /* Where /proc hides other users' processes the kernel still says whether they exist. */
@@ -56,7 +31,7 @@ struct crew__process_look crew__look_process(pid_t pid)
 {
 	if (pid <= 0)
 		return (struct crew__process_look){ .gone = true };
-	char state = process_state(pid);
+	char state = crew__procfs_state(pid);
 	return (struct crew__process_look){
 		.gone = state == 'Z' || state == 'X' ||
 			(!state && kill(pid, 0) != 0 && errno == ESRCH),

@@ -139,6 +139,17 @@ static void take_job(
 		row->job, sizeof(row->job), snapshot->job_name, sizeof(snapshot->job_name));
 }
 
+/* Of the turn that it is in, and not of an earlier one. */
+static void take_stack(struct crew__status_row *row, const struct crew__segment *segment,
+	const struct crew__snapshot *snapshot)
+{
+	struct crew__stack stack;
+	const struct crew__words *words = crew__segment_words(segment);
+	if (row->state == CREW__SHOWN_BUSY && words && crew__stack_copy(&words->asked, &stack) &&
+		stack.time_ns >= snapshot->turn_began_ns)
+		crew__stack_text(&stack, row->busy_stack, sizeof(row->busy_stack));
+}
+
 /* A process that has ended and that the master has not folded yet. */
 static void take_death(struct crew__status_row *row)
 {
@@ -162,7 +173,7 @@ static void take_segment(const struct pass *pass, const struct crew__segment *se
 	const struct crew__life *life, struct crew__status_row *row)
 {
 	struct crew__snapshot snapshot;
-	uint64_t now_ns = pass->source->now_ns;
+	uint64_t now_ns = pass->source->now_ns, lived_ns;
 	crew__segment_read(segment, now_ns, patience_us(pass), &snapshot);
 	row->counters = snapshot.counters;
 	take_app_counters(pass, segment, &snapshot.counters, &row->counters);
@@ -175,6 +186,9 @@ static void take_segment(const struct pass *pass, const struct crew__segment *se
 	crew__screen_clean(
 		row->tls_ktls, sizeof(row->tls_ktls), snapshot.tls_ktls, sizeof(snapshot.tls_ktls));
 	take_busy(row, &snapshot, now_ns);
+	take_stack(row, segment, &snapshot);
+	lived_ns = now_ns > snapshot.began_ns ? now_ns - snapshot.began_ns : 0;
+	crew__status_take_loop(row, life, lived_ns, now_ns);
 	take_job(row, &snapshot, now_ns);
 	if (!snapshot.consistent)
 		pass->status->consistent = false;
@@ -204,6 +218,8 @@ static void take_life(
 			pass->directory->service[life->service], CREW__NAME_MAX);
 	if (segment)
 		take_segment(pass, segment, life, row);
+	else
+		crew__status_take_loop(row, life, 0, pass->source->now_ns);
 	struct crew__process_look process = crew__look_process(life->pid);
 	row->stopped = process.stopped;
 	row->memory_bytes = crew__look_memory(life->pid);
@@ -386,6 +402,9 @@ int crew__status_new(const struct crew__status_source *source, struct crew__stat
 	int error = take_rows(&pass);
 	if (!error)
 		error = take_exits(&pass);
+	if (!error)
+		error = crew__status_take_deaths(
+			status, &source->attached->directory, source->attached->copy);
 	if (error) {
 		crew__status_free(status);
 		return error;
@@ -405,6 +424,7 @@ void crew__status_free(struct crew__status *status)
 		return;
 	free(status->rows);
 	free(status->exits);
+	free(status->deaths);
 	free(status);
 }
 

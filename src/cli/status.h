@@ -57,6 +57,12 @@ struct crew__status_row {
 	uint64_t qps;
 	uint64_t busy_ms;
 	const char *busy_in; /* a callback; NULL: none */
+	char busy_stack[192]; /* where it stands, as its master was told; "": not known */
+	/* How often in a row those before it have died young; a crash loop is CREW__CRASH_LOOP times,
+	 * and over when it has lived long enough. */
+	unsigned young;
+	bool crash_loop;
+	uint64_t next_start_ms; /* exited: until it is started again; 0: now, or not known */
 	struct crew__slab counters;
 	char job[CREW__OFFLOAD_NAME]; /* the slow work that has run longest; "": none runs */
 	uint64_t job_ms;              /* for how long */
@@ -70,6 +76,13 @@ struct crew__status_exit {
 	int status;
 	int signal; /* 0: none */
 	uint64_t count;
+};
+
+/* A worker that died without having been asked to, or not well. */
+struct crew__status_death {
+	char service[CREW__NAME_MAX];
+	const char *callback; /* in which; NULL: none */
+	struct crew__death_entry entry;
 };
 
 struct crew__status {
@@ -91,6 +104,8 @@ struct crew__status {
 	struct crew__status_row *rows; /* by service, generation and id */
 	size_t exit_count;
 	struct crew__status_exit *exits;
+	size_t death_count;
+	struct crew__status_death *deaths; /* the last ones, the newest first */
 	struct crew__slab retired;
 	struct crew__slab totals;
 	size_t workers;              /* rows that live */
@@ -134,6 +149,13 @@ const char *crew__reload_state_name(enum crew__reload_state state);
 
 /* "ready"; never NULL. */
 const char *crew__shown_state_name(enum crew__shown_state state);
+
+/* The model's deaths, from the directory (status_deaths.c); a part of crew__status_new. 0, -ENOMEM. */
+int crew__status_take_deaths(struct crew__status *status, const struct crew__directory *directory,
+	const struct crew__directory_header *copy);
+/* What `row` and the clock say of a crash loop. */
+void crew__status_take_loop(
+	struct crew__status_row *row, const struct crew__life *life, uint64_t lived_ns, uint64_t now_ns);
 
 /* Print. JSON: indented, or with `compact` on one line. 0 or -ENOMEM. */
 struct crew__screen;

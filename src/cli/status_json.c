@@ -4,6 +4,7 @@
 
 #include "cli/json_parts.h"
 #include "cli/progress.h"
+#include "cli/when.h"
 
 #include <string.h>
 
@@ -90,6 +91,15 @@ static json_t *reload(const struct crew__status *status)
 	return NULL;
 }
 
+static int put_loop(json_t *object, const struct crew__status_row *row)
+{
+	bool waits = row->state == CREW__SHOWN_EXITED && row->next_start_ms > 0;
+	return crew__json_put(object, "died_young", crew__json_number(row->young)) |
+	       crew__json_put(object, "crash_loop", json_boolean(row->crash_loop)) |
+	       crew__json_put(object, "next_start_ms",
+		       waits ? crew__json_number(row->next_start_ms) : json_null());
+}
+
 static json_t *worker(const struct crew__status *status, const struct crew__status_row *row)
 {
 	json_t *object = json_object();
@@ -102,7 +112,9 @@ static json_t *worker(const struct crew__status *status, const struct crew__stat
 		crew__json_put(object, "listen", crew__json_text_or_null(row->listen)) |
 		crew__json_put(object, "busy_ms", crew__json_number(row->busy_ms)) |
 		crew__json_put(object, "busy_in", crew__json_text_or_null(row->busy_in)) |
-		put_tls(object, row) | put_job(object, row) | put_leaving(object, row) |
+		crew__json_put(object, "busy_stack", crew__json_text_or_null(row->busy_stack)) |
+		put_loop(object, row) | put_tls(object, row) | put_job(object, row) |
+		put_leaving(object, row) |
 		put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
 	if (!failed)
 		return object;
@@ -137,6 +149,53 @@ static json_t *exits(const struct crew__status *status)
 			return NULL;
 		}
 	}
+	return array;
+}
+
+static json_t *stack(const struct crew__death_entry *entry)
+{
+	json_t *array = json_array();
+	for (uint32_t i = 0; i < entry->frames; i++)
+		if (json_array_append_new(array, json_string(entry->frame[i]))) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
+static json_t *death(const struct crew__status_death *death)
+{
+	const struct crew__death_entry *entry = &death->entry;
+	char when[CREW__WHEN_MAX];
+	json_t *object = json_object();
+	int failed = crew__json_put(
+			     object, "time", json_string(crew__when_iso(entry->wall_ms, when))) |
+		     crew__json_put(object, "service", crew__json_text_or_null(death->service)) |
+		     crew__json_put(object, "id", crew__json_number(entry->id)) |
+		     crew__json_put(object, "pid", json_integer(entry->pid)) |
+		     crew__json_put(object, "generation", crew__json_number(entry->generation)) |
+		     crew__json_put(object, "status", json_integer(entry->status)) |
+		     crew__json_put(object, "signal",
+			     entry->signal ? json_integer(entry->signal) : json_null()) |
+		     crew__json_put(object, "core", json_boolean(entry->dumped_core)) |
+		     crew__json_put(object, "lived_ms", crew__json_number(entry->lived_ms)) |
+		     crew__json_put(object, "in", crew__json_text_or_null(death->callback)) |
+		     crew__json_put(object, "words", crew__json_text_or_null(entry->words)) |
+		     crew__json_put(object, "stack", stack(entry));
+	if (!failed)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *deaths(const struct crew__status *status)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < status->death_count; i++)
+		if (json_array_append_new(array, death(&status->deaths[i]))) {
+			json_decref(array);
+			return NULL;
+		}
 	return array;
 }
 
@@ -188,7 +247,8 @@ static int put_all(json_t *object, const struct crew__status *status)
 	       crew__json_put(object, "retired", sums(status, &status->retired, 0, 0)) |
 	       crew__json_put(object, "totals", totals(status)) |
 	       crew__json_put(object, "exits", exits(status)) |
-	       crew__json_put(object, "reload", reload(status));
+	       crew__json_put(object, "reload", reload(status)) |
+	       crew__json_put(object, "last_deaths", deaths(status));
 }
 
 int crew__status_json(const struct crew__status *status, bool compact, FILE *out)

@@ -1,6 +1,7 @@
 /* status_text.c - the model of `status` for people: the whole, each process, why sends failed. */
 #include "cli/progress.h"
 #include "cli/screen.h"
+#include "cli/status_deaths.h"
 #include "cli/status_offload.h"
 
 #include <inttypes.h>
@@ -483,6 +484,8 @@ int crew__status_text(const struct crew__status *status, const struct crew__scre
 		error = print_processes(status, screen);
 	if (!error)
 		error = print_reload(status, screen);
+	if (!error)
+		crew__status_print_deaths(status, screen);
 	if (!error)
 		error = print_tls(status, screen);
 	if (!error)

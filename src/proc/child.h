@@ -19,6 +19,7 @@
 #include "proc/listeners.h"
 #include "proc/output.h"
 #include "proc/registry.h"
+#include "proc/watchdog.h"
 #include "proc/wire.h"
 
 enum {
@@ -85,6 +86,7 @@ struct crew__child {
 	struct crew__output output;    /* what it prints */
 	bool memory_judged, memory_counts; /* recycle_memory: is it more than it began with? */
 	char failure[512];             /* what it said of itself, "" when nothing */
+	struct crew__guarded guarded;
 };
 
 /* How a child ended. */

@@ -71,6 +71,31 @@ void crew__chronicle_recycle(const struct crew__child *child, const char *why)
 	crew__events_add(child->family->registry->directory.events, &event);
 }
 
+void crew__chronicle_stall(const struct crew__child *child, enum crew__event_kind kind,
+	uint64_t lasted_ms, const char *where)
+{
+	struct crew__event event = {
+		.kind = (uint8_t)kind,
+		.service = child->service,
+		.values = { child->id, child->generation->number, (uint64_t)child->pid, lasted_ms,
+			child->guarded.stall.callback },
+	};
+	cut_text(&event, where);
+	crew__events_add(child->family->registry->directory.events, &event);
+}
+
+void crew__chronicle_crash_loop(struct crew__registry *registry, const struct crew__life *life,
+	unsigned young, uint64_t wait_ms, const char *text)
+{
+	struct crew__event event = {
+		.kind = CREW__EVENT_CRASH_LOOP,
+		.service = life->service,
+		.values = { life->id, life->generation, (uint64_t)life->pid, young, wait_ms },
+	};
+	cut_text(&event, text);
+	crew__events_add(registry->directory.events, &event);
+}
+
 void crew__chronicle_reload(struct crew__registry *registry, unsigned generation,
 	enum crew__reload_step step, const char *text)
 {

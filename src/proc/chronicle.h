@@ -11,6 +11,13 @@ void crew__chronicle_death(const struct crew__child *child, const struct crew__d
 
 /* It is replaced by a fresh one; `why` is cut to an event's text. */
 void crew__chronicle_recycle(const struct crew__child *child, const char *why);
+/* One call keeps a worker (CREW__EVENT_SLOW_CALLBACK, _STUCK): for how long, and where it stands. */
+void crew__chronicle_stall(const struct crew__child *child, enum crew__event_kind kind,
+	uint64_t lasted_ms, const char *where);
+/* A worker has died young `young` times in a row and is started again in `wait_ms`; 0 times: that is
+ * over. */
+void crew__chronicle_crash_loop(struct crew__registry *registry, const struct crew__life *life,
+	unsigned young, uint64_t wait_ms, const char *text);
 
 enum crew__reload_step {
 	CREW__RELOAD_BEGAN,

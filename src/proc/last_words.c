@@ -67,8 +67,6 @@ static void write_fault(struct crew__fault *fault, const siginfo_t *info, const 
 		fault->address = (uint64_t)(uintptr_t)info->si_addr;
 	fault->overflow = by_kernel && info->si_signo == SIGSEGV &&
 			  lies_beyond_stack(info, context);
-	if (self.plan.callback && gettid() == self.pid)
-		fault->callback = atomic_load_explicit(self.plan.callback, memory_order_relaxed);
 }
 
 /* Each step is marked as done before the next one, which may fail. */

@@ -14,12 +14,11 @@
 #include "stats/words.h"
 
 /* Where to write. `words` may be NULL (an older master's segment has none); `line`, of `size`
- * bytes, then gets what fits into one line. `callback` is what the process shows to be in. */
+ * bytes, then gets what fits into one line. */
 struct crew__last_words_plan {
 	struct crew__words *words;
 	char *line;
 	size_t size;
-	const _Atomic uint32_t *callback;
 };
 
 /* Nothing fails: what cannot be had is not told. */

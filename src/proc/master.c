@@ -2,6 +2,7 @@
 #include "proc/master.h"
 
 #include "proc/chronicle.h"
+#include "proc/core_dumps.h"
 #include "proc/obituary.h"
 #include "proc/recycle.h"
 
@@ -206,6 +207,8 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 		crew__slot_vacate(slot, child, death.lived_ms, next, sizeof(next));
 	crew__obituary(child, &death, next);
 	crew__chronicle_death(child, &death);
+	if (was_current && !slot->child)
+		crew__slot_tell_loop(slot, &death);
 
 	if (first_failed)
 		fail_start(master, child, why);
@@ -226,7 +229,7 @@ static struct crew__child *find_child(struct crew__master *master, pid_t pid)
 }
 
 /* Signals merge, so all dead are waited for; as pid 1 strangers are among them. A child that is
- * only stopped is not reported without WUNTRACED, and is not dead. */
+ * only stopped is told of, and is not dead. */
 static void reap(int signo, void *arg)
 {
 	struct crew__master *master = arg;
@@ -234,8 +237,13 @@ static void reap(int signo, void *arg)
 	int status;
 	pid_t pid;
 	bool changed = false;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
 		struct crew__child *child = find_child(master, pid);
+		if (WIFSTOPPED(status) || WIFCONTINUED(status)) {
+			if (child)
+				crew__watchdog_paused(child, status);
+			continue;
+		}
 		if (!child) {
 			crew__reload_planned(master, pid, status);
 			continue;
@@ -529,6 +537,9 @@ int crew__master_run(struct crew__master *master)
 	if (crew__log_care_start(&master->log_care) < 0)
 		crew__log(CREW_ERROR, "the log's length is not looked at yet: no memory");
 	begin_watch(master);
+	if (master->generation->settings->core_dumps)
+		crew__core_dumps_begin();
+	crew__watchdog_start(&master->watchdog, master);
 	start_workers(master);
 	bool over = master->state == CREW__MASTER_STOPPING &&
 		    crew__list_empty(&master->family.children);
@@ -568,6 +579,7 @@ void crew__master_fini(struct crew__master *master)
 	crew__log_care_stop(&master->log_care);
 	crew__watch_stop(&master->watch);
 	crew__recycle_unwatch(master);
+	crew__watchdog_stop(&master->watchdog);
 	crew__family_fini(&master->family);
 	crew__generation_unref(master->generation);
 	crew__registry_free(master->registry);

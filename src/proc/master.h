@@ -85,6 +85,7 @@ struct crew__master {
 	struct crew__notify *notify;     /* the service manager; may be NULL */
 	struct crew__fd_store *fd_store; /* with it; may be NULL as well */
 	struct crew__herald herald;
+	struct crew__watchdog watchdog;
 	int exit_status;
 	char failure[1024];                                /* why the start failed */
 	void (*on_started)(void *arg, const char *engine); /* all workers are ready */
@@ -140,6 +141,10 @@ void crew__slot_fill(struct crew__slot *slot);
 void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child, uint64_t lived_ms,
 	char *text, size_t size);
 void crew__slot_stop_waiting(struct crew__slot *slot);
+/* A crash loop has begun: say so, once, when its obituary is written. */
+void crew__slot_tell_loop(struct crew__slot *slot, const struct crew__death *death);
+/* A crash loop is over when its worker has lived long enough. */
+void crew__slots_forgive(struct crew__master *master, uint64_t now_ns);
 /* With reuse_port: see to it that every socket is read, by the worker with its id or, while there
  * is none that accepts, by a sibling. At the end of each turn in which that changed. (lend.c) */
 void crew__sockets_lend(struct crew__master *master);

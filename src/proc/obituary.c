@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void crew__death_text(const struct crew__death *death, char *text, size_t size)
 {
@@ -29,23 +30,26 @@ static void add(char *text, size_t size, const char *before, const char *what)
 	snprintf(text + length, size - length, "%s%s", before, what);
 }
 
-/* "nothing is mapped at address 0x0; it stood in handle+0x12 (echo+0x1a2b)" */
+/* "nothing is mapped at address 0x8; it stood in find < handle < on_message" */
 static void add_fault(
 	const struct crew__child *child, const struct crew__death *death, char *text, size_t size)
 {
-	char words[192], frame[CREW__FRAME_TEXT_MAX];
+	char words[192], stack[192];
 	crew__fault_text(&death->fault, child->pid, words, sizeof(words));
+	if (death->fault.sender == getpid())
+		words[0] = '\0'; /* why we did that is told already */
+	crew__stack_text(&death->stack, stack, sizeof(stack));
 	if (words[0])
-		add(text, size, "", words);
-	if (death->stack.frames > 0)
-		add(text, size, text[0] ? "; it stood in " : "it stood in ",
-			crew__frame_text(&death->stack.frame[0], frame));
+		add(text, size, text[0] ? "; " : "", words);
+	if (stack[0])
+		add(text, size, text[0] ? "; it stood in " : "it stood in ", stack);
 }
 
 void crew__death_words(
 	const struct crew__child *child, const struct crew__death *death, char *text, size_t size)
 {
 	text[0] = '\0';
+	add(text, size, "", child->guarded.stuck);
 	add_fault(child, death, text, size);
 	if (child->failure[0])
 		add(text, size, text[0] ? "; it said: " : "it said: ", child->failure);
@@ -68,8 +72,11 @@ static void write_line(
 {
 	char how[96], more[1600] = "", words[1400];
 	crew__death_text(death, how, sizeof(how));
-	if (death->signal != 0 && !child->overdue && death->last.callback != CREW__CB_NONE &&
-		death->last.callback < CREW__CALLBACKS)
+	bool by_thread = death->stack.frames > 0 && death->stack.thread != (int32_t)child->pid;
+	if (by_thread)
+		add(more, sizeof(more), " in ", "another thread than its loop's");
+	else if (death->signal != 0 && !child->overdue && death->last.callback != CREW__CB_NONE &&
+		 death->last.callback < CREW__CALLBACKS)
 		add(more, sizeof(more), " in ", crew__callback_name(death->last.callback));
 	if (death->last.counters.connections > 0) {
 		char connections[64];

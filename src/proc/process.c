@@ -12,6 +12,7 @@
 #include "proc/asked.h"
 #include "proc/census.h"
 #include "proc/confine.h"
+#include "proc/core_dumps.h"
 #include "proc/last_words.h"
 #include "proc/lifeline.h"
 #include "proc/log_care.h"
@@ -432,7 +433,6 @@ static void begin_words(struct process *process)
 		.words = crew__segment_words(&greeting->segment),
 		.line = header->last_words,
 		.size = sizeof(header->last_words),
-		.callback = &greeting->stats.slab->callback,
 	};
 	crew__last_words_begin(&plan);
 	crew__asked_begin(plan.words, getppid());
@@ -454,6 +454,9 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	status = confine(process, error, size);
 	if (status < 0)
 		return status;
+	crew__core_dumps_spare(&process->greeting.segment);
+	if (process->greeting.settings->core_dumps)
+		crew__core_dumps_allow();
 	crew__log_thread_allow();
 	status = crew__lifeline_tie();
 	if (status == 0)

@@ -3,6 +3,9 @@
  * Between two turns a slot of a running master has a child or its respawn timer runs. */
 #include "proc/master.h"
 
+#include "proc/chronicle.h"
+#include "proc/obituary.h"
+
 #include "base/check.h"
 #include "base/clock.h"
 
@@ -143,6 +146,9 @@ static void wait_before_filling(struct crew__slot *slot, uint64_t wait_ms)
 {
 	uint64_t due = crew__clock_ns() + wait_ms * CREW__NS_PER_MS;
 	show_vacancy(slot);
+	if (slot->vacancy)
+		crew__registry_young(
+			slot->master->registry, slot->vacancy, slot->backoff.young, due);
 	if (crew__timer_start(slot->master->loop, &slot->respawn, due) < 0)
 		crew__log(CREW_ERROR,
 			"%s#%u stays empty: no memory for a timer; restart the program",
@@ -154,8 +160,10 @@ void crew__slot_fill(struct crew__slot *slot)
 	struct crew__master *master = slot->master;
 	int status = crew__child_start(&master->family, master->generation, slot->service, slot->id,
 		&slot->vacancy, &slot->child);
-	if (status == 0)
+	if (status == 0) {
+		crew__registry_young(master->registry, slot->child->entry, slot->backoff.young, 0);
 		return;
+	}
 	uint64_t wait = crew__backoff_next(&slot->backoff, 0, false);
 	wait = crew__max(wait, CREW__BACKOFF_FIRST_MS);
 	crew__log(CREW_ERROR, "%s#%u cannot be started: %s; trying again in %" PRIu64 " ms",
@@ -179,4 +187,48 @@ void crew__slot_vacate(struct crew__slot *slot, const struct crew__child *child,
 		" s",
 		loop, slot->backoff.young, wait / 1000, wait % 1000 / 100);
 	wait_before_filling(slot, wait);
+}
+
+/* ---- crash loops --------------------------------------------------------------------------- */
+
+void crew__slot_tell_loop(struct crew__slot *slot, const struct crew__death *death)
+{
+	char how[96], text[104];
+	if (slot->backoff.young != CREW__CRASH_LOOP || !slot->vacancy)
+		return;
+	const struct crew__life *life = &slot->vacancy->life;
+	uint64_t now_ns = crew__clock_ns();
+	uint64_t wait_ms = life->next_ns > now_ns ? (life->next_ns - now_ns) / CREW__NS_PER_MS : 0;
+	crew__death_text(death, how, sizeof(how));
+	crew__log(CREW_ERROR,
+		"%s#%u is in a crash loop: it has died within %d s of its start %u times in a row, "
+		"the last time it %s; from now on it is started again ever later, up to every %d s; "
+		"mend it and use 'reload' or 'restart'",
+		slot_name(slot), slot->id, CREW__YOUNG_MS / 1000, slot->backoff.young, how,
+		CREW__BACKOFF_MOST_MS / 1000);
+	snprintf(text, sizeof(text), "it %s", how);
+	crew__chronicle_crash_loop(
+		slot->master->registry, life, slot->backoff.young, wait_ms, text);
+}
+
+static void forgive(struct crew__slot *slot)
+{
+	struct crew__child *child = slot->child;
+	slot->backoff.young = 0;
+	crew__registry_young(slot->master->registry, child->entry, 0, 0);
+	crew__log(CREW_INFO, "%s#%u (pid %d) has lived for %d s: its crash loop is over",
+		slot_name(slot), slot->id, (int)child->pid, CREW__YOUNG_MS / 1000);
+	crew__chronicle_crash_loop(slot->master->registry, &child->entry->life, 0, 0, "");
+}
+
+void crew__slots_forgive(struct crew__master *master, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < master->slot_count; i++) {
+		struct crew__slot *slot = master->slots[i];
+		struct crew__child *child = slot->child;
+		if (slot->backoff.young >= CREW__CRASH_LOOP && child &&
+			child->state == CREW__CHILD_READY &&
+			now_ns - child->began_ns >= CREW__YOUNG_MS * CREW__NS_PER_MS)
+			forgive(slot);
+	}
 }

@@ -124,6 +124,13 @@ static uintptr_t dynamic(const struct link_map *map, ElfW(Sxword) tag)
 	return 0;
 }
 
+/* The loader has made addresses of them, but for what the kernel maps itself (the vdso). */
+static const void *dynamic_at(const struct link_map *map, ElfW(Sxword) tag)
+{
+	uintptr_t value = dynamic(map, tag);
+	return (const void *)(value != 0 && value < map->l_addr ? value + map->l_addr : value);
+}
+
 /* How many symbols there are is told only by the table that finds them by name. */
 static size_t count_by_gnu_hash(const uint32_t *hash)
 {
@@ -141,11 +148,11 @@ static size_t count_by_gnu_hash(const uint32_t *hash)
 
 static struct table table_of_library(const struct link_map *map)
 {
-	const uint32_t *gnu = (const uint32_t *)dynamic(map, DT_GNU_HASH);
-	const uint32_t *old = (const uint32_t *)dynamic(map, DT_HASH);
+	const uint32_t *gnu = dynamic_at(map, DT_GNU_HASH);
+	const uint32_t *old = dynamic_at(map, DT_HASH);
 	struct table table = {
-		.symbols = (const void *)dynamic(map, DT_SYMTAB),
-		.strings = (const char *)dynamic(map, DT_STRTAB),
+		.symbols = dynamic_at(map, DT_SYMTAB),
+		.strings = dynamic_at(map, DT_STRTAB),
 		.strings_size = dynamic(map, DT_STRSZ),
 	};
 	if (!table.symbols || !table.strings)

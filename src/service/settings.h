@@ -64,6 +64,7 @@ struct crew__service_settings {
 	int64_t kernel_unsent_limit;
 	int64_t send_timeout_ms, idle_timeout_ms, handshake_timeout_ms, heartbeat_ms, linger_ms;
 	int64_t drain_timeout_ms, stop_timeout_ms;
+	int64_t slow_callback_ms, stuck_ms; /* 0: off */
 	int64_t min_body_rate, max_head;
 	int64_t gzip;     /* the shortest body worth compressing; 0: off */
 	char *access_log; /* absolute; NULL: none */
@@ -120,6 +121,7 @@ struct crew__settings {
 	char *dns_servers;             /* instead of the system's; NULL */
 	int64_t fetches_most, fetch_connections, fetch_host_connections;
 	char *admin;                   /* an address; NULL: no admin service */
+	bool core_dumps;               /* workers that crash leave them */
 	char *admin_token;             /* NULL: nobody may act by the admin service */
 	char **app_keys, **app_values; /* section [app] */
 	size_t app_count;

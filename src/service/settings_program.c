@@ -197,7 +197,8 @@ static int take_numbers(struct crew__loader *loader, unsigned index)
 		NUMBER(unauthenticated_limit), NUMBER(deflate_min), NUMBER(tls_handshakes_most),
 		NUMBER(recycle_requests), NUMBER(recycle_age_ms), NUMBER(recycle_memory),
 		NUMBER(offload_threads), NUMBER(offload_queue), NUMBER(offload_timeout_ms),
-		NUMBER(connection_rate_per_ip) };
+		NUMBER(connection_rate_per_ip),
+		NUMBER(slow_callback_ms), NUMBER(stuck_ms) };
 #undef NUMBER
 	for (size_t i = 0; i < crew__lengthof(numbers); i++) {
 		int error = take_number(loader, index, &numbers[i]);

@@ -26,6 +26,9 @@ const char *crew__event_name(unsigned kind)
 		[CREW__EVENT_STOP] = "stop",
 		[CREW__EVENT_RATE] = "rate",
 		[CREW__EVENT_RECYCLE] = "recycle",
+		[CREW__EVENT_SLOW_CALLBACK] = "slow-callback",
+		[CREW__EVENT_STUCK] = "stuck",
+		[CREW__EVENT_CRASH_LOOP] = "crash-loop",
 	};
 	return kind < CREW__EVENT_KINDS && names[kind] ? names[kind] : "?";
 }

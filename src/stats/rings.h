@@ -41,6 +41,11 @@ enum crew__event_kind {
 	/* of the master again */
 	CREW__EVENT_RECYCLE, /* a worker is replaced by a fresh one: values: id, generation, pid; text:
 				why */
+	CREW__EVENT_SLOW_CALLBACK, /* one call keeps a worker: values: id, generation, pid, ms, enum
+				      crew__callback; text: where it stands */
+	CREW__EVENT_STUCK,         /* for stuck_ms, and it is ended: the same */
+	CREW__EVENT_CRASH_LOOP, /* a worker dies again and again: values: id, generation, pid, deaths
+				   in a row (0: it is over), ms until it is started again */
 	CREW__EVENT_KINDS
 };
 

@@ -139,3 +139,33 @@ const char *crew__frame_text(const struct crew__frame *frame, char text[CREW__FR
 			", %" PRIu32 " times", frame->times);
 	return text;
 }
+
+/* The function, or without one the file: "handle+0x12 (echo+0x1a2b)", "(libc.so.6+0x1a2b)". */
+static void short_name(const struct crew__frame *frame, char name[CREW__FRAME_MAX])
+{
+	const char *from = frame->name[0] == '(' ? frame->name + 1 : frame->name;
+	size_t length = strcspn(from, "+)");
+	memcpy(name, from, length);
+	name[length] = '\0';
+	if (length == 0)
+		snprintf(name, CREW__FRAME_MAX, "0x%" PRIx64, frame->address);
+}
+
+void crew__stack_text(const struct crew__stack *stack, char *text, size_t size)
+{
+	char name[CREW__FRAME_MAX], last[CREW__FRAME_MAX] = "";
+	size_t used = 0;
+	text[0] = '\0';
+	for (uint32_t i = 0; i < stack->frames; i++) {
+		short_name(&stack->frame[i], name);
+		if (strcmp(name, "crew__loop_run") == 0)
+			return; /* what is further out is always the same */
+		if (strcmp(name, last) == 0)
+			continue;
+		size_t needed = strlen(name) + (used ? 3 : 0);
+		if (needed >= size - used)
+			return;
+		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " < " : "", name);
+		memcpy(last, name, sizeof(last));
+	}
+}

@@ -49,7 +49,7 @@ struct crew__fault {
 	uint32_t sender_uid; /* valid with a sender */
 	uint64_t address;    /* of SIGSEGV, SIGBUS, SIGILL, SIGFPE; of SIGSYS the call's number */
 	uint32_t overflow;   /* 1: the address lies where the stack would have grown */
-	uint32_t callback;   /* enum crew__callback that ran; of the worker's thread only */
+	uint32_t reserved;
 };
 
 struct crew__words {
@@ -78,5 +78,9 @@ enum {
 	CREW__FRAME_TEXT_MAX = CREW__FRAME_MAX + 20
 };
 const char *crew__frame_text(const struct crew__frame *frame, char text[CREW__FRAME_TEXT_MAX]);
+
+/* "spin < handle < on_message": the innermost functions up to the loop, as many as fit; a library
+ * without names by its own. "" for no stack. */
+void crew__stack_text(const struct crew__stack *stack, char *text, size_t size);
 
 #endif

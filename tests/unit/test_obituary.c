@@ -38,7 +38,10 @@ static int make_world(void **state)
 	assert_non_null(world);
 	world->settings.service[0].service = &service;
 	world->settings.service[1].service = &silent;
-	world->generation = (struct crew__generation){ .number = 3, .settings = &world->settings };
+	world->settings.services = 2;
+	world->generation = (struct crew__generation){
+		.number = 3, .settings = &world->settings, .place = { 0, 1 }
+	};
 	world->child.generation = &world->generation;
 	world->child.id = 5;
 	world->child.pid = 4711;

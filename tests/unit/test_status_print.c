@@ -62,7 +62,7 @@ static void assert_counters(const json_t *object, size_t further)
 		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
 		"offload_queued", "offload_running", "offload_offered", "offload_done",
 		"offload_refused", "offload_late", "offload_canceled", "offload_left",
-		"memory_bytes", "qps", "orders", "refunds" };
+		"slow_callbacks", "stuck_killed", "memory_bytes", "qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
 		"expired", "evicted", "deadline", "memory", "crash" };
 	static const char *const ended[] = { "peer", "reset", "app", "idle", "handshake",
@@ -90,7 +90,7 @@ static void json_has_every_key(void **state)
 	world_add(w, world_life(2, 1, 0, getpid()), world_app.counters);
 	struct crew__status *status = world_take(w);
 	json_t *json = json_of(status, false);
-	assert_int_equal(json_object_size(json), 15);
+	assert_int_equal(json_object_size(json), 16);
 	assert_string_equal(string_of(json, "app"), "shop");
 	assert_string_equal(string_of(json, "version"), "1.2");
 	assert_int_equal(number_of(json, "pid"), getpid());
@@ -104,7 +104,7 @@ static void json_has_every_key(void **state)
 	const json_t *workers = json_object_get(json, "workers");
 	assert_int_equal(json_array_size(workers), 2);
 	const json_t *worker = json_array_get(workers, 0);
-	assert_counters(worker, 12);
+	assert_counters(worker, 16);
 	assert_string_equal(string_of(worker, "service"), "feed");
 	assert_int_equal(number_of(worker, "id"), 0);
 	assert_int_equal(number_of(worker, "pid"), getpid());

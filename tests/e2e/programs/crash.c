@@ -244,7 +244,7 @@ static void on_message(crew_conn *c, crew_msg msg)
 
 static void die_young(crew_worker *w, void *arg)
 {
-	const char *file = crew_setting("app.hold_file", NULL);
+	const char *file = crew_setting("hold_file", NULL);
 	(void)w;
 	(void)arg;
 	if (!file || access(file, F_OK) == 0)
@@ -253,10 +253,10 @@ static void die_young(crew_worker *w, void *arg)
 
 static int on_worker_start(crew_worker *w)
 {
-	long ms = atol(crew_setting("app.start_ms", "0"));
+	long ms = atol(crew_setting("start_ms", "0"));
 	if (ms > 0)
 		sleep_in_kernel(ms);
-	ms = atol(crew_setting("app.young_ms", "0"));
+	ms = atol(crew_setting("young_ms", "0"));
 	if (ms > 0)
 		crew_timer_every(w, (uint64_t)ms, die_young, NULL);
 	return 0;
