@@ -118,7 +118,8 @@ typedef enum crew_end_reason {
 	CREW_END_KICKED,    /* an operator ended it */
 	CREW_END_DRAIN,     /* the worker stopped */
 	CREW_END_CRASH,     /* the worker died */
-	CREW_END_REASONS
+	CREW_END_REASONS,
+	CREW_END_HANDED_OVER /* it has not ended: it is another worker's now (crew_service.handover) */
 } crew_end_reason;
 
 /* Short fixed names ("full", "peer"); "?" for a number that is no reason. Never NULL. */
@@ -358,8 +359,19 @@ CREW_API int crew_close_with(crew_conn *c, int code, crew_bytes reason);
  * kernel held for it is freed at once. */
 CREW_API int crew_abort(crew_conn *c);
 
-/* In on_close, and once closing has begun: why. CREW_END_REASONS while it is open. */
+/* In on_close, and once closing has begun: why. CREW_END_REASONS while it is open. In the on_close of
+ * one that lives on in another worker: CREW_END_HANDED_OVER. */
 CREW_API crew_end_reason crew_close_reason(const crew_conn *c);
+
+/* ---- hand-over at a reload (crew_service.handover) ---- */
+
+/* Where on_handover writes. */
+typedef struct crew_handover crew_handover;
+#define CREW_HANDOVER_STATE_MOST (1024 * 1024)
+/* Add a copy of `bytes` to what on_restore will read, in the order of the calls; only in on_handover.
+ * 0, -EINVAL, -ENOMEM, -ENOBUFS (more than CREW_HANDOVER_STATE_MOST in all): then the connection stays,
+ * whatever on_handover returns. */
+CREW_API int crew_handover_put(crew_handover *h, crew_bytes bytes);
 
 /* ---- a protocol of your own ---------------------------------------------------------------- */
 
@@ -611,6 +623,24 @@ struct crew_service {
 	/* Callbacks that do not return (docs/when-it-crashes.md). */
 	int64_t slow_callback_ms; /* 500 ms: tell of one that takes so long, with its stack; CREW_OFF */
 	int64_t stuck_ms;         /* off: end a worker that one call has kept for so long */
+
+	/* Hand-over: at a reload, connections move to the new workers alive, and their peers notice nothing
+	 * (docs/handover.md). It takes open WebSockets and streams without TLS, pipe or half an end; all
+	 * others, and those that the program keeps, drain as without. Queue, unread input and what was set
+	 * for the connection move by themselves. The conn_size bytes and the state of a protocol of your
+	 * own move as they are when handover_plain says so, else by the callbacks, without which a service
+	 * that has such bytes cannot be handed over. */
+	bool handover;
+	bool handover_plain;       /* those bytes mean the same in any process: no pointer, no descriptor */
+	unsigned handover_version; /* of all that moves; what comes from another version is not taken */
+	/* In the old worker: write what on_restore is to know. 0; negative: the connection stays. After it
+	 * has moved, on_close comes with CREW_END_HANDED_OVER; if it could not, on_restore comes here. */
+	int (*on_handover)(crew_conn *c, crew_handover *h);
+	/* In the new worker, instead of on_open: `old_id` was its id so far, `state` what on_handover wrote.
+	 * Bytes that are not plain are zeroed before; a protocol's on_open has run. Messages that were sent
+	 * while it moved were sent to nobody: this is the place to make up for them. 0; negative: it is
+	 * closed (WebSocket: 1012). */
+	int (*on_restore)(crew_conn *c, uint64_t old_id, crew_bytes state);
 };
 
 /* A counter of the program's own. */

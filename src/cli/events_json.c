@@ -29,6 +29,7 @@ static const char *const figure_names[CREW__EVENT_KINDS][FIGURES_MAX] = {
 	[CREW__EVENT_SLOW_CALLBACK] = { NULL, NULL, NULL, "lasted_ms" },
 	[CREW__EVENT_STUCK] = { NULL, NULL, NULL, "lasted_ms" },
 	[CREW__EVENT_CRASH_LOOP] = { NULL, NULL, NULL, "deaths", "wait_ms" },
+	[CREW__EVENT_HANDOVER] = { "handed_over", "kept" },
 };
 
 static json_t *figures(const struct crew__event_row *row)

@@ -214,6 +214,11 @@ static void say(const struct crew__event *event, char *text, size_t size)
 			" a second from one address",
 			v[0], plural(v[0]), v[1]);
 		break;
+	case CREW__EVENT_HANDOVER:
+		snprintf(text, size,
+			"handed over %" PRIu64 " connection%s; %" PRIu64 " stayed, to drain", v[0],
+			plural(v[0]), v[1]);
+		break;
 	default:
 		snprintf(text, size, "an event that this version does not know");
 	}

@@ -343,11 +343,24 @@ static void note_closed(const crew_conn *c)
 	crew__closed_done(net->stats.closed);
 }
 
+/* How it has gone: to another worker, or for ever. Its record goes in the same update. */
+static void count_gone(crew_conn *c)
+{
+	struct crew__slab *s = c->net->stats.slab;
+	crew__slab_begin(s);
+	s->connections--;
+	if (c->record->end == CREW_END_HANDED_OVER)
+		s->handed_over++;
+	else
+		(*crew__slab_close(s, (crew_end_reason)c->record->end))++;
+	atomic_store_explicit(&c->record->id, 0, memory_order_relaxed);
+	crew__slab_end(s);
+}
+
 /* Told of its losses, told of its end, counted, freed; in this order. */
 void crew__conn_free(crew_conn *c)
 {
 	struct crew__net *net = c->net;
-	struct crew__slab *s = net->stats.slab;
 	crew__must(c->record->state == CREW__CONN_CLOSED && !(c->flags & CREW__C_ON_AGENDA));
 	c->flags |= CREW__C_ON_AGENDA; /* what its last callbacks do must not bring it back */
 	if (c->flags & CREW__C_TELL_LOSS)
@@ -356,16 +369,13 @@ void crew__conn_free(crew_conn *c)
 	const struct crew__io *io = crew__conn_io(c);
 	if (io)
 		io->release(c);
-	note_closed(c);
+	if (c->record->end != CREW_END_HANDED_OVER)
+		note_closed(c);
 	if (net->ips && !net->rare[c->slot].no_client)
 		crew__ip_table_leave(net->ips, &net->stats.cold[c->slot].remote);
 	if (net->rare[c->slot].used)
 		net->rare[c->slot] = (struct crew__rare){ 0 };
-	crew__slab_begin(s);
-	s->connections--;
-	(*crew__slab_close(s, (crew_end_reason)c->record->end))++;
-	atomic_store_explicit(&c->record->id, 0, memory_order_relaxed);
-	crew__slab_end(s);
+	count_gone(c);
 	net->slots[c->slot] = NULL;
 	net->table->free[net->table->free_count++] = c->slot;
 	crew__buf_release(&c->in);

@@ -347,6 +347,15 @@ int crew__conn_connected(crew_conn *c, int take_fd);
 /* Bytes of its handshake: they leave before all that waits. 0, -ENOMEM, -ENOTCONN. */
 int crew__conn_handshake_bytes(crew_conn *c, crew_bytes bytes);
 
+/* ---- one that comes from another process (conn_move.c) ----
+ *
+ * Prepared, it has a slot and nobody sees it: no id, not counted, without a descriptor. Taken over, it is
+ * there, with what waits in its queue. NULL with errno EMFILE or ENOMEM. */
+crew_conn *crew__net_prepare(struct crew__net *net, const struct crew__record_address *remote,
+	const struct crew__record_address *local);
+void crew__net_unprepare(crew_conn *c);
+void crew__net_take_over(crew_conn *c, uint64_t bytes, uint32_t messages);
+
 /* It is that client's, as the proxy says whose address it was accepted with: once, where the net is
  * `proxied`. False: max_connections_per_ip is reached there; that is counted. */
 bool crew__conn_comes_from(crew_conn *c, const struct crew__record_address *client);

@@ -87,6 +87,8 @@ crew_policy crew__policy_of_conn(const crew_conn *c);
 /* Messages whose time to live has passed are lost, of all connections. */
 void crew__policy_expire(struct crew__net *net);
 void crew__policy_on_expiry(struct crew__timer *timer);
+/* Units came by another way: the timer stands at the first one's time, or before it. */
+void crew__policy_watch_expiry(struct crew__net *net);
 /* Queue a whole message of which something is said: in its lane, with its unit, and watched for its
  * time to live; in the place of `before`, a unit of the same lane, if that is not NULL. 0, -ENOMEM.
  */

@@ -245,7 +245,7 @@ static uint64_t ns_of(struct crew__net *net, uint32_t hundredths)
 
 /* The timer stands at the first one's time, or before it. Should there be no memory for it, what is
  * over is taken out when next something is written. */
-static void watch_expiry(struct crew__net *net)
+void crew__policy_watch_expiry(struct crew__net *net)
 {
 	const struct crew__units *units = &net->pieces.units;
 	if (units->timed == 0)
@@ -262,7 +262,7 @@ int crew__policy_insert(crew_conn *c, const struct crew__framed *message,
 	int error = crew__queue_insert(
 		&c->queue, &net->pieces, message, about, crew__net_now(net), before);
 	if (!error && about->ttl > 0)
-		watch_expiry(net);
+		crew__policy_watch_expiry(net);
 	return error;
 }
 
@@ -270,7 +270,7 @@ void crew__policy_on_expiry(struct crew__timer *timer)
 {
 	struct crew__net *net = crew__container_of(timer, struct crew__net, expiry);
 	crew__policy_expire(net);
-	watch_expiry(net);
+	crew__policy_watch_expiry(net);
 }
 
 /* ---- the soft limit ------------------------------------------------------------------------ */

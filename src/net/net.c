@@ -354,6 +354,52 @@ crew_conn *crew__net_new_conn(struct crew__net *net, unsigned io,
 	return make(net, -1, io, remote, local);
 }
 
+/* ---- from another process (conn_move.c) ---- */
+
+crew_conn *crew__net_prepare(struct crew__net *net, const struct crew__record_address *remote,
+	const struct crew__record_address *local)
+{
+	uint32_t slot;
+	if (!take_slot(net, &slot)) {
+		errno = EMFILE;
+		return NULL;
+	}
+	fill_record(net, slot, remote, local);
+	crew_conn *c = crew__conn_new(net, -1, slot, CREW__IO_SOCKET);
+	if (!c) {
+		net->table->free[net->table->free_count++] = slot;
+		errno = ENOMEM;
+	}
+	return c;
+}
+
+void crew__net_unprepare(crew_conn *c)
+{
+	struct crew__net *net = c->net;
+	crew__must(net->slots[c->slot] == NULL && crew__queue_empty(&c->queue));
+	net->table->free[net->table->free_count++] = c->slot;
+	crew__buf_release(&c->in);
+	c->magic = 0;
+	free(c);
+}
+
+void crew__net_take_over(crew_conn *c, uint64_t bytes, uint32_t messages)
+{
+	struct crew__net *net = c->net;
+	struct crew__slab *s = net->stats.slab;
+	net->slots[c->slot] = c;
+	crew__slab_begin(s);
+	s->connections++;
+	s->taken_over++;
+	s->messages_taken_over += messages;
+	s->messages_queued += messages;
+	s->bytes_queued += bytes;
+	c->record->messages_queued = messages;
+	c->record->bytes_queued = bytes;
+	atomic_store_explicit(&c->record->id, new_id(net, c->slot), memory_order_relaxed);
+	crew__slab_end(s);
+}
+
 /* It speaks TLS first, or is the protocol's at once; a PROXY header comes before both. */
 static void accepted(crew_conn *c)
 {
@@ -444,8 +490,10 @@ void crew__net_check(const struct crew__net *net)
 		closed += (&s->close_peer)[i];
 	crew__must(s->bytes_queued == bytes && s->messages_queued == messages);
 	crew__must(s->connections == connections);
-	crew__must(s->messages_offered ==
-		   s->messages_sent + s->messages_queued + s->messages_replaced + s->send_fail);
+	crew__must(s->messages_offered + s->messages_taken_over ==
+		   s->messages_sent + s->messages_queued + s->messages_replaced + s->send_fail +
+			   s->messages_handed_over);
 	crew__must(s->send_fail == failed);
-	crew__must(s->connections_total == s->connections + closed);
+	crew__must(s->connections_total + s->taken_over ==
+		   s->connections + closed + s->handed_over);
 }

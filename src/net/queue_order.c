@@ -143,7 +143,8 @@ static void splice(struct crew__queue *q, struct crew__piece *after, struct crew
 }
 
 /* What is known of the message costs memory as long as its first piece does. */
-static void join(struct crew__piece_pool *pool, struct crew__piece *first, struct crew__unit *unit)
+void crew__piece_join(
+	struct crew__piece_pool *pool, struct crew__piece *first, struct crew__unit *unit)
 {
 	uint32_t outside = unit->key_len > CREW__KEY_INLINE ? unit->key_len : 0;
 	uint32_t cost = (uint32_t)sizeof(*unit) + outside;
@@ -186,7 +187,7 @@ int crew__queue_insert(struct crew__queue *q, struct crew__piece_pool *pool,
 	for (struct crew__piece *p = run.head; p; p = p->next)
 		p->lane = before ? before->piece->lane : about->lane;
 	if (unit)
-		join(pool, run.head, unit);
+		crew__piece_join(pool, run.head, unit);
 	splice(q, after, &run);
 	return 0;
 }

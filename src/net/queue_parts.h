@@ -1,4 +1,4 @@
-/* queue_parts.h - what a piece is. For queue.c and queue_order.c alone. */
+/* queue_parts.h - what a piece is. For queue.c, queue_order.c and queue_move.c alone. */
 #ifndef CREW_NET_QUEUE_PARTS_H
 #define CREW_NET_QUEUE_PARTS_H
 
@@ -76,6 +76,9 @@ struct crew__piece *crew__piece_copying(struct crew__piece_pool *pool, size_t le
 /* The piece, which belongs to no queue any more, is done with: released, given back. */
 void crew__piece_free(struct crew__piece_pool *pool, struct crew__piece *p);
 void crew__piece_fill(struct crew__piece *p, const void *data, size_t len, bool ends_message);
+/* It is the first of the message of that unit, of which nothing has left. */
+void crew__piece_join(
+	struct crew__piece_pool *pool, struct crew__piece *first, struct crew__unit *unit);
 
 /* Into the list behind `after`; NULL: at the head. */
 void crew__queue_link(struct crew__queue *q, struct crew__piece *after, struct crew__piece *p);

@@ -9,6 +9,7 @@
 #include "proc/run.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "proc/asked.h"
 #include "proc/census.h"
 #include "proc/confine.h"
@@ -17,6 +18,7 @@
 #include "proc/lifeline.h"
 #include "proc/log_care.h"
 #include "proc/output.h"
+#include "proc/passing.h"
 #include "proc/title.h"
 #include "service/live.h"
 #include "service/offload.h"
@@ -48,6 +50,10 @@ struct process {
 	crew_worker *worker;
 	struct adopted *adopted; /* listeners of siblings that are away */
 	size_t adopted_count;
+	struct crew__giving *giving; /* connections go to another worker; NULL until they do */
+	struct crew__takings takings;
+	struct crew__stop_order stop; /* to be followed when `giving` is over */
+	uint64_t stop_ns;             /* when it came; 0: none has */
 	bool leaving;
 };
 
@@ -70,6 +76,8 @@ static void on_done(crew_worker *w, void *arg)
 static void leave(struct process *process, bool graceful, uint64_t window_ms, int close_code)
 {
 	process->leaving = true;
+	if (process->giving)
+		crew__giving_end(process->giving);
 	const struct crew__worker_stop stop = {
 		.graceful = graceful,
 		.window_ms = window_ms,
@@ -134,13 +142,69 @@ static void take_log(struct process *process, int fd)
 	process->greeting.log_fd = fd;
 }
 
+/* ---- handing connections over: what can move goes before the rest is told to leave ---- */
+
+static bool hands_over(const struct process *process)
+{
+	return process->giving && !crew__giving_is_over(process->giving);
+}
+
+static void follow(
+	struct process *process, const struct crew__stop_order *order, uint64_t window_ms)
+{
+	leave(process, order->graceful != 0, window_ms, order->close_code);
+}
+
+static void on_given(void *arg)
+{
+	struct process *process = arg;
+	const struct crew__stop_order order = process->stop;
+	uint64_t passed_ms = (crew__clock_ns() - process->stop_ns) / CREW__NS_PER_MS;
+	if (process->stop_ns == 0)
+		return; /* the order is still to come */
+	follow(process, &order, order.window_ms - crew__min(order.window_ms, passed_ms));
+}
+
+static void give(struct process *process, int take_fd)
+{
+	if (take_fd < 0)
+		return;
+	if (process->giving || process->leaving) {
+		close(take_fd);
+		return;
+	}
+	int status = crew__giving_new(
+		process->loop, process->worker, take_fd, on_given, process, &process->giving);
+	if (status < 0)
+		crew__log(CREW_WARN, "connections are not handed over: %s", strerror(-status));
+}
+
+static void take(struct process *process, int take_fd)
+{
+	if (take_fd < 0)
+		return;
+	int status = crew__takings_add(&process->takings, take_fd);
+	if (status < 0)
+		crew__log(CREW_WARN, "no connections are taken over: %s", strerror(-status));
+}
+
+/* The first order waits until the connections have gone, for half of its window at most; any other
+ * is to be followed at once. */
 static void take_stop(struct process *process, const struct crew__message *message)
 {
 	struct crew__stop_order order;
 	if (message->length != sizeof(order))
 		return;
 	memcpy(&order, message->payload, sizeof(order));
-	leave(process, order.graceful != 0, order.window_ms, order.close_code);
+	if (hands_over(process) && process->stop_ns == 0) {
+		process->stop = order;
+		process->stop_ns = crew__clock_ns();
+		crew__worker_stop_accepting(process->worker);
+		crew__giving_until(process->giving,
+			process->stop_ns + order.window_ms * (CREW__NS_PER_MS / 2));
+		return;
+	}
+	follow(process, &order, order.window_ms);
 }
 
 static void take_life(struct process *process, struct crew__message *message)
@@ -290,6 +354,12 @@ static void take_message(struct process *process, struct crew__message *message)
 		break;
 	case CREW__MSG_TLS:
 		take_tls(process, message);
+		break;
+	case CREW__MSG_GIVE:
+		give(process, crew__message_take_fd(message, 0));
+		break;
+	case CREW__MSG_TAKE:
+		take(process, crew__message_take_fd(message, 0));
 		break;
 	case CREW__MSG_LIFE:
 	case CREW__MSG_LIFE_GONE:
@@ -467,6 +537,8 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 		snprintf(error, size, "the worker cannot be set up: %s", strerror(-status));
 		return status;
 	}
+	process->takings.loop = process->loop;
+	process->takings.worker = process->worker;
 	status = begin_tls(process, error, size);
 	if (status < 0)
 		return status;
@@ -479,6 +551,8 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 
 static void tear_down(struct process *process)
 {
+	crew__giving_free(process->giving);
+	crew__takings_end(&process->takings);
 	if (process->worker)
 		crew__worker_free(process->worker);
 	int fd = process->wire.fd;
@@ -501,6 +575,7 @@ static void tear_down(struct process *process)
 static int run(int wire_fd, const crew_app *app)
 {
 	struct process process = { .wire = { .fn = on_wire, .fd = wire_fd } };
+	crew__list_init(&process.takings.givers);
 	char error[512] = "";
 	ignore_signals();
 	crew__greeting_init(&process.greeting);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "proc/chronicle.h"
+#include "proc/handover.h"
 #include "proc/recycle.h"
 
 #include <signal.h>
@@ -102,6 +103,7 @@ static void replace_generation(struct crew__master *master)
 static void switch_over(struct crew__master *master)
 {
 	replace_generation(master);
+	crew__handover_pair_slots(master);
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = master->slots[i];
 		struct crew__child *leaving = slot->child;

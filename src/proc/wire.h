@@ -33,6 +33,8 @@ enum crew__message_type {
 	CREW__MSG_SETTING,    /* "SECTION.KEY=VALUE" is in force now */
 	CREW__MSG_TLS,        /* struct crew__tls_order; new certificates */
 	CREW__MSG_RECYCLING,  /* a fresh one replaces this worker */
+	CREW__MSG_GIVE = 24,  /* a worker to hand connections over to (passing.h) */
+	CREW__MSG_TAKE,       /* one that hands over its own */
 	/* worker to master */
 	CREW__MSG_READY = 32,
 	CREW__MSG_FAILED,   /* a sentence */
@@ -55,6 +57,11 @@ enum crew__message_type {
 	CREW__MSG_DONE,          /* int32_t exit status, then a sentence */
 	CREW__MSG_HANDED_ON,     /* struct crew__handed_on */
 	CREW__MSG_SOCKETS_ARE,   /* struct crew__sockets_note, and as many descriptors */
+	/* worker to worker (passing.h) */
+	CREW__MSG_PASS_READY = 128, /* struct crew__pass_ready: connections may come */
+	CREW__MSG_PASS,             /* struct crew__pass and what it is; the connection */
+	CREW__MSG_PASS_TAKEN,       /* struct crew__passed */
+	CREW__MSG_PASS_REFUSED,     /* struct crew__passed */
 };
 
 struct crew__hello {

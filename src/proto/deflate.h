@@ -73,6 +73,14 @@ enum crew__inflated crew__inflate(
  * the middle of something. The window stays: the next message may follow. */
 bool crew__inflate_end(struct crew__inflater *f);
 
+/* Between two messages: what later ones may refer to, at most 32 KiB; and an inflater that goes on behind
+ * it, with a window of `bits`. NULL without memory, or when it is longer than that. */
+enum {
+	CREW__WINDOW_MOST = 32 * 1024
+};
+size_t crew__inflater_window(struct crew__inflater *f, char room[CREW__WINDOW_MOST]);
+struct crew__inflater *crew__inflater_behind(unsigned bits, crew_bytes window);
+
 /* ---- shared by a worker's connections ------------------------------------------------------- */
 
 /* Inflaters without takeover: lent for as long as a message is under way. So many messages at most

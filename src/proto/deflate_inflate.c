@@ -105,3 +105,25 @@ bool crew__inflate_end(struct crew__inflater *f)
 	f->begun = false;
 	return r == CREW__INFLATED_ALL && len == 0 && (f->z.data_type & AT_BLOCK);
 }
+
+/* ---- to another process --------------------------------------------------------------------- */
+
+size_t crew__inflater_window(struct crew__inflater *f, char room[CREW__WINDOW_MOST])
+{
+	uInt len = 0;
+	crew__must(!f->begun);
+	return inflateGetDictionary(&f->z, (Bytef *)room, &len) == Z_OK ? len : 0;
+}
+
+struct crew__inflater *crew__inflater_behind(unsigned bits, crew_bytes window)
+{
+	if (window.len > (size_t)1 << bits)
+		return NULL;
+	struct crew__inflater *f = crew__inflater_new(bits);
+	if (!f || window.len == 0)
+		return f;
+	if (inflateSetDictionary(&f->z, (const Bytef *)window.data, (uInt)window.len) == Z_OK)
+		return f;
+	crew__inflater_free(f);
+	return NULL;
+}

@@ -365,11 +365,10 @@ static void set_times(crew_worker *w, uint64_t window_ms)
 	departure->spread_ns = departure->closing_ns;
 }
 
-static void stop_accepting(crew_worker *w)
+void crew__worker_stop_accepting(crew_worker *w)
 {
 	crew__worker_end_listeners(w);
 	crew__worker_set_state(w, CREW__DRAINING);
-	crew__outgoing_leave(w);
 }
 
 void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop)
@@ -383,8 +382,10 @@ void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop)
 	bool keeps_pace = again && stop->graceful && departure->spread;
 	departure->order = *stop;
 	set_times(w, stop->window_ms);
-	if (!again)
-		stop_accepting(w);
+	if (!again) {
+		crew__worker_stop_accepting(w);
+		crew__outgoing_leave(w);
+	}
 	if (!keeps_pace) {
 		departure->spread = stop->close_code == CLOSE_SERVICE_RESTART &&
 				    w->net.transport != CREW__UDP;

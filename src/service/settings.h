@@ -95,6 +95,7 @@ struct crew__service_settings {
 	int64_t recycle_requests, recycle_age_ms, recycle_memory;
 	int64_t offload_threads, offload_queue;
 	int64_t offload_timeout_ms; /* 0: as long as it takes */
+	bool handover;
 };
 
 struct crew__settings {

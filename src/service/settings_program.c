@@ -236,6 +236,7 @@ static int take_texts(struct crew__loader *loader, unsigned index)
 		{ "capabilities", service->capabilities },
 		{ "no_new_privs", service->no_new_privs_off ? "off" : NULL },
 		{ "seccomp", service->seccomp },
+		{ "handover", service->handover ? "on" : NULL },
 		{ "policy", service->policy ? crew_policy_name(service->policy) : NULL },
 	};
 	for (size_t i = 0; i < crew__lengthof(texts); i++) {

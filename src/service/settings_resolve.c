@@ -305,6 +305,32 @@ static int check_connections(const struct crew__loader *loader)
 	return 0;
 }
 
+/* NULL, or what the program would have to say of its connections. */
+static const char *lacks_for_handover(const crew_service *service)
+{
+	bool has_bytes = service->conn_size > 0 ||
+			 (service->protocol && service->protocol->state_size > 0);
+	if (!has_bytes || service->handover_plain || (service->on_handover && service->on_restore))
+		return NULL;
+	return "its connections carry bytes of its own, so it must say handover_plain, or have "
+	       "on_handover and on_restore";
+}
+
+/* Said at once, and not when the first reload finds that nothing moves. */
+static int check_handover(const struct crew__loader *loader)
+{
+	for (unsigned i = 0; i < loader->settings->services; i++) {
+		const struct crew__service_settings *settings = &loader->settings->service[i];
+		const char *lacks = lacks_for_handover(settings->service);
+		if (settings->handover && lacks)
+			return crew__settings_refuse(loader,
+				loader->service_origin[i][CREW__SERVICE_KEY_handover],
+				"%s.handover = on: the program is not made for it: %s",
+				settings->service->name, lacks);
+	}
+	return 0;
+}
+
 static int check_upload_dirs(const struct crew__loader *loader)
 {
 	for (unsigned i = 0; i < loader->settings->services; i++) {
@@ -445,6 +471,8 @@ int crew__settings_check(struct crew__loader *loader)
 		error = check_addresses(loader, places);
 	if (!error)
 		error = check_connections(loader);
+	if (!error)
+		error = check_handover(loader);
 	if (!error)
 		error = check_upload_dirs(loader);
 	if (!error)

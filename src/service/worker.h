@@ -64,6 +64,9 @@ struct crew__worker_stop {
 };
 void crew__worker_stop(crew_worker *w, const struct crew__worker_stop *stop);
 
+/* No new connection comes from now on; those that are there stay. A stop is to follow. */
+void crew__worker_stop_accepting(crew_worker *w);
+
 /* Accept from this listening socket as well: with reuse_port, that of a sibling which is away.
  * Taken over in every case. 0, -ENOMEM; a worker that stops closes it and returns 0. */
 int crew__worker_adopt(crew_worker *w, int take_listen_fd);

@@ -87,7 +87,7 @@ void crew__ws_set_variant(crew_conn *c)
 		c->variant = usual ? CREW__VARIANT_PACKED : CREW__VARIANT_PLAIN;
 }
 
-static void init_side(crew_conn *c, const struct crew__ws_agreed *agreed, bool client)
+void crew__ws_init_side(crew_conn *c, const struct crew__ws_agreed *agreed, bool client)
 {
 	crew_worker *w = crew__worker_of(c);
 	struct crew__side *side = crew__side(c);
@@ -137,7 +137,7 @@ void crew__ws_upgrade(crew_conn *c, const struct crew__http1_request *request,
 	e->status = 101;
 	crew__exchange_end(e, CREW_END_REASONS);
 	crew__conn_go_on_reading(c, CREW__C_WAITING); /* it may have been awaited */
-	init_side(c, agreed, false);
+	crew__ws_init_side(c, agreed, false);
 	begin(c);
 }
 
@@ -147,7 +147,7 @@ void crew__ws_begin_client(crew_conn *c, const struct crew__ws_agreed *agreed)
 		crew__conn_broken(c, CREW_END_MEMORY);
 		return;
 	}
-	init_side(c, agreed, true);
+	crew__ws_init_side(c, agreed, true);
 	begin(c);
 }
 

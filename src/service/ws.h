@@ -5,11 +5,13 @@
  *   ws_parts.c      long messages sent in parts
  *   ws_heartbeat.c  pings, and the round trips that they measure
  *   ws_worker.c     what a worker has for all of its WebSockets
+ *   ws_move.c       one that goes on in another process (handover.h)
  *
  * How frames look is proto/ws.h; which connections share the bytes of a broadcast is shared.c. */
 #ifndef CREW_SERVICE_WS_H
 #define CREW_SERVICE_WS_H
 
+#include "base/parcel.h"
 #include "service/http.h"
 
 /* What all WebSockets of a worker use one after the other. */
@@ -35,6 +37,9 @@ struct crew__ws_worker *crew__ws_worker(crew_worker *w);
 /* It has had its share of this turn: what else has come goes on in the next one. False without
  * memory: then it goes on now. */
 bool crew__ws_yield(crew_conn *c);
+
+/* Its side, as the handshake came out; the worker has what WebSockets need (crew__ws_worker). */
+void crew__ws_init_side(crew_conn *c, const struct crew__ws_agreed *agreed, bool client);
 
 /* A ping, pong or close frame. Without memory the connection is broken. */
 void crew__ws_control(crew_conn *c, unsigned opcode, crew_bytes body);
@@ -75,5 +80,13 @@ void crew__ws_frame_done(crew_worker *w);
 
 /* Put the mask of a client on; `room` has CREW__WS_MASKED_HEADER_MAX bytes. 0, -ENOMEM. */
 int crew__ws_mask_frame(crew_conn *c, unsigned byte0, char *room, crew_frame *frame);
+
+/* Does it stand between two messages, or amid one that another process can go on with? */
+bool crew__ws_is_movable(const crew_conn *c);
+/* Write down its side. What fails is remembered in the parcel. */
+void crew__ws_pack(crew_conn *c, struct crew__parcel *parcel);
+/* Make it of that. 0; or -EPROTO, -ENOMEM, -ENOTSUP (it is amid what the settings here do not allow):
+ * then crew__ws_closed() is still to be called when `ret_begun`. */
+int crew__ws_unpack(crew_conn *c, crew_bytes packed, bool *ret_begun);
 
 #endif

@@ -43,6 +43,8 @@ const char *crew_end_name(crew_end_reason reason)
 		[CREW_END_CRASH] = "crash",
 	};
 	_Static_assert(crew__lengthof(names) == CREW_END_REASONS, "a name for each reason");
+	if (reason == CREW_END_HANDED_OVER)
+		return "handed-over";
 	return NAME(names, (unsigned)reason);
 }
 
@@ -99,6 +101,8 @@ const char *crew__callback_name(enum crew__callback callback)
 		[CREW__CB_FETCH] = "fetch",
 		[CREW__CB_FAREWELL] = "on_farewell",
 		[CREW__CB_OFFLOAD] = "offload",
+		[CREW__CB_HANDOVER] = "on_handover",
+		[CREW__CB_RESTORE] = "on_restore",
 	};
 	_Static_assert(crew__lengthof(names) == CREW__CALLBACKS, "a name for each callback");
 	return NAME(names, (unsigned)callback);

@@ -29,6 +29,7 @@ const char *crew__event_name(unsigned kind)
 		[CREW__EVENT_SLOW_CALLBACK] = "slow-callback",
 		[CREW__EVENT_STUCK] = "stuck",
 		[CREW__EVENT_CRASH_LOOP] = "crash-loop",
+		[CREW__EVENT_HANDOVER] = "handover",
 	};
 	return kind < CREW__EVENT_KINDS && names[kind] ? names[kind] : "?";
 }

@@ -46,6 +46,8 @@ enum crew__event_kind {
 	CREW__EVENT_STUCK,         /* for stuck_ms, and it is ended: the same */
 	CREW__EVENT_CRASH_LOOP, /* a worker dies again and again: values: id, generation, pid, deaths
 				   in a row (0: it is over), ms until it is started again */
+	CREW__EVENT_HANDOVER, /* a worker, of its own: it has handed connections over: values: how many,
+			       and how many stayed */
 	CREW__EVENT_KINDS
 };
 

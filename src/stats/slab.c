@@ -79,27 +79,40 @@ static bool fails(const struct crew__slab *slab, uint64_t *ret_sum)
 
 static bool ends(const struct crew__slab *slab, uint64_t *ret_sum)
 {
-	uint64_t all[] = { slab->connections, 0 };
-	return sum_of(&slab->close_peer, CREW_END_REASONS, &all[1]) && sum_of(all, 2, ret_sum);
+	uint64_t all[] = { slab->connections, slab->handed_over, 0 };
+	return sum_of(&slab->close_peer, CREW_END_REASONS, &all[2]) && sum_of(all, 3, ret_sum);
+}
+
+static bool beginnings(const struct crew__slab *slab, uint64_t *ret_sum)
+{
+	const uint64_t all[] = { slab->connections_total, slab->taken_over };
+	return sum_of(all, crew__lengthof(all), ret_sum);
 }
 
 static bool outcomes(const struct crew__slab *slab, uint64_t *ret_sum)
 {
 	const uint64_t all[] = { slab->messages_sent, slab->messages_queued,
-		slab->messages_replaced, slab->send_fail };
+		slab->messages_replaced, slab->send_fail, slab->messages_handed_over };
+	return sum_of(all, crew__lengthof(all), ret_sum);
+}
+
+static bool offers(const struct crew__slab *slab, uint64_t *ret_sum)
+{
+	const uint64_t all[] = { slab->messages_offered, slab->messages_taken_over };
 	return sum_of(all, crew__lengthof(all), ret_sum);
 }
 
 bool crew__slab_lawful(const struct crew__slab *slab, const char **ret_law)
 {
-	uint64_t all;
+	uint64_t all, began;
 	const char *law = NULL;
-	if (!outcomes(slab, &all) || all != slab->messages_offered)
-		law = "messages_offered = messages_sent + messages_queued + messages_replaced + send_fail";
+	if (!outcomes(slab, &all) || !offers(slab, &began) || all != began)
+		law = "messages_offered + messages_taken_over = messages_sent + messages_queued + "
+		      "messages_replaced + send_fail + messages_handed_over";
 	else if (!fails(slab, &all) || all != slab->send_fail)
 		law = "send_fail = the sum of its reasons";
-	else if (!ends(slab, &all) || all != slab->connections_total)
-		law = "connections_total = connections + closes by reason";
+	else if (!ends(slab, &all) || !beginnings(slab, &began) || all != began)
+		law = "connections_total + taken_over = connections + closes by reason + handed_over";
 	if (law)
 		*ret_law = law;
 	return !law;
@@ -125,14 +138,14 @@ static void settle_fails(struct crew__slab *slab)
 
 static void settle_messages(struct crew__slab *slab)
 {
-	uint64_t all;
-	if (!outcomes(slab, &all))
+	uint64_t all, offered;
+	if (!outcomes(slab, &all) || !offers(slab, &offered))
 		return;
-	if (all <= slab->messages_offered) {
-		slab->messages_queued += slab->messages_offered - all;
+	if (all <= offered) {
+		slab->messages_queued += offered - all;
 		return;
 	}
-	uint64_t twice = all - slab->messages_offered; /* queued still, and sent or lost already */
+	uint64_t twice = all - offered; /* queued still, and sent or lost already */
 	uint64_t undone = twice < slab->messages_queued ? twice : slab->messages_queued;
 	slab->messages_queued -= undone;
 	slab->messages_offered += twice - undone;
@@ -140,14 +153,14 @@ static void settle_messages(struct crew__slab *slab)
 
 static void settle_connections(struct crew__slab *slab)
 {
-	uint64_t all;
-	if (!ends(slab, &all))
+	uint64_t all, began;
+	if (!ends(slab, &all) || !beginnings(slab, &began))
 		return;
-	if (all <= slab->connections_total) {
-		slab->connections += slab->connections_total - all;
+	if (all <= began) {
+		slab->connections += began - all;
 		return;
 	}
-	uint64_t twice = all - slab->connections_total;
+	uint64_t twice = all - began;
 	uint64_t undone = twice < slab->connections ? twice : slab->connections;
 	slab->connections -= undone;
 	slab->connections_total += twice - undone;

@@ -5,10 +5,14 @@
  * around a callback or a system call, so that a reader which finds the same even sequence before
  * and after its copy has values in which the laws hold:
  *
- *   messages_offered  = messages_sent + messages_queued + messages_replaced + send_fail
- *   send_fail         = the sum of fail_*
- *   connections_total = connections + the sum of close_*
- *   messages_queued, bytes_queued = the sums over the connection records
+ *   messages_offered + messages_taken_over = messages_sent + messages_queued + messages_replaced
+ *                                          + send_fail + messages_handed_over
+ *   send_fail                      = the sum of fail_*
+ *   connections_total + taken_over = connections + the sum of close_* + handed_over
+ *   messages_queued, bytes_queued  = the sums over the connection records
+ *
+ * What goes from worker to worker is offered and accepted once, and has its outcome once; in the sum of
+ * all workers both sides of a hand-over are the same but for what is on its way.
  *
  * The counters that a connection keeps are its record; there is no second copy. */
 #ifndef CREW_STATS_SLAB_H
@@ -51,6 +55,8 @@ enum crew__callback {
 	CREW__CB_FETCH,
 	CREW__CB_FAREWELL,
 	CREW__CB_OFFLOAD,
+	CREW__CB_HANDOVER,
+	CREW__CB_RESTORE,
 	CREW__CALLBACKS
 };
 
@@ -98,7 +104,7 @@ struct crew__record {
 	uint8_t state;     /* enum crew__conn_state */
 	uint8_t protocol;  /* enum crew__protocol_kind */
 	uint8_t transport; /* enum crew__transport_kind */
-	uint8_t end;       /* crew_end_reason, CREW_END_REASONS while open */
+	uint8_t end;       /* crew_end_reason, CREW_END_REASONS while open; HANDED_OVER: nobody sees it */
 	uint32_t opened;
 };
 _Static_assert(sizeof(struct crew__record) == 64, "a hot record is one cache line");

@@ -14,6 +14,7 @@ COUNTERS = (
     "messages_replaced", "bytes_in", "bytes_out", "send_fail", "send_invalid",
     "accept_failed", "refused_limit", "refused_ip", "access_log_lost", "log_lost",
     "accepted", "refused_rate", "accept_overflow",
+    "handed_over", "taken_over", "messages_handed_over", "messages_taken_over", "handover_kept",
 )
 GROUPS = {"send_fail_by_reason": LOSSES, "closes_by_reason": ENDS}
 STATES = ("starting", "ready", "busy", "draining", "exited")
@@ -57,14 +58,15 @@ def check_slab(slab, where):
     """The three laws of one set of counters."""
     accounted = (
         slab["messages_sent"] + slab["messages_queued"] + slab["messages_replaced"]
-        + slab["send_fail"]
+        + slab["send_fail"] + slab["messages_handed_over"]
     )
-    assert slab["messages_offered"] == accounted, f"{where}: offered is not accounted for: {slab}"
+    offered = slab["messages_offered"] + slab["messages_taken_over"]
+    assert offered == accounted, f"{where}: offered is not accounted for: {slab}"
     lost = sum(slab["send_fail_by_reason"].values())
     assert slab["send_fail"] == lost, f"{where}: send_fail is not the sum of its reasons: {slab}"
     closed = sum(slab["closes_by_reason"].values())
-    there = slab["connections"] + closed
-    assert slab["connections_total"] == there, f"{where}: connections are lost: {slab}"
+    there = slab["connections"] + closed + slab["handed_over"]
+    assert slab["connections_total"] + slab["taken_over"] == there, f"{where}: connections are lost: {slab}"
 
 
 def check_sums(status):

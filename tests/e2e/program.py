@@ -62,6 +62,13 @@ LISTENS = {
         "parts": "ws://127.0.0.1:{port}",
     },
     "secure": {"web": "http://127.0.0.1:{port}", "line": "text://127.0.0.1:{port}"},
+    "mover": {
+        "plain": "ws://127.0.0.1:{port}",
+        "told": "text://127.0.0.1:{port}",
+        "local": "text+unix://RUNDIR/local.sock",
+        "own": "stops://127.0.0.1:{port}",
+        "apart": "ws://127.0.0.1:{port}",
+    },
     "wscaller": {"door": "text://127.0.0.1:{port}"},
     "proxy": {"proxy": "tcp://127.0.0.1:{port}"},
     "socks5": {"socks5": "tcp://127.0.0.1:{port}"},

@@ -62,7 +62,9 @@ static void assert_counters(const json_t *object, size_t further)
 		"datagrams_dropped", "datagrams_truncated", "fetching", "fetches", "fetch_failed",
 		"offload_queued", "offload_running", "offload_offered", "offload_done",
 		"offload_refused", "offload_late", "offload_canceled", "offload_left",
-		"slow_callbacks", "stuck_killed", "memory_bytes", "qps", "orders", "refunds" };
+		"slow_callbacks", "stuck_killed", "handed_over", "taken_over",
+		"messages_handed_over", "messages_taken_over", "handover_kept", "memory_bytes",
+		"qps", "orders", "refunds" };
 	static const char *const lost[] = { "closed", "reset", "aborted", "full", "handshake",
 		"expired", "evicted", "deadline", "memory", "crash" };
 	static const char *const ended[] = { "peer", "reset", "app", "idle", "handshake",
