@@ -30,6 +30,8 @@ enum crew__command {
 	CREW__COMMAND_SET,
 	CREW__COMMAND_EVENTS,
 	CREW__COMMAND_CONFIGTEST,
+	CREW__COMMAND_SYSTEMD_UNIT,
+	CREW__COMMAND_COMPLETION,
 	CREW__COMMAND_VERSION,
 	CREW__COMMAND_HELP,
 	CREW__COMMANDS
@@ -45,7 +47,8 @@ struct crew__command_line {
 	const char *argument; /* what the command is about: a connection, SERVICE.KEY=VALUE; NULL:
 				 not given */
 	const char *verdict;  /* kick --verdict */
-	const char **sets;    /* --set, in their order; owned */
+	const char *systemd_version; /* systemd-unit --systemd-version */
+	const char **sets;           /* --set, in their order; owned */
 	size_t set_count;
 	bool quiet;    /* -q */
 	bool daemon;   /* start -d, restart -d */
@@ -56,6 +59,7 @@ struct crew__command_line {
 	bool single;   /* --single */
 	bool on_change; /* start --watch */
 	bool no_wait;  /* --no-wait */
+	bool socket;   /* systemd-unit --socket */
 	bool json;     /* --json */
 	bool help;     /* -h: as `help COMMAND` */
 	bool version;  /* --version: as `version` */

@@ -5,7 +5,9 @@
 #include "admin/admin.h"
 #include "cli/act.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/progress.h"
+#include "cli/unit.h"
 #include "cli/view.h"
 #include "proc/plan.h"
 #include "proc/run.h"
@@ -226,6 +228,27 @@ static int run_configtest(struct run *run)
 	return CREW__DONE;
 }
 
+static int run_systemd_unit(struct run *run)
+{
+	const struct crew__unit_request request = {
+		.settings = run->settings,
+		.source = &run->source,
+		.version = run->line.systemd_version,
+		.socket = run->line.socket,
+	};
+	return crew__unit_print(&request);
+}
+
+static int run_completion(struct run *run)
+{
+	const char *shell = run->line.argument;
+	if (crew__completion_print(stdout, run->app, run->argv[0], shell) == 0)
+		return CREW__DONE;
+	fprintf(stderr, "%s: completion %s: there is one for bash, zsh and fish\n", run->name,
+		shell);
+	return CREW__USAGE;
+}
+
 static int run_version(struct run *run)
 {
 	printf("%s %s (crew %s)\n", run->name, run->app->version ? run->app->version : "0",
@@ -291,6 +314,8 @@ static const struct {
 	[CREW__COMMAND_KICK] = { ANY_SETTINGS, run_act },
 	[CREW__COMMAND_SET] = { ANY_SETTINGS, run_act },
 	[CREW__COMMAND_CONFIGTEST] = { GOOD_SETTINGS, run_configtest },
+	[CREW__COMMAND_SYSTEMD_UNIT] = { GOOD_SETTINGS, run_systemd_unit },
+	[CREW__COMMAND_COMPLETION] = { NO_SETTINGS, run_completion },
 	[CREW__COMMAND_VERSION] = { NO_SETTINGS, run_version },
 	[CREW__COMMAND_HELP] = { NO_SETTINGS, run_help },
 };

@@ -69,7 +69,10 @@ void crew__activation_name(const struct crew__settings *settings, const char *na
 	bool numbered = name[length] == '.';
 	if (numbered && !parse_count(name + length + 1, &number))
 		service = NULL;
-	if (service) {
+	/* Several sockets for each of several addresses: no number says both. */
+	bool both = service && service->reuse_port && service->listen &&
+		    count_addresses(service->listen) > 1;
+	if (service && !both) {
 		socket.by_name = true;
 		snprintf(socket.name, sizeof(socket.name), "%s", service->service->name);
 		/* Of one address there may be several; else each is another address. */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *make_absolute(const char *path)
+char *crew__launch_absolute(const char *path)
 {
 	if (path[0] == '/')
 		return strdup(path);
@@ -32,10 +32,10 @@ static bool is_this_program(const char *path)
 
 /* The path given to exec keeps links that an installer turns; /proc/self/exe has them resolved. The
  * former is not always there (fexecve), so it must prove to be this very program. */
-static char *find_program(void)
+char *crew__launch_find_program(void)
 {
 	const char *executed = (const char *)getauxval(AT_EXECFN);
-	char *path = executed ? make_absolute(executed) : NULL;
+	char *path = executed ? crew__launch_absolute(executed) : NULL;
 	if (path && is_this_program(path))
 		return path;
 	free(path);
@@ -79,7 +79,7 @@ int crew__launch_init(struct crew__launch *launch, int argc, char **argv)
 {
 	*launch = (struct crew__launch){ .cwd_fd = -1 };
 	const char *const *strings = (const char *const *)environ;
-	launch->path = find_program();
+	launch->path = crew__launch_find_program();
 	launch->argv = copy_strings((const char *const *)argv, (size_t)argc, 0);
 	launch->variables = count_strings(environ);
 	launch->environment = copy_strings(strings, launch->variables, 1);

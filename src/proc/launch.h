@@ -23,6 +23,11 @@ struct crew__launch {
 int crew__launch_init(struct crew__launch *launch, int argc, char **argv);
 void crew__launch_fini(struct crew__launch *launch);
 
+/* The path of this program as in `path` above; the caller frees it. NULL: it cannot be told. */
+char *crew__launch_find_program(void);
+/* A path from the working directory of now; the caller frees it. NULL with errno. */
+char *crew__launch_absolute(const char *path);
+
 /* Open the program at its path as it is now: O_RDONLY, close-on-exec, checked to be a plain file
  * that may be executed. A descriptor or a negative errno, with a sentence. */
 int crew__launch_open_program(

@@ -159,6 +159,9 @@ void crew__settings_enter_root(struct crew__service_settings *settings);
 const char *crew__settings_name_confine(
 	const struct crew__service_settings *settings, unsigned number);
 
+/* Where a program of that name runs when nobody says where; the caller frees it. NULL: no memory. */
+char *crew__settings_default_run_dir(const char *name);
+
 /* What is in force for a service of outgoing connections, which stands in no crew_app: service[0] of the
  * result, to be freed as above. 0, -ENOMEM, or -EINVAL with a sentence. */
 int crew__settings_for_client(const crew_service *service, struct crew__settings **ret_settings,

@@ -27,7 +27,7 @@ static const struct crew__origin nobody = { .kind = CREW__ORIGIN_DEFAULT };
 
 /* ---- paths --------------------------------------------------------------------------------- */
 
-static char *default_run_dir(const char *name)
+char *crew__settings_default_run_dir(const char *name)
 {
 	char *path;
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -125,7 +125,7 @@ static int resolve_run_dir(struct crew__loader *loader)
 		free(settings->run_dir);
 		settings->run_dir = strdup(option);
 	} else if (!settings->run_dir) {
-		settings->run_dir = default_run_dir(settings->name);
+		settings->run_dir = crew__settings_default_run_dir(settings->name);
 	}
 	if (!settings->run_dir)
 		return crew__settings_no_memory(loader);

@@ -55,8 +55,8 @@ static void every_command_by_name(void **state)
 {
 	(void)state;
 	static const char *const names[] = { "start", "stop", "restart", "reload", "status",
-		"connections", "top", "explain", "kick", "set", "events", "configtest", "version",
-		"help" };
+		"connections", "top", "explain", "kick", "set", "events", "configtest",
+		"systemd-unit", "completion", "version", "help" };
 	assert_int_equal(crew__lengthof(names), CREW__COMMANDS - 1);
 	for (size_t i = 0; i < crew__lengthof(names); i++) {
 		struct crew__command_line line;
@@ -324,9 +324,9 @@ static void an_option_takes_a_value_in_all_commands_or_in_none(void **state)
 	(void)state;
 	static const char *const flags[] = { "-q", "-h", "-d", "-g", "--quiet", "--help",
 		"--version", "--daemon", "--graceful", "--single", "--no-wait", "--json",
-		"--closed", "-f", "--follow", "--watch" };
+		"--closed", "-f", "--follow", "--watch", "--socket" };
 	static const char *const values[] = { "-c", "--config", "--set", "--run-dir", "--sort",
-		"--verdict" };
+		"--verdict", "--systemd-version" };
 	for (enum crew__command i = CREW__COMMAND_START; i < CREW__COMMANDS; i++) {
 		char *text = help_of(i);
 		char *save = NULL;
