@@ -3,7 +3,9 @@
 
 #include "net/address.h"
 #include "proc/master.h"
+#include "service/capabilities.h"
 
+#include <ctype.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +53,49 @@ static unsigned port_of(const struct crew__address *address)
 	return address->transport == CREW__UNIX ? 0 : record.port;
 }
 
-/* Of all addresses of all services. */
+/* What workers are to have or to do that only root, or a part of it, can. */
 struct needs {
 	bool low_port; /* to listen below 1024 */
 	bool owner;    /* to give a Unix socket to somebody else */
+	bool chroot;
+	bool nice;     /* to be sooner than others */
+	bool resource; /* to be spared when memory runs out, to have more than the limits */
+	bool seccomp;
+	uint64_t capabilities;
 };
+
+static bool need_root(const struct needs *needs)
+{
+	return needs->chroot || needs->nice || needs->resource || needs->owner ||
+	       needs->capabilities != 0;
+}
+
+static void need_of_address(const struct crew__address *address, struct needs *needs)
+{
+	unsigned port = port_of(address);
+	if (port > 0 && port < LOW_PORTS)
+		needs->low_port = true;
+	if (crew__option_given(&address->options, CREW__OPTION_owner) ||
+		crew__option_given(&address->options, CREW__OPTION_group))
+		needs->owner = true;
+}
+
+static void need_of_service(const struct crew__service_settings *service, struct needs *needs)
+{
+	char bad[32];
+	uint64_t set;
+	if (service->capabilities &&
+		crew__capabilities_parse(service->capabilities, &set, bad) == 0)
+		needs->capabilities |= set;
+	if (service->chroot)
+		needs->chroot = true;
+	if (service->seccomp != CREW__SECCOMP_OFF)
+		needs->seccomp = true;
+	if (service->nice != CREW__UNCHANGED && service->nice < 0)
+		needs->nice = true;
+	if (service->oom_score_adj != CREW__UNCHANGED && service->oom_score_adj < 0)
+		needs->resource = true;
+}
 
 static int find_needs(const struct crew__settings *settings, struct needs *ret_needs)
 {
@@ -65,17 +105,14 @@ static int find_needs(const struct crew__settings *settings, struct needs *ret_n
 	if (!all)
 		return -ENOMEM;
 	for (unsigned i = 0; i < settings->services; i++) {
+		const struct crew__service_settings *service = &settings->service[i];
 		size_t count = 0;
-		if (settings->service[i].listen)
-			crew__addresses_parse(settings->service[i].listen, settings->run_dir, all,
-				&count, why, sizeof(why));
-		for (size_t k = 0; k < count; k++) {
-			unsigned port = port_of(&all[k]);
-			needs.low_port = needs.low_port || (port > 0 && port < LOW_PORTS);
-			needs.owner = needs.owner ||
-				      crew__option_given(&all[k].options, CREW__OPTION_owner) ||
-				      crew__option_given(&all[k].options, CREW__OPTION_group);
-		}
+		if (service->listen)
+			crew__addresses_parse(
+				service->listen, settings->run_dir, all, &count, why, sizeof(why));
+		for (size_t k = 0; k < count; k++)
+			need_of_address(&all[k], &needs);
+		need_of_service(service, &needs);
 	}
 	free(all);
 	*ret_needs = needs;
@@ -95,19 +132,44 @@ static void print_identity(
 	fprintf(out, "\nCapabilityBoundingSet=%s\nAmbientCapabilities=%s\n", low, low);
 }
 
+/* " CAP_NET_RAW CAP_..." */
+static void print_capabilities(FILE *out, uint64_t set)
+{
+	char names[1024], *rest = NULL;
+	crew__capabilities_text(set, names, sizeof(names));
+	char *name = set ? strtok_r(names, " ", &rest) : NULL;
+	for (; name; name = strtok_r(NULL, " ", &rest)) {
+		fputs(" CAP_", out);
+		for (; *name; name++)
+			fputc(toupper((unsigned char)*name), out);
+	}
+}
+
 /* The master stays root: to become others, to end them, and to give them their files. */
 static void print_root(FILE *out, const struct crew__settings *settings, const struct needs *needs)
 {
-	if (!changes_user(settings))
+	bool changes = changes_user(settings);
+	if (!changes)
 		fputs("# No service has a `user`: all of it is root. Give each one in the settings, and\n"
 		      "# print this file again.\n",
 			out);
 	fputs("CapabilityBoundingSet=CAP_DAC_OVERRIDE", out);
-	if (changes_user(settings))
-		fputs(" CAP_SETUID CAP_SETGID CAP_SETPCAP CAP_KILL CAP_CHOWN CAP_FOWNER", out);
-	else if (needs->owner)
+	if (changes)
+		fputs(" CAP_SETUID CAP_SETGID CAP_KILL", out);
+	if (changes || needs->owner)
 		fputs(" CAP_CHOWN CAP_FOWNER", out);
-	fprintf(out, "%s\n", needs->low_port ? " CAP_NET_BIND_SERVICE" : "");
+	if (changes || needs->capabilities)
+		fputs(" CAP_SETPCAP", out);
+	if (needs->low_port)
+		fputs(" CAP_NET_BIND_SERVICE", out);
+	if (needs->chroot)
+		fputs(" CAP_SYS_CHROOT", out);
+	if (needs->nice)
+		fputs(" CAP_SYS_NICE", out);
+	if (needs->resource)
+		fputs(" CAP_SYS_RESOURCE", out);
+	print_capabilities(out, needs->capabilities);
+	fputc('\n', out);
 }
 
 /* ---- how it is started and stopped --------------------------------------------------------- */
@@ -175,6 +237,9 @@ static uint64_t descriptors(const struct crew__settings *settings)
 	for (unsigned i = 0; i < settings->services; i++)
 		if (settings->service[i].max_connections > most)
 			most = settings->service[i].max_connections;
+	for (unsigned i = 0; i < settings->services; i++)
+		if (settings->service[i].limit_nofile > most)
+			most = settings->service[i].limit_nofile;
 	uint64_t need = (uint64_t)most * 10 / 9 + 64;
 	return need < DESCRIPTORS_MOST ? need : DESCRIPTORS_MOST;
 }
@@ -259,11 +324,16 @@ static const struct {
 	{ 0, "SystemCallErrorNumber=EPERM" },
 };
 
-static void print_locks(FILE *out, unsigned version)
+static void print_locks(FILE *out, unsigned version, const struct needs *needs)
 {
 	for (size_t i = 0; i < crew__lengthof(locks); i++)
 		if (version >= locks[i].since)
 			fprintf(out, "%s\n", locks[i].line);
+	/* What workers still do before they are locked in themselves. */
+	if (version >= 239 && needs->chroot)
+		fputs("SystemCallFilter=chroot\n", out);
+	if (version >= 239 && needs->seccomp)
+		fputs("SystemCallFilter=seccomp\n", out);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */
@@ -327,12 +397,12 @@ int crew__unit_service(
 		fprintf(out, "FileDescriptorStoreMax=%llu\n",
 			(unsigned long long)sockets_to_keep(plan->settings));
 	fprintf(out, "LimitNOFILE=%llu\n\n", (unsigned long long)descriptors(plan->settings));
-	if (user)
+	if (user && !need_root(&needs))
 		print_identity(out, user, &needs);
 	else
 		print_root(out, plan->settings, &needs);
 	print_places(out, plan, &reach);
-	print_locks(out, plan->version);
+	print_locks(out, plan->version, &needs);
 	fputs("\n[Install]\nWantedBy=multi-user.target\n", out);
 	crew__reach_free(&reach);
 	return 0;

@@ -1,7 +1,7 @@
 /* unit_words.c - saying a word so that systemd reads the same word. */
 #include "cli/unit.h"
 
-#include "proto/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

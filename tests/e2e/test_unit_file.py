@@ -12,6 +12,9 @@ pytestmark = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="Debian's package systemd is not there")
 
 
+SERVICES = ("tcp", "text", "frame", "ws", "unix")
+
+
 def unit(binary, *options, code=0):
     done = subprocess.run([str(binary), "systemd-unit", *options], capture_output=True, text=True,
                           timeout=30, check=False)
@@ -65,7 +68,7 @@ def test_as_it_is(tmp_path, echo):
 
 def test_one_user(tmp_path, echo):
     """All services are one user's: so is the master, and it keeps what low ports need."""
-    users = [f"--set={name}.user=daemon" for name in ("tcp", "text", "frame", "ws", "unix")]
+    users = [f"--set={name}.user=daemon" for name in SERVICES]
     text = check(tmp_path, echo, *users)
     assert value(text, "User") == "daemon"
     assert value(text, "CapabilityBoundingSet") == value(text, "AmbientCapabilities") == ""
@@ -75,6 +78,18 @@ def test_one_user(tmp_path, echo):
     text = check(tmp_path, echo, *users, "--set=ws.listen=ws://:80",
                  "--set=crew.admin=http://127.0.0.1:9100")
     assert value(text, "AmbientCapabilities") == "CAP_NET_BIND_SERVICE"
+
+
+def test_what_workers_need(tmp_path, echo):
+    """Of root's power, what the settings ask for and no more."""
+    text = check(tmp_path, echo, *[f"--set={name}.user=daemon" for name in SERVICES],
+                 "--set=ws.capabilities=net_raw", f"--set=ws.chroot={tmp_path}",
+                 "--set=tcp.nice=-5", "--set=tcp.seccomp=default")
+    assert "User=" not in text
+    kept = value(text, "CapabilityBoundingSet").split()
+    assert {"CAP_NET_RAW", "CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SETUID", "CAP_KILL"} <= set(kept)
+    assert not {"CAP_SYS_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SYS_RESOURCE"} & set(kept)
+    assert "SystemCallFilter=chroot\nSystemCallFilter=seccomp" in text
 
 
 def test_what_is_written(tmp_path, echo):
