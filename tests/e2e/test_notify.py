@@ -124,7 +124,7 @@ def test_worker_that_fails_to_start(launch, manager, tmp_path):
     program = launch("control", sets={"app.fail_file": fail_file}, start=False)
     program.may_fail = True
     assert program.spawn(env=manager.environment()).wait(20) == 1
-    manager.wait_status("not started: service ctl, worker 0 failed to start")
+    manager.wait_status("worker 0 failed to start: on_worker_start")
     assert not manager.all("READY") and not manager.all("STOPPING")
 
 
