@@ -37,7 +37,7 @@ static int set(const struct crew__caps *caps)
 
 int crew__caps_bound(uint64_t keep)
 {
-	struct crew__caps now;
+	struct crew__caps now = { .effective = 0 };
 	int status = crew__caps_get(&now);
 	if (status < 0 || !(now.effective >> CAP_SETPCAP & 1))
 		return status;
@@ -55,7 +55,7 @@ int crew__caps_bound(uint64_t keep)
 int crew__caps_keep(uint64_t keep)
 {
 	const struct crew__caps wanted = { .effective = keep, .permitted = keep };
-	struct crew__caps now;
+	struct crew__caps now = { .effective = 0 };
 	/* An old kernel without ambient ones has none to clear. */
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
 		return -errno;
