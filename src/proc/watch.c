@@ -91,9 +91,10 @@ static bool walk(struct found *found, char path[PATH_MAX])
 static void add_path(struct found *found, const char *path)
 {
 	char left[PATH_MAX];
-	if (strlen(path) >= sizeof(left))
+	size_t size = strlen(path) + 1;
+	if (size > sizeof(left))
 		return;
-	strcpy(left, path);
+	memcpy(left, path, size);
 	for (int i = 0; i < LINKS_MOST && walk(found, left); i++)
 		;
 }

@@ -48,6 +48,9 @@ static void defaults_are_those_of_the_design(void **state)
 	assert_int_equal(web->gzip, 1 << 10);
 	assert_int_equal(web->deflate, CREW__DEFLATE_SHARED);
 	assert_int_equal(web->deflate_min, 1 << 10);
+	assert_int_equal(web->offload_threads, 4);
+	assert_int_equal(web->offload_queue, 1000);
+	assert_int_equal(web->offload_timeout_ms, 30000);
 	assert_null(web->access_log);
 	assert_false(web->access_log_json);
 	assert_null(web->trusted_proxies);
@@ -192,6 +195,9 @@ static void the_edges_of_http_in_the_program(void **state)
 		.gzip = CREW_OFF,
 		.deflate = "takeover",
 		.deflate_min = CREW_OFF,
+		.offload_threads = 7,
+		.offload_queue = 1,
+		.offload_timeout_ms = CREW_OFF,
 		.min_body_rate = CREW_OFF,
 		.max_head = 4096 };
 	struct crew__settings *settings;
@@ -206,6 +212,9 @@ static void the_edges_of_http_in_the_program(void **state)
 	assert_int_equal(s->gzip, 0);
 	assert_int_equal(s->deflate, CREW__DEFLATE_TAKEOVER);
 	assert_int_equal(s->deflate_min, 0);
+	assert_int_equal(s->offload_threads, 7);
+	assert_int_equal(s->offload_queue, 1);
+	assert_int_equal(s->offload_timeout_ms, 0);
 	assert_int_equal(s->min_body_rate, 0);
 	assert_int_equal(s->max_head, 4096);
 	crew__settings_free(settings);
@@ -307,6 +316,8 @@ static void values_of_the_program_are_checked(void **state)
 		{ .name = "bad", .deflate = "on" },
 		{ .name = "bad", .deflate = "" },
 		{ .name = "bad", .deflate_min = -3 },
+		{ .name = "bad", .offload_threads = 1025 },
+		{ .name = "bad", .offload_queue = CREW_OFF },
 	};
 	for (size_t i = 0; i < crew__lengthof(bad); i++)
 		refused(&(crew_app){ .name = "x", .services = { &bad[i] } }, "bad", "");

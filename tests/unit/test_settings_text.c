@@ -49,6 +49,9 @@ static void assert_same_service(
 	assert_int_equal(a->gzip, b->gzip);
 	assert_int_equal(a->deflate, b->deflate);
 	assert_int_equal(a->deflate_min, b->deflate_min);
+	assert_int_equal(a->offload_threads, b->offload_threads);
+	assert_int_equal(a->offload_queue, b->offload_queue);
+	assert_int_equal(a->offload_timeout_ms, b->offload_timeout_ms);
 	assert_same_text(a->access_log, b->access_log);
 	assert_int_equal(a->access_log_json, b->access_log_json);
 	assert_same_text(a->trusted_proxies, b->trusted_proxies);
@@ -107,7 +110,8 @@ static void everything_set(void **state)
 			   "send_timeout_ms=1\nidle_timeout_ms=2\nhandshake_timeout_ms=0\n"
 			   "heartbeat_ms=off\nlinger_ms=4\ndrain_timeout_ms=5\nstop_timeout_ms=6\n"
 			   "min_body_rate=7\nmax_head=8k\ngzip=off\ndeflate=takeover\n"
-			   "deflate_min=off\naccess_log=RUNDIR/a.log\n"
+			   "deflate_min=off\noffload_threads=3\noffload_queue=9\n"
+			   "offload_timeout_ms=off\naccess_log=RUNDIR/a.log\n"
 			   "access_log_json=on\ntrusted_proxies=10.0.0.0/8, ::1 unix\n"
 			   "proxy_protocol=on\nupload_dir=/tmp\n"
 			   "[crew]\nengine=poll\nlog=/tmp/a b.log\nlog_level=error\n"
