@@ -37,6 +37,7 @@ LISTENS = {
         "web": "http://127.0.0.1:{port}",
     },
     "talker": {"talk": "text://127.0.0.1:{port}"},
+    "crash": {"crash": "text://127.0.0.1:{port}"},
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "stepped": {"line": "text://127.0.0.1:{port}", "ws": "ws://127.0.0.1:{port}"},
     "client": {"control": "text://127.0.0.1:{port}"},
