@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import accepting
 import compressed
 import measure
 import policies
@@ -22,7 +23,7 @@ from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECIALS = ["instructions", "memory", "fanout-deflate", "memory-deflate", "stalled",
-            "policies", "status", "commands", "parser"]
+            "policies", "status", "commands", "parser", "accept"]
 
 
 class Report:
@@ -315,6 +316,24 @@ def commands(kinds, options, report):
     table(["", "ms", "target", ""], rows)
 
 
+def accepts(kinds, options, report):
+    """How evenly workers share connections, and what that costs who connects."""
+    if servers.Crew not in kinds:
+        return
+    print("accepting ...", flush=True)
+    try:
+        result = accepting.scene(options.build_dir, options.seconds)
+    except (Failed, OSError) as why:
+        report.failed("accept", why)
+        return
+    report.data["accept"] = result
+    print(f"\n{accepting.WORKERS} workers; {accepting.STAYING} connections that come one by one, "
+          f"{accepting.BURST} that come at once, then short ones; the busiest worker by the mean, "
+          "and what a short one waits for its answer\n")
+    table(["", "one by one", "at once", "short", "short/s", "p50 ms", "p99 ms"],
+          accepting.rows(result))
+
+
 def parsers(kinds, options, report):
     """Both parsers on the heads that browsers send; no server takes part."""
     if servers.Crew not in kinds:
@@ -410,7 +429,8 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    specials = (instructions, memory, deflate_fanout, deflate_memory, stalled, all_policies, status, commands, parsers)
+    specials = (instructions, memory, deflate_fanout, deflate_memory, stalled, all_policies, status, commands, parsers,
+                accepts)
     for name, function in zip(SPECIALS, specials):
         if name in options.chosen:
             function(kinds, options, report)

@@ -297,6 +297,20 @@ static int take_exits(const struct pass *pass)
 	return 0;
 }
 
+/* An address may hold what a terminal must not get. */
+static void take_ports(const struct pass *pass)
+{
+	struct crew__status *status = pass->status;
+	const struct crew__ports *ports = pass->source->attached->directory.ports;
+	status->ports = ports ? crew__ports_read(ports, &status->port_count) : NULL;
+	for (size_t i = 0; i < status->port_count; i++) {
+		char clean[CREW__PORT_TEXT];
+		char *address = status->ports[i].address;
+		crew__screen_clean(clean, sizeof(clean), address, CREW__PORT_TEXT);
+		memcpy(address, clean, sizeof(clean));
+	}
+}
+
 static void take_master(const struct pass *pass)
 {
 	struct crew__status *status = pass->status;
@@ -317,6 +331,10 @@ static void take_master(const struct pass *pass)
 	status->began_wall_s = from->began_wall_s;
 	status->generation = from->generation;
 	status->services = (unsigned)crew__min(from->services, CREW_MAX_SERVICES);
+	for (unsigned i = 0; i < status->services; i++)
+		crew__screen_clean(
+			status->service[i], CREW__NAME_MAX, from->service[i], CREW__NAME_MAX);
+	take_ports(pass);
 	if (getloadavg(status->load, 3) < 3)
 		memset(status->load, 0, sizeof(status->load));
 }
@@ -425,6 +443,7 @@ void crew__status_free(struct crew__status *status)
 	free(status->rows);
 	free(status->exits);
 	free(status->deaths);
+	free(status->ports);
 	free(status);
 }
 

@@ -100,6 +100,9 @@ struct crew__status {
 	uint32_t generation;
 	struct crew__status_reload reload;
 	unsigned services;
+	char service[CREW_MAX_SERVICES][CREW__NAME_MAX];
+	size_t port_count;
+	struct crew__port *ports; /* where it listens (stats/ports.h) */
 	size_t row_count;
 	struct crew__status_row *rows; /* by service, generation and id */
 	size_t exit_count;

@@ -4,6 +4,7 @@
 
 #include "cli/json_parts.h"
 #include "cli/progress.h"
+#include "cli/status_listening.h"
 #include "cli/when.h"
 
 #include <string.h>
@@ -115,6 +116,7 @@ static json_t *worker(const struct crew__status *status, const struct crew__stat
 		crew__json_put(object, "busy_stack", crew__json_text_or_null(row->busy_stack)) |
 		put_loop(object, row) | put_tls(object, row) | put_job(object, row) |
 		put_leaving(object, row) |
+		crew__json_put(object, "share", crew__status_share_json(status, row)) |
 		put_sums(object, status, &row->counters, row->memory_bytes, row->qps);
 	if (!failed)
 		return object;
@@ -248,7 +250,8 @@ static int put_all(json_t *object, const struct crew__status *status)
 	       crew__json_put(object, "totals", totals(status)) |
 	       crew__json_put(object, "exits", exits(status)) |
 	       crew__json_put(object, "reload", reload(status)) |
-	       crew__json_put(object, "last_deaths", deaths(status));
+	       crew__json_put(object, "last_deaths", deaths(status)) |
+	       crew__json_put(object, "listening", crew__status_listening_json(status));
 }
 
 int crew__status_json(const struct crew__status *status, bool compact, FILE *out)

@@ -2,6 +2,7 @@
 #include "cli/progress.h"
 #include "cli/screen.h"
 #include "cli/status_deaths.h"
+#include "cli/status_listening.h"
 #include "cli/status_offload.h"
 
 #include <inttypes.h>
@@ -241,11 +242,11 @@ static void add_process(struct crew__table *table, const struct crew__status *st
 
 static void add_summary(struct crew__table *table, const struct crew__status *status)
 {
-	char memory[CREW__UNIT_MAX];
+	char memory[CREW__UNIT_MAX], spread[32];
 	crew__table_cell(table, CREW__BOLD, "Summary");
 	crew__table_text(table, crew__bytes_text(status->total_memory_bytes, memory));
 	crew__table_text(table, "-");
-	crew__table_text(table, "-");
+	crew__table_text(table, crew__status_worst_spread(status, spread, sizeof(spread)));
 	add_figures(table, &status->totals, status->total_qps);
 	crew__table_text(table, "[Summary]");
 }
@@ -486,6 +487,8 @@ int crew__status_text(const struct crew__status *status, const struct crew__scre
 		error = print_reload(status, screen);
 	if (!error)
 		crew__status_print_deaths(status, screen);
+	if (!error)
+		error = crew__status_listening(status, screen);
 	if (!error)
 		error = print_tls(status, screen);
 	if (!error)

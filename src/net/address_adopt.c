@@ -54,8 +54,7 @@ static bool same_unix(const struct crew__address *address, const struct sockaddr
 	if (address->abstract)
 		return size == address->socket_size &&
 		       memcmp(bound, &address->socket, address->socket_size) == 0;
-	if (there->sun_path[0] == '\0' ||
-		strncmp(there->sun_path, wanted->sun_path, sizeof(there->sun_path)) != 0 ||
+	if (there->sun_path[0] == '\0' || !crew__address_names(there->sun_path, wanted->sun_path) ||
 		lstat(wanted->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
 		return false;
 	return file->inode == 0 || (file->inode == status.st_ino && file->device == status.st_dev);
@@ -181,6 +180,9 @@ int crew__address_adopt(struct crew__address *address, int fd,
 			    : crew__address_fail(&attempt, error,
 				      "the socket that is there already for %s cannot be used: %s",
 				      address->text, strerror(-error));
+	/* To the kernel a Unix socket may have another name than its path. */
+	if (is_there && address->transport == CREW__UNIX)
+		return 0;
 	memcpy(&address->socket, &bound, sizeof(bound));
 	address->socket_size = size;
 	return 0;

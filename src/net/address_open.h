@@ -39,6 +39,16 @@ int crew__address_join(int fd, const struct crew__address_attempt *attempt);
 /* crew__address_listen() of a Unix socket. */
 int crew__address_listen_unix(const struct crew__address_attempt *attempt);
 
+/* The address at which its socket is made before it is put in place (address_place.c): false when
+ * there is no room for that name. */
+bool crew__address_beside(const struct crew__address *address, struct crew__address *ret_beside);
+/* Is a socket that the kernel knows by `name` made for that path? */
+bool crew__address_names(const char *name, const char *path);
+/* Put the file at `from`, a socket that listens, at `path`, where nothing stands or that abandoned
+ * file (inode 0: nothing). 0; -EAGAIN: something else stands there by now; another errno. */
+int crew__address_place(
+	const char *from, const char *path, const struct crew__address_file *abandoned);
+
 /* Its file, which is known to be ours, gets the mode and the owner that are asked for. 0, or a
  * negative errno, said. */
 int crew__address_own_file(const struct crew__address_attempt *attempt);

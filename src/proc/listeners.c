@@ -195,6 +195,7 @@ static int begin_one(struct crew__listener *listener, const struct step *step, u
 	const struct crew__listeners_plan *plan = step->plan;
 	const struct crew__service_settings *settings = &plan->settings->service[index];
 	char why[512] = "no memory";
+	listener->accept = settings->accept;
 	if (!settings->listen)
 		return 0;
 	int status = make_places(

@@ -30,6 +30,7 @@ struct crew__listener {
 	unsigned each;  /* so many worker ids have sockets that nobody else has; 0: none */
 	pid_t *keepers; /* `each` of them: the worker that accepts for that id too (lend.c); 0: none
 			 */
+	int64_t accept; /* enum crew__accept_choice */
 	struct crew__listening *places;
 	char text[CREW__LISTEN_MAX]; /* as shown */
 };

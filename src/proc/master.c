@@ -525,8 +525,22 @@ static void begin_watch(struct crew__master *master)
 			master->launch.path, strerror(-status));
 }
 
+static const struct crew__listeners *present_listeners(void *arg)
+{
+	const struct crew__master *master = arg;
+	return &master->generation->listeners;
+}
+
+static void watch_backlogs(struct crew__master *master)
+{
+	if (crew__backlog_start(&master->backlog, master->loop, &master->registry->directory,
+		    present_listeners, master) < 0)
+		crew__log(CREW_ERROR, "the backlogs are not looked at again: no memory");
+}
+
 int crew__master_run(struct crew__master *master)
 {
+	watch_backlogs(master);
 	if (crew__certificates_watch(master) < 0)
 		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
 	master->log_care = (struct crew__log_care){ .loop = master->loop,
@@ -574,6 +588,7 @@ void crew__master_fini(struct crew__master *master)
 		return;
 	end_children(master);
 	crew__herald_end(&master->herald);
+	crew__backlog_stop(&master->backlog);
 	crew__slots_fini(master);
 	crew__certificates_unwatch(master);
 	crew__log_care_stop(&master->log_care);

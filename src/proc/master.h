@@ -12,6 +12,7 @@
 #ifndef CREW_PROC_MASTER_H
 #define CREW_PROC_MASTER_H
 
+#include "proc/backlog.h"
 #include "proc/backoff.h"
 #include "proc/child.h"
 #include "proc/control.h"
@@ -86,6 +87,7 @@ struct crew__master {
 	struct crew__fd_store *fd_store; /* with it; may be NULL as well */
 	struct crew__herald herald;
 	struct crew__watchdog watchdog;
+	struct crew__backlog backlog;
 	int exit_status;
 	char failure[1024];                                /* why the start failed */
 	void (*on_started)(void *arg, const char *engine); /* all workers are ready */

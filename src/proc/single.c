@@ -3,6 +3,7 @@
 #include "proc/single.h"
 
 #include "base/clock.h"
+#include "proc/backlog.h"
 #include "proc/census.h"
 #include "proc/change.h"
 #include "proc/chronicle.h"
@@ -44,6 +45,7 @@ struct crew__single {
 	unsigned running;
 	struct crew__timer certificate_timer;
 	struct crew__herald herald;
+	struct crew__backlog backlog;
 	struct crew__log_care log_care;
 	bool stopping;
 	bool stopping_at_once;
@@ -525,11 +527,20 @@ static int start_members(struct crew__single *single, char *ret_error, size_t er
 	return 0;
 }
 
+static const struct crew__listeners *listeners_of(void *arg)
+{
+	const struct crew__single *single = arg;
+	return single->plan.listeners;
+}
+
 int crew__single_run(struct crew__single *single, char *ret_error, size_t error_size)
 {
 	if (start_members(single, ret_error, error_size) < 0)
 		return 1;
 	crew__herald_ready(&single->herald);
+	if (crew__backlog_start(&single->backlog, single->loop, &single->registry->directory,
+		    listeners_of, single) < 0)
+		crew__log(CREW_ERROR, "the backlogs are not looked at again: no memory");
 	crew__fd_store_sync(single->plan.fd_store, single->plan.listeners,
 		single->registry->directory.header->service);
 	single->plan.on_started(single->plan.arg, crew__loop_engine(single->loop));
@@ -550,6 +561,7 @@ void crew__single_free(struct crew__single *single)
 	crew__log_count_into(NULL);
 	crew__census_free(single->census);
 	crew__herald_end(&single->herald);
+	crew__backlog_stop(&single->backlog);
 	if (single->loop)
 		crew__timer_stop(single->loop, &single->certificate_timer);
 	crew__log_care_stop(&single->log_care);

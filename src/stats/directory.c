@@ -30,6 +30,7 @@ struct memory {
 	_Alignas(4096) struct crew__retired_table retired;
 	_Alignas(4096) struct crew__events events;
 	_Alignas(4096) struct crew__deaths deaths;
+	_Alignas(4096) struct crew__ports ports;
 };
 
 /* ---- making, opening ----------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ static struct crew__directory directory_at(int fd, struct memory *memory, bool w
 		.retired = &memory->retired,
 		.events = &memory->events,
 		.deaths = &memory->deaths,
+		.ports = &memory->ports,
 		.writable = writable,
 	};
 }
@@ -240,6 +242,18 @@ void crew__directory_retire(struct crew__directory *directory, uint32_t life,
 	find_exit(header, service, status, signal)->count++;
 	if (row)
 		*row = (struct crew__life){ 0 };
+	end(header);
+}
+
+void crew__directory_count(
+	struct crew__directory *directory, unsigned service, const struct crew__slab *more)
+{
+	static const struct crew__histogram none[CREW__MEASURES];
+	struct crew__directory_header *header = directory->header;
+	if (service >= header->services)
+		return;
+	begin(header);
+	fold(directory, service, CREW__RETIRED_REST, more, none);
 	end(header);
 }
 

@@ -11,6 +11,7 @@
 #define CREW_STATS_DIRECTORY_H
 
 #include "stats/deaths.h"
+#include "stats/ports.h"
 #include "stats/rings.h"
 #include "stats/segment.h"
 
@@ -84,6 +85,7 @@ struct crew__directory {
 	struct crew__retired_table *retired;
 	struct crew__events *events; /* the master's own: rings.h */
 	struct crew__deaths *deaths;
+	struct crew__ports *ports;
 	bool writable;
 	uint32_t last_life; /* the writer's: the number given out last */
 };
@@ -103,6 +105,9 @@ void crew__directory_enter(struct crew__directory *directory, const struct crew_
  * `last` is what it left: counters and measures are used, and nothing else of it is believed. */
 void crew__directory_retire(struct crew__directory *directory, uint32_t life,
 	const struct crew__snapshot *last, const char *service, int status, int signal);
+/* What the master itself counts of a service, and no worker: it is among the retired. */
+void crew__directory_count(
+	struct crew__directory *directory, unsigned service, const struct crew__slab *more);
 /* Nobody fills that place any more: a life without a process goes, and nothing is counted. */
 void crew__directory_leave(struct crew__directory *directory, uint32_t life);
 /* A service that a reload has brought; the next place, or one that has that name already. What it

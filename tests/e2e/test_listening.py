@@ -109,6 +109,7 @@ def test_least_connections(launch):
     assert len(stay) == 60 - counts[1]
     wait_until(lambda: program.pid("ctl", 1) not in (None, old), "it is back")
     program.wait_ready()
+    wait_until(lambda: ask(program, "id") == "1", "it takes part")
     late = []
     for _ in range(counts[1]):
         late.append(Text(program.connect("ctl")))
@@ -195,3 +196,117 @@ def test_connection_rate_behind_a_proxy(launch):
     wait_until(lambda: not is_served(1), "one is refused")
     assert is_served(2) and is_served(3) and is_served(4)
     assert program.totals()["refused_rate"] >= 1
+
+
+# ---- backlog ----
+
+
+def port_of(program, service="ctl"):
+    return next(row for row in program.status()["listening"] if row["service"] == service)
+
+
+@pytest.mark.one_engine
+def test_a_full_backlog(launch):
+    """Nobody accepts, and too many come: counted, shown, and what to do about it."""
+    program = launch("control", listens={"ctl": "text://127.0.0.1:{port}?backlog=2"})
+    row = port_of(program)
+    assert (row["accept"], row["sockets"], row["backlog"]) == ("shared", 1, 2)
+    assert row["overflow"] == 0 and row["last_overflow_s"] is None
+    assert port_of(program, "side")["backlog"] is None
+    pid = program.pid("ctl")
+    hit(pid, signal.SIGSTOP)
+    peers = []
+    try:
+        for _ in range(12):
+            peers.append(socket.socket())
+            peers[-1].setblocking(False)
+            peers[-1].connect_ex(("127.0.0.1", program.ports["ctl"]))
+        row = wait_until(
+            lambda: (found := port_of(program))["overflow"] > 0 and found, "it is counted", 20
+        )
+        assert row["waiting"] == 3 and row["last_overflow_s"] >= 0
+        text = program.cli("status").stdout
+        assert "the backlog of ctl is full" in text and "somaxconn" in text
+    finally:
+        hit(pid, signal.SIGCONT)
+        for peer in peers:
+            peer.close()
+    totals = program.lawful()["totals"]
+    assert totals["accept_overflow"] >= row["overflow"]
+    assert ask(program, "id") == "0"
+    hit(pid)
+    wait_until(lambda: program.pid("ctl") not in (None, pid), "another one")
+    program.wait_ready()
+    assert program.totals()["accept_overflow"] >= totals["accept_overflow"], "it ran backward"
+
+
+def test_the_spread_is_shown(launch):
+    program = launch("control", sets={"ctl.workers": 2, "ctl.accept": "least-connections"})
+    clients = [Text(program.connect("ctl")) for _ in range(20)]
+    for client in clients:
+        assert client.ask("echo in") == "in"
+    held(program, clients)
+    status = program.lawful()
+    workers = [w for w in status["workers"] if w["service"] == "ctl"]
+    assert abs(sum(w["share"]["connections"] for w in workers) - 1) < 1e-6
+    assert abs(sum(w["share"]["accepted"] for w in workers) - 1) < 1e-6
+    for worker in workers:
+        assert abs(worker["share"]["connections"] - worker["connections"] / 20) < 1e-6
+    row = port_of(program)
+    most = max(w["connections"] for w in workers)
+    assert abs(row["connections_spread"] - most / 10) < 1e-6
+    text = program.cli("status").stdout
+    summary = next(line for line in text.splitlines() if line.startswith("Summary"))
+    assert f"spread {most / 10:.2f}" in summary
+    assert "ctl: the busiest of 2 workers has" in text
+    for client in clients:
+        client.close()
+
+
+# ---- Unix sockets ----
+
+
+@pytest.mark.one_engine
+def test_a_unix_socket_has_one_owner_at_a_time(launch, tmp_path):
+    """The path passes from one program to the next: the new one never loses it to the old one's
+    end, and it is never without a file while an abandoned one is replaced."""
+    path = tmp_path / "side.sock"
+    listens = {"side": f"text+unix://{path}"}
+    old = launch("control", listens=listens)
+    assert ask_at(path) == "0"
+    path.unlink()
+    new = launch("control", listens=listens)
+    first = ask_at(path, "pid")
+    assert first == str(new.pid("side"))
+    old.stop()
+    assert ask_at(path, "pid") == first, "the old one took the path along"
+    new.kill_master()
+    new.sweep()
+    assert path.exists()
+    missing, end = [], threading.Event()
+
+    def watch():
+        while not end.is_set():
+            if not path.exists():
+                missing.append(True)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        new.start()
+        assert ask_at(path) == "0"
+    finally:
+        end.set()
+        watcher.join()
+    assert not missing, "for a moment there was nothing at the path"
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("side")] == ["side.sock"]
+    new.stop()
+    assert not path.exists()
+
+
+def ask_at(path, line="id"):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(str(path))
+    with Text(sock) as client:
+        return client.ask(line)

@@ -1,5 +1,6 @@
 /* Listening: the options of the sockets, who is in the way, and what may be removed. */
 #include "net/address.h"
+#include "net/address_open.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -322,6 +323,100 @@ static void a_socket_of_datagrams_is_in_use(void **state)
 	close(fd);
 }
 
+/* To the kernel the socket may have another name; whose it is, is known all the same. */
+static void the_name_beside_the_path(void **state)
+{
+	(void)state;
+	struct crew__address address = parse(socket_text()), beside;
+	const char *path = path_of(&address);
+	char name[128];
+	assert_true(crew__address_beside(&address, &beside));
+	snprintf(name, sizeof(name), "%s.%d~", path, (int)getpid());
+	assert_string_equal(path_of(&beside), name);
+	assert_true(crew__address_names(name, path));
+	assert_true(crew__address_names(path, path));
+	static const char *const others[] = { "x", ".~", ".12", "12~", ".12~x", ".1a~", "/.1~" };
+	for (size_t i = 0; i < crew__lengthof(others); i++) {
+		snprintf(name, sizeof(name), "%s%s", path, others[i]);
+		assert_false(crew__address_names(name, path));
+	}
+	assert_false(crew__address_names("", path));
+}
+
+/* Left there by a process of our number. */
+static void a_name_that_was_left_beside_the_path(void **state)
+{
+	(void)state;
+	struct crew__address address = parse(socket_text()), beside;
+	assert_true(crew__address_beside(&address, &beside));
+	int left = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(crew__address_bind(left, &beside), 0);
+	close(left);
+	int fd = try_listen(socket_text(), false, &address);
+	assert_true(fd >= 0);
+	assert_true(exists(&address));
+	assert_false(exists(&beside));
+	crew__address_unlink(&address, fd);
+	assert_false(exists(&address));
+	close(fd);
+}
+
+/* What stands at the path goes in the very moment in which ours is there; what came in between is
+ * given back. */
+static void a_file_is_exchanged(void **state)
+{
+	(void)state;
+	struct crew__address first, second, beside;
+	struct stat status;
+	int old = try_listen(socket_text(), false, &first);
+	close(old);
+	const struct crew__address_file abandoned = { .device = first.file_device,
+		.inode = first.file_inode };
+	const struct crew__address_file nothing = { .inode = 0 };
+	const struct crew__address_file another = { .device = first.file_device,
+		.inode = first.file_inode + 1 };
+	second = parse(socket_text());
+	assert_true(crew__address_beside(&second, &beside));
+	int new = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(crew__address_bind(new, &beside), 0);
+	const char *from = path_of(&beside), *path = path_of(&second);
+	assert_int_equal(lstat(from, &status), 0);
+	ino_t inode = status.st_ino;
+	assert_int_equal(crew__address_place(from, path, &nothing), -EAGAIN);
+	assert_int_equal(crew__address_place(from, path, &another), -EAGAIN);
+	assert_int_equal(lstat(path, &status), 0);
+	assert_int_equal(status.st_ino, first.file_inode);
+	assert_int_equal(crew__address_place(from, path, &abandoned), 0);
+	assert_int_equal(lstat(path, &status), 0);
+	assert_int_equal(status.st_ino, inode);
+	assert_false(exists(&beside));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(crew__address_place(path, from, &abandoned), -EAGAIN);
+	close(new);
+}
+
+/* As long as a path of a socket can be: there is no room for a name beside it. */
+static void a_path_without_room_beside_it(void **state)
+{
+	(void)state;
+	char text[200];
+	struct crew__address address, beside;
+	int head = snprintf(text, sizeof(text), "unix://%s/", folder);
+	size_t end = strlen("unix://") + 107;
+	memset(text + head, 'x', end - (size_t)head);
+	text[end] = '\0';
+	for (int i = 0; i < 2; i++) {
+		int fd = try_listen(text, false, &address);
+		assert_true(fd >= 0);
+		assert_false(crew__address_beside(&address, &beside));
+		assert_int_equal(strlen(path_of(&address)), 107);
+		if (i == 1)
+			crew__address_unlink(&address, fd);
+		close(fd);
+	}
+	assert_false(exists(&address));
+}
+
 static void a_file_that_became_somebody_elses_stays(void **state)
 {
 	(void)state;
@@ -507,6 +602,10 @@ int main(void)
 		IN_FOLDER(what_is_no_socket_is_never_removed),
 		IN_FOLDER(a_socket_of_datagrams_is_in_use),
 		IN_FOLDER(a_file_that_became_somebody_elses_stays),
+		IN_FOLDER(the_name_beside_the_path),
+		IN_FOLDER(a_name_that_was_left_beside_the_path),
+		IN_FOLDER(a_file_is_exchanged),
+		IN_FOLDER(a_path_without_room_beside_it),
 		IN_FOLDER(folders_that_cannot_be),
 		cmocka_unit_test(tcp_has_nothing_to_unlink),
 		cmocka_unit_test(the_chosen_port_is_told),

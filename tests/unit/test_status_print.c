@@ -106,7 +106,7 @@ static void json_has_every_key(void **state)
 	const json_t *workers = json_object_get(json, "workers");
 	assert_int_equal(json_array_size(workers), 2);
 	const json_t *worker = json_array_get(workers, 0);
-	assert_counters(worker, 16);
+	assert_counters(worker, 17);
 	assert_string_equal(string_of(worker, "service"), "feed");
 	assert_int_equal(number_of(worker, "id"), 0);
 	assert_int_equal(number_of(worker, "pid"), getpid());
@@ -141,6 +141,7 @@ static void json_has_every_key(void **state)
 	assert_true(json_is_null(json_object_get(reload, "began_s_ago")));
 	assert_int_equal(number_of(reload, "ready"), 2);
 	assert_int_equal(number_of(reload, "workers"), 2);
+	assert_int_equal(json_array_size(json_object_get(json, "listening")), 0);
 	json_decref(json);
 	crew__status_free(status);
 }
