@@ -51,7 +51,8 @@ def test_sockets_of_a_crash_loop(launch, tmp_path):
 
 
 def test_sockets_of_a_worker_that_leaves(launch):
-    """One that ends by its own wish takes its time over it; meanwhile a sibling accepts for it."""
+    """One that ends by its own wish takes its time over it; who is given to its socket meanwhile is
+    answered by the fresh one, or by a sibling as long as that is not ready."""
     program = launch(
         "control",
         sets={"ctl.workers": 2, "ctl.reuse_port": "on", "ctl.stop_timeout_ms": 60000,
@@ -65,9 +66,11 @@ def test_sockets_of_a_worker_that_leaves(launch):
     wait_until(
         lambda: "draining" in [w["state"] for w in program.workers("ctl")], "it leaves"
     )
-    assert set(knock(program, 60)) == {"0"}
-    for client in clients:
-        client.close()
+    try:
+        assert set(knock(program, 60)) <= {"0", "1"}
+    finally:
+        for client in clients:
+            client.close()
 
 
 # ---- least-connections ----
