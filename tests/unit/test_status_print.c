@@ -92,7 +92,7 @@ static void json_has_every_key(void **state)
 	world_add(w, world_life(2, 1, 0, getpid()), world_app.counters);
 	struct crew__status *status = world_take(w);
 	json_t *json = json_of(status, false);
-	assert_int_equal(json_object_size(json), 16);
+	assert_int_equal(json_object_size(json), 17);
 	assert_string_equal(string_of(json, "app"), "shop");
 	assert_string_equal(string_of(json, "version"), "1.2");
 	assert_int_equal(number_of(json, "pid"), getpid());
