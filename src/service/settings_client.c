@@ -67,6 +67,7 @@ static int refuse_unused(const crew_service *s, char *ret_error, size_t error_si
 		{ s->on_worker_stop, "on_worker_stop", never },
 		{ s->on_worker_exit, "on_worker_exit", never },
 		{ s->on_reload, "on_reload", never },
+		{ s->on_farewell, "on_farewell", never },
 		{ s->on_request, "on_request", never },
 		{ s->routes, "routes", never },
 	};

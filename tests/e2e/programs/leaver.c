@@ -9,6 +9,7 @@
 #include <crew/crew.h>
 #include <crew/http.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,12 @@ struct client {
 	bool stays;
 };
 
+/* All of it: whoever looks at a slow callback interrupts its sleep. */
 static void sleep_ms(long ms)
 {
-	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
 }
 
 /* ---- lines ---- */
