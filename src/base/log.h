@@ -8,9 +8,9 @@
  * the log is reopened).
  *
  * A file is written by a thread once crew__log_thread_allow() was called, because a disk that
- * stands still holds up who writes to it. Warnings and errors wait for that thread, at most
- * CREW__LOG_PATIENCE_MS and not again before it has caught up, so that a process that ends itself
- * after such a line has said it.
+ * stands still holds up who writes to it. Warnings and errors, and a line for which the queue has
+ * no room, wait for that thread, at most CREW__LOG_PATIENCE_MS and not again before it has caught
+ * up, so that a process that ends itself after such a line has said it.
  *
  * On fork: the child has no thread and writes files itself. */
 #ifndef CREW_BASE_LOG_H

@@ -158,6 +158,10 @@ bool crew__log_thread_takes(void)
 
 bool crew__log_thread_put(const char *entry, size_t length)
 {
+	/* Who logs faster than the disk takes it is held to the disk's pace, as long as it has one.
+	 */
+	if (!crew__log_out_room(&STATE.out, length, 1) && !STATE.thread_behind)
+		(void)crew__log_thread_wait(CREW__LOG_PATIENCE_MS);
 	if (!crew__log_out_room(&STATE.out, length, 1)) {
 		STATE.out.lost++;
 		STATE.out.error = EAGAIN;

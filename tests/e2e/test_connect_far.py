@@ -71,7 +71,7 @@ def test_many_names_at_once_need_one_thread(client):
     for i in range(20):
         client.connect("tcp://silent.test:1", name=f"n{i}", timeout_ms=1000)
     names = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/comm")]
-    assert [name for name in names if name != "crew-log\n"] == ["client\n"]
+    assert len([name for name in names if name != "crew-log\n"]) == 1
     for _ in range(20):
         client.expect("n[0-9]+ close handshake")
 
