@@ -73,6 +73,49 @@ def test_sockets_of_a_worker_that_leaves(launch):
             client.close()
 
 
+def test_fewer_workers_under_load(launch, tmp_path):
+    """A reload from 4 workers to 2 and back to 3: the sockets of those that went are read by those
+    that stay, so nobody who connects hangs or is refused, before, during and after."""
+    config = tmp_path / "control.ini"
+    config.write_text("[ctl]\nworkers = 4\naccept = reuse-port\n")
+    program = launch("control", start=False)
+    program.spawn("-c", str(config))
+    wait_until(lambda: program.try_status() and len(ready(program)) == 4, "four are ready")
+    program.master = program.status()["pid"]
+    assert set(knock(program, 100)) == {"0", "1", "2", "3"}
+    failures, served, end = [], [], threading.Event()
+
+    def load():
+        while not end.is_set():
+            try:
+                served.append(ask(program, "id"))
+            except (OSError, EOFError) as why:
+                failures.append(why)
+
+    loaders = [threading.Thread(target=load) for _ in range(4)]
+    for loader in loaders:
+        loader.start()
+    try:
+        for workers in (2, 3):
+            config.write_text(f"[ctl]\nworkers = {workers}\naccept = reuse-port\n")
+            done = program.cli("reload", seconds=60)
+            assert done.returncode == 0, done.stderr
+            so_far = len(served)
+            wait_until(lambda: len(served) > so_far + 100, "it goes on")
+    finally:
+        end.set()
+        for loader in loaders:
+            loader.join(60)
+    assert not any(loader.is_alive() for loader in loaders), "somebody hangs"
+    assert not failures, failures[:3]
+    assert set(knock(program, 100)) == {"0", "1", "2"}
+    assert len(ready(program)) == 3
+
+
+def ready(program):
+    return [w for w in program.workers("ctl") if w["state"] == "ready"]
+
+
 # ---- least-connections ----
 
 SLACK = 4  # so many more than another worker are nothing
