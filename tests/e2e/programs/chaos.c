@@ -28,7 +28,7 @@ enum {
 	FAULTS
 };
 
-static const char *const counter_names[] = { "offered", "accepted", "refused", "untold", "perhaps",
+static const char *const counter_names[] = { "offered", "taken", "refused", "untold", "perhaps",
 	"told", "given", "freed", "opened", "closed", "faults" };
 
 struct guest {

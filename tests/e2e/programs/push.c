@@ -360,7 +360,7 @@ int main(int argc, char **argv)
 			[CLOSES] = { "closes", "connections", "how often on_close ran after on_open" },
 			[MESSAGES] = { "messages", "messages", "how often on_message ran" },
 			[ENDS] = { "ends", "connections", "how often on_end ran" },
-			[ACCEPTED] = { "accepted", "messages", "sends that were accepted" },
+			[ACCEPTED] = { "taken", "messages", "sends that were accepted" },
 			[REFUSED] = { "refused", "messages", "sends that were refused" },
 			[FULLS] = { "fulls", "times", "how often on_full ran" },
 			[DRAINS] = { "drains", "times", "how often on_drain ran" },
