@@ -203,6 +203,15 @@ static uint64_t seconds(uint64_t ms)
 	return (ms + 999) / 1000;
 }
 
+/* Who is stuck is ended by the master first, where the settings say so. */
+static unsigned long long watchdog_s(const struct crew__settings *settings)
+{
+	uint64_t most = WATCHDOG_S;
+	for (unsigned i = 0; i < settings->services; i++)
+		most = crew__max(most, 3 * seconds((uint64_t)settings->service[i].stuck_ms));
+	return most;
+}
+
 static void print_life(FILE *out, const struct crew__unit_plan *plan)
 {
 	uint64_t stop_ms = crew__stop_bound_ms(plan->settings, false);
@@ -216,10 +225,10 @@ static void print_life(FILE *out, const struct crew__unit_plan *plan)
 	fprintf(out,
 		"# The master stops its workers in order; what is left after that is killed.\n"
 		"KillMode=mixed\n"
-		"TimeoutStartSec=%llu\nTimeoutStopSec=%llu\nWatchdogSec=%d\n"
+		"TimeoutStartSec=%llu\nTimeoutStopSec=%llu\nWatchdogSec=%llu\n"
 		"Restart=on-failure\nRestartSec=1\nRestartPreventExitStatus=2\n",
 		(unsigned long long)seconds(reload_ms) + SLACK_S,
-		(unsigned long long)seconds(stop_ms) + SLACK_S, WATCHDOG_S);
+		(unsigned long long)seconds(stop_ms) + SLACK_S, watchdog_s(plan->settings));
 	if (plan->version >= 254)
 		fputs("RestartSteps=6\nRestartMaxDelaySec=30\n", out);
 	if (plan->version >= 243)

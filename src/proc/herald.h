@@ -81,7 +81,8 @@ void crew__figures_text(const struct crew__figures *figures, enum crew__herald_s
 /* A worker that stands still, of all the one that has for longest. */
 struct crew__still {
 	pid_t pid;
-	bool stopped;     /* by a signal */
+	char state;       /* crew__procfs_state() */
+	bool stopped;     /* by a signal or a debugger */
 	uint64_t turn_ns; /* else: how long its turn has lasted */
 	char text[160];   /* a sentence that names it */
 };

@@ -3,11 +3,11 @@
 #include "proc/herald.h"
 
 #include "base/clock.h"
+#include "proc/procfs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
@@ -98,15 +98,6 @@ void crew__figures_text(
 
 /* ---- standing still ------------------------------------------------------------------------ */
 
-/* The kernel keeps the news that a child is stopped until somebody takes it, and takes it back when
- * the child goes on; we only look. */
-static bool is_stopped(pid_t pid)
-{
-	siginfo_t info = { .si_pid = 0 };
-	return waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid == pid;
-}
-
 static void describe(const struct crew__registry *registry, const struct crew__entry *entry,
 	const struct crew__snapshot *snapshot, struct crew__still *still)
 {
@@ -115,8 +106,9 @@ static void describe(const struct crew__registry *registry, const struct crew__e
 	const char *callback = known ? crew__callback_name((enum crew__callback)snapshot->callback)
 				     : "one turn of its loop";
 	if (still->stopped)
-		snprintf(still->text, sizeof(still->text), "%s#%u (pid %d) is stopped by a signal",
-			service, entry->life.id, (int)still->pid);
+		snprintf(still->text, sizeof(still->text), "%s#%u (pid %d) is %s", service,
+			entry->life.id, (int)still->pid,
+			still->state == 'T' ? "stopped by a signal" : "held by a debugger");
 	else
 		snprintf(still->text, sizeof(still->text),
 			"%s#%u (pid %d) has been in %s for %llu ms", service, entry->life.id,
@@ -134,7 +126,8 @@ bool crew__still_find(const struct crew__registry *registry, uint64_t now_ns, ui
 			continue;
 		crew__segment_read(&entry->segment, now_ns, 0, &snapshot);
 		struct crew__still still = { .pid = entry->life.pid };
-		still.stopped = is_stopped(still.pid);
+		still.state = crew__procfs_state(still.pid);
+		still.stopped = still.state == 'T' || still.state == 't';
 		if (snapshot.turn_began_ns > 0 && snapshot.turn_began_ns < now_ns)
 			still.turn_ns = now_ns - snapshot.turn_began_ns;
 		if (!still.stopped && still.turn_ns < limit_ns)

@@ -64,6 +64,9 @@ def test_as_it_is(tmp_path, echo):
     assert value(text, "CapabilityBoundingSet") == "CAP_DAC_OVERRIDE"
     assert value(text, "KillMode") == "mixed" and value(text, "Restart") == "on-failure"
     assert str(echo) in value(text, "ExecStart")
+    assert value(text, "WatchdogSec") == "30"
+    stuck = check(tmp_path, echo, "--set=ws.stuck_ms=60000")
+    assert value(stuck, "WatchdogSec") == "180", "the master ends the worker first"
 
 
 def test_one_user(tmp_path, echo):
