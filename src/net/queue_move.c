@@ -14,7 +14,8 @@ enum {
 	TAG_ENDS,      /* uint32_t for each message that ends in it: how many bytes lie before */
 	TAG_KEY,
 	TAG_SEQUENCE,
-	TAG_TTL, /* hundredths that are left */
+	TAG_TTL,  /* hundredths that are left */
+	TAG_BORN, /* of what has a key: which came first is no matter of their order */
 	TAG_BYTES,
 };
 
@@ -47,8 +48,10 @@ static void put_ends(struct crew__parcel *parcel, struct crew__piece *p)
 
 static void put_unit(struct crew__parcel *parcel, const struct crew__unit *unit, uint32_t now)
 {
-	if (unit->key_len > 0)
+	if (unit->key_len > 0) {
 		crew__parcel_put(parcel, TAG_KEY, crew__unit_key(unit));
+		crew__parcel_number(parcel, TAG_BORN, unit->born);
+	}
 	if (unit->sequence > 0)
 		crew__parcel_number(parcel, TAG_SEQUENCE, unit->sequence);
 	if (unit->place == 0)
@@ -81,6 +84,19 @@ struct draft {
 	uint64_t shape;
 	crew_bytes ends;
 	struct crew__about about;
+	uint64_t born;
+};
+
+/* What is to get a unit once all pieces are there: the newest of a key is the last to get its own. */
+struct child {
+	struct crew__piece *piece;
+	struct crew__about about;
+	uint64_t born;
+};
+
+struct nursery {
+	struct child *children;
+	size_t count, room;
 };
 
 static bool take_detail(struct draft *draft, const struct crew__parcel_item *item)
@@ -102,6 +118,8 @@ static bool take_detail(struct draft *draft, const struct crew__parcel_item *ite
 			return false;
 		draft->about.ttl = (uint32_t)number;
 		return true;
+	case TAG_BORN:
+		return crew__parcel_is_number(item, UINT64_MAX, &draft->born);
 	default:
 		return true; /* what another version says beside */
 	}
@@ -180,8 +198,26 @@ static struct crew__piece *make(
 	return p;
 }
 
-static int add(struct crew__queue *q, struct crew__piece_pool *pool, const struct draft *draft,
-	crew_bytes bytes, uint32_t now)
+static int remember(struct nursery *nursery, struct crew__piece *p, const struct draft *draft)
+{
+	if (!crew__about_needs_unit(&draft->about))
+		return 0;
+	if (nursery->count == nursery->room) {
+		size_t room = nursery->room ? nursery->room * 2 : 16;
+		struct child *more = reallocarray(nursery->children, room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		nursery->children = more;
+		nursery->room = room;
+	}
+	struct child *child = &nursery->children[nursery->count++];
+	*child = (struct child){ p, draft->about, draft->born };
+	child->about.lane = p->lane;
+	return 0;
+}
+
+static int add(struct crew__queue *q, struct crew__piece_pool *pool, struct nursery *nursery,
+	const struct draft *draft, crew_bytes bytes)
 {
 	if (bytes.len == 0 || bytes.len > UINT32_MAX / 4 || !ends_fit(draft, bytes.len) ||
 		!follows(q, draft) || !unit_fits(draft))
@@ -190,19 +226,32 @@ static int add(struct crew__queue *q, struct crew__piece_pool *pool, const struc
 	if (!p)
 		return -ENOMEM;
 	crew__queue_link(q, q->tail, p);
-	if (!crew__about_needs_unit(&draft->about))
-		return 0;
-	struct crew__about about = draft->about;
-	about.lane = p->lane;
-	struct crew__unit *unit = crew__unit_new(&pool->units, q, &about, now);
-	if (!unit)
-		return -ENOMEM;
-	crew__piece_join(pool, p, unit);
+	return remember(nursery, p, draft);
+}
+
+static int by_birth(const void *a, const void *b)
+{
+	uint64_t first = ((const struct child *)a)->born, second = ((const struct child *)b)->born;
+	return (first > second) - (first < second);
+}
+
+static int bear(struct crew__queue *q, struct crew__piece_pool *pool, struct nursery *nursery,
+	uint32_t now)
+{
+	if (nursery->count > 1)
+		qsort(nursery->children, nursery->count, sizeof(struct child), by_birth);
+	for (size_t i = 0; i < nursery->count; i++) {
+		const struct child *child = &nursery->children[i];
+		struct crew__unit *unit = crew__unit_new(&pool->units, q, &child->about, now);
+		if (!unit)
+			return -ENOMEM;
+		crew__piece_join(pool, child->piece, unit);
+	}
 	return 0;
 }
 
-int crew__queue_unpack(
-	struct crew__queue *q, struct crew__piece_pool *pool, crew_bytes packed, uint32_t now)
+static int read_pieces(struct crew__queue *q, struct crew__piece_pool *pool,
+	struct nursery *nursery, crew_bytes packed)
 {
 	struct draft draft = { 0 };
 	struct crew__parcel_item item;
@@ -210,7 +259,7 @@ int crew__queue_unpack(
 	while ((got = crew__parcel_next(&packed, &item)) == 1) {
 		int error;
 		if (item.tag == TAG_BYTES) {
-			error = add(q, pool, &draft, item.value, now);
+			error = add(q, pool, nursery, &draft, item.value);
 			draft = (struct draft){ 0 };
 		} else {
 			error = take_detail(&draft, &item) ? 0 : -EPROTO;
@@ -221,4 +270,15 @@ int crew__queue_unpack(
 	/* A message that goes on has to end: its sender has no more of it. */
 	bool cut_off = q->tail && q->tail->open && !q->tail->control;
 	return got < 0 || cut_off ? -EPROTO : 0;
+}
+
+int crew__queue_unpack(
+	struct crew__queue *q, struct crew__piece_pool *pool, crew_bytes packed, uint32_t now)
+{
+	struct nursery nursery = { NULL, 0, 0 };
+	int error = read_pieces(q, pool, &nursery, packed);
+	if (!error)
+		error = bear(q, pool, &nursery, now);
+	free(nursery.children);
+	return error;
 }

@@ -223,6 +223,7 @@ struct crew__unit *crew__unit_new(
 	unit->sequence = about->sequence;
 	unit->expires = now + about->ttl;
 	unit->place = 0;
+	unit->born = ++units->born;
 	unit->lane = about->lane;
 	unit->hash = hash_of(owner, about->key);
 	int error = take_key(unit, about->key);

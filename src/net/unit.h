@@ -44,6 +44,7 @@ struct crew__unit {
 	struct crew__piece *piece; /* the first of its message, of which nothing has left */
 	const void *owner;         /* the queue it waits in */
 	uint64_t sequence;
+	uint64_t born; /* its number, in the order in which they came */
 	struct crew__unit *next;  /* in its chain of the table; in the list of spare ones */
 	struct crew__unit **link; /* what points to it in its chain: a chain may be long */
 	uint32_t hash;
@@ -65,6 +66,7 @@ struct crew__units {
 	uint32_t chain_count; /* a power of two, or 0 */
 	struct crew__unit **heap;
 	uint32_t timed, heap_room;
+	uint64_t born; /* the number of the last one */
 };
 
 /* Zeroed is ready. No unit may be left. */

@@ -2,14 +2,16 @@
 
 import os
 import signal
+import ssl
+import subprocess
 import threading
+import zlib
 
 import pytest
 from certs import Authority
 from clients import Raw, Text
 from processes import wait_until
-from talk import order
-from wsclient import CLOSE, CONT, TEXT, WebSocket, frame
+from wsclient import CONT, TEXT, WebSocket, frame
 
 RELOADS = 5
 
@@ -116,3 +118,131 @@ def test_nobody_notices(launch):
         guest.client.close()
     totals = program.wait_empty()
     assert totals["closed"] == total
+
+
+def test_slow_reader_gets_every_byte(launch):
+    """A full queue moves, with the message that had begun to leave, and is read in order."""
+    program = launch("mover")
+    clients = {s: CLIENTS[s](program.connect(s, receive_buffer=8192)) for s in ("plain", "told")}
+    for client in clients.values():
+        client.send_message(b"flood 800 4000")
+    queued = program.wait_totals("queues are full", lambda t: t["messages_queued"] > 300)
+    for _ in range(3):
+        reload_now(program)
+    totals = program.totals()
+    assert totals["messages_queued"] > 0 and totals["handed_over"] == 2 * 3
+    assert totals["messages_handed_over"] == totals["messages_taken_over"] > 600
+    lost = totals["send_fail_by_reason"]["full"]
+    assert totals["send_fail"] == lost and queued["messages_offered"] == 1600
+    heard = 0
+    for client in clients.values():
+        client.send_message(b"1")
+        for number in range(1, 801):
+            message = client.read_message()
+            if message.startswith(b"1 "):
+                break
+            assert message == b"f %d " % number + b"x" * 4000, (number, message[:20])
+            heard += 1
+        else:
+            message = client.read_message()
+        assert message == b"1 4"
+    assert heard == 1600 - lost
+    program.wait_totals("all has left", lambda t: t["messages_queued"] == 0)
+
+
+def test_kept_refused_and_encrypted_ones_drain(launch, tmp_path):
+    """What the program keeps, what it refuses to restore and TLS end as without hand-over."""
+    made = Authority(tmp_path).issue(["127.0.0.1"])
+    program = launch("mover", sets={"plain.tls_cert": made.cert, "plain.tls_key": made.key},
+                     listens={"plain": "wss://127.0.0.1:{port}"})
+    kept, doomed, moved = (client_of(program, "told") for _ in range(3))
+    kept.send_message(b"stay")
+    doomed.send_message(b"die")
+    for client in (kept, doomed, moved):
+        assert ask(client, "1") == "1 1"
+    context = ssl.create_default_context(cafile=made.ca)
+    secret = WebSocket(context.wrap_socket(program.connect("plain"), server_hostname="127.0.0.1"))
+    assert ask(secret, "1") == "1 1"
+    reload_now(program)
+    assert secret.read_close() == 1012
+    assert kept.at_end() and doomed.at_end()
+    assert ask(moved, "2") == "2 2"
+    totals = program.totals()
+    assert totals["handed_over"] == totals["taken_over"] == 2 and totals["handover_kept"] == 1
+    assert totals["closes_by_reason"]["drain"] == 3 and totals["restored"] == 2
+
+
+def test_compressed_and_unfinished(launch):
+    """Windows go on where the peer's messages refer to them; a message goes on amid a frame."""
+    program = launch("mover")
+    offer = {"more": "Sec-WebSocket-Extensions: permessage-deflate\r\n"}
+    packed = [WebSocket(program.connect(s), **offer) for s in ("plain", "apart")]
+    windows = [zlib.compressobj(9, zlib.DEFLATED, -15) for _ in packed]
+    opened = [zlib.decompressobj(-15) for _ in packed]
+    fragments, line = client_of(program, "plain"), client_of(program, "told")
+
+    def say(at, text):
+        data = windows[at].compress(text) + windows[at].flush(zlib.Z_SYNC_FLUSH)
+        packed[at].send_frame(TEXT, data[:-4], rsv=4)
+
+    def hear(at):
+        first, length = packed[at].read(2)
+        payload = packed[at].read(length)
+        return opened[at].decompress(payload + b"\0\0\xff\xff") if first & 0x40 else payload
+
+    for at in range(2):
+        if at == 0:
+            windows[at] = None
+        else:
+            say(at, b"1")
+            assert hear(at) == b"1 1"
+    packed[0].send_frame(TEXT, zlib_alone(b"1"), rsv=4)
+    assert packed[0].read_message() == b"1 1"
+    fragments.send_frame(TEXT, b"w", fin=False)
+    fragments.send(frame(CONT, b"ho", key=b"keys")[:7])
+    line.send(b"wh")
+    program.wait_totals("all that was sent has come", lambda t: t["bytes_in"] > 0)
+    reload_now(program)
+    say(1, b"2")
+    assert hear(1) == b"2 2"
+    packed[0].send_frame(TEXT, zlib_alone(b"2"), rsv=4)
+    assert packed[0].read_message() == b"2 2"
+    fragments.send(frame(CONT, b"ho", key=b"keys")[7:])
+    assert fragments.read_message().split()[2] == b"2"
+    line.send(b"o\n")
+    new_id, old_id, generation, restored = line.read_message().decode().split()
+    assert new_id != old_id and (generation, restored) == ("2", "1")
+    assert new_id in [row["id"] for row in program.connections()]
+    assert program.totals()["handed_over"] == 4
+
+
+def zlib_alone(text):
+    maker = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (maker.compress(text) + maker.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@pytest.mark.one_engine
+def test_taker_that_does_not_take(launch):
+    """New workers that hang, or are stopped: what they have not taken stays and drains here."""
+    program = launch("mover", sets={"told.stop_timeout_ms": 6000, "plain.stop_timeout_ms": 6000})
+    clients = [client_of(program, "plain") for _ in range(20)]
+    for client in clients:
+        assert ask(client, "1") == "1 1"
+    process = subprocess.Popen(
+        [str(program.binary), "reload", "--run-dir", str(program.run_dir)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = wait_until(lambda: [w["pid"] for w in program.workers("plain")
+                                 if w["generation"] == 2 and w["pid"]], "a new worker")
+    os.kill(killed[0], signal.SIGSTOP)
+    time_passes(program, killed[0])
+    assert process.wait(60) in (0, 1)
+    program.wait_totals("the laws hold, and all have an end or a worker",
+                        lambda t: t["workers"] == 5, 20)
+
+
+def time_passes(program, pid):
+    """Until the old generation has given up on the one that is stopped, or moved all before."""
+    wait_until(lambda: program.totals()["closes_by_reason"]["drain"] > 0
+               or program.totals()["taken_over"] >= 20
+               or "reload failed" in program.output(), "it is decided", 30)
+    os.kill(pid, signal.SIGKILL)

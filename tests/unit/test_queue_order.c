@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "net/queue_move.h"
 #include "net/queue_parts.h"
 
 #include <stdlib.h>
@@ -392,12 +393,24 @@ static void take_back(void)
 	crew__queue_rollback(&t.q, &t.pool, &mark);
 }
 
+/* To another process, as it were. */
+static void move(void)
+{
+	struct crew__parcel parcel;
+	crew__parcel_init(&parcel, INT32_MAX);
+	assert_int_equal(crew__queue_pack(&t.q, 0, &parcel), 0);
+	crew__queue_drop(&t.q, &t.pool);
+	crew_bytes packed = { parcel.bytes.data, parcel.bytes.len };
+	assert_int_equal(crew__queue_unpack(&t.q, &t.pool, packed, 0), 0);
+	crew__parcel_fini(&parcel);
+}
+
 static void one_step(void)
 {
 	uint8_t key = (uint8_t)(1 + roll(KEYS)), lane = (uint8_t)roll(2);
 	if (t.count > MOST - 8)
 		leave(t.entries[0].left);
-	switch (roll(14)) {
+	switch (roll(15)) {
 	case 0:
 	case 1:
 		append();
@@ -428,6 +441,9 @@ static void one_step(void)
 		break;
 	case 11:
 		take_back();
+		break;
+	case 12:
+		move();
 		break;
 	default:
 		some_leave();
