@@ -87,7 +87,8 @@ struct draft {
 	uint64_t born;
 };
 
-/* What is to get a unit once all pieces are there: the newest of a key is the last to get its own. */
+/* What is to get a unit once all pieces are there: the newest of a key is the last to get its own.
+ */
 struct child {
 	struct crew__piece *piece;
 	struct crew__about about;
@@ -235,8 +236,8 @@ static int by_birth(const void *a, const void *b)
 	return (first > second) - (first < second);
 }
 
-static int bear(struct crew__queue *q, struct crew__piece_pool *pool, struct nursery *nursery,
-	uint32_t now)
+static int bear(
+	struct crew__queue *q, struct crew__piece_pool *pool, struct nursery *nursery, uint32_t now)
 {
 	if (nursery->count > 1)
 		qsort(nursery->children, nursery->count, sizeof(struct child), by_birth);

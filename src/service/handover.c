@@ -250,7 +250,7 @@ static int check(const crew_worker *w, const struct draft *d)
 }
 
 /* A stream of ours with a peer, and nothing else, whoever sent it. */
-static int check_fd(int fd, uint8_t transport)
+static int check_fd(int fd)
 {
 	int type, domain, accepts;
 	socklen_t size = sizeof(int);
@@ -258,8 +258,8 @@ static int check_fd(int fd, uint8_t transport)
 		getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) < 0)
 		return -EPROTO;
-	bool unix_socket = domain == AF_UNIX;
-	if (type != SOCK_STREAM || accepts || unix_socket != (transport == CREW__UNIX))
+	bool known = domain == AF_INET || domain == AF_INET6 || domain == AF_UNIX;
+	if (type != SOCK_STREAM || accepts || !known)
 		return -EPROTO;
 	int flags = fcntl(fd, F_GETFL);
 	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -EPROTO;
@@ -330,7 +330,7 @@ int crew__handover_take(crew_worker *w, crew_bytes packed, int fd, bool (*agree)
 	if (!error)
 		error = check(w, &d);
 	if (!error)
-		error = check_fd(fd, d.moved.transport);
+		error = check_fd(fd);
 	if (error)
 		return error;
 	crew_conn *c = crew__net_restore(&w->net, &d.moved);

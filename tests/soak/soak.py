@@ -14,6 +14,7 @@
             does without compression, give or take 4 KiB
   reloads   200 reloads: descriptors, threads and memory of the master and a worker stay as they are
             after the first twenty
+  handover  10,000 idle WebSockets across five reloads of four workers: none is lost, each goes on
   certs     certificates renewed every few seconds for a minute under load: no request fails, and
             who is connected stays so
   drain     a reload of four workers with 10,000 idle WebSockets: done within the window and two
@@ -24,6 +25,7 @@ import argparse
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import sys
@@ -310,9 +312,44 @@ def drain(soak):
             and leaver.lawful()["totals"]["closes_by_reason"]["drain"] >= count)
 
 
+def lost_of(clients):
+    """Of those that are idle, how many have anything to read: nothing was said to them."""
+    poller = select.poll()
+    for client in clients:
+        poller.register(client.sock, select.POLLIN)
+    return len(poller.poll(0))
+
+
+def handover(soak):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count, turns = soak.options.sockets, 5
+    program = soak.start("mover", plain__workers=4, plain__stop_timeout_ms=20000,
+                         plain__max_connections=count)
+    clients = [WebSocket(program.connect("plain")) for _ in range(count)]
+    for number in range(1, turns + 1):
+        began = time.monotonic()
+        done = program.cli("reload", seconds=60)
+        if done.returncode:
+            say("reload failed", done.stderr)
+            return False
+        say(f"reload {number} with {count} WebSockets",
+            f"{time.monotonic() - began:.1f} s, {lost_of(clients)} lost")
+        for client in clients[number::100]:
+            client.send_message(b"who")
+            assert client.read_message().split()[2] == str(number + 1).encode()
+    totals = program.totals()
+    say("handed over, taken over, kept",
+        f"{totals['handed_over']:,}, {totals['taken_over']:,}, {totals['handover_kept']:,}")
+    found = lost_of(clients) == 0 and totals["connections"] == totals["connections_total"] == count
+    for client in clients:
+        client.close()
+    return found and totals["handed_over"] == totals["taken_over"] == count * turns
+
+
 SCENARIOS = {"drain": drain, "upload": upload, "download": download, "slow": slow, "kill": kill,
              "verdicts": verdicts, "unsent": unsent, "deflate": deflate, "certs": certs,
-             "reloads": reloads}
+             "reloads": reloads, "handover": handover}
 NEED_A_LAB = ("verdicts", "unsent")
 
 
@@ -322,7 +359,7 @@ def parse():
     parser.add_argument("names", nargs="*", metavar="NAME", help="these alone")
     parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
     parser.add_argument("--connections", type=int, default=1000, help="of slow")
-    parser.add_argument("--sockets", type=int, default=10000, help="of deflate")
+    parser.add_argument("--sockets", type=int, default=10000, help="of deflate and handover")
     parser.add_argument("--reloads", type=int, default=200, help="of reloads, at least 20")
     parser.add_argument("--seconds", type=int, default=60, help="of certs")
     parser.add_argument("--runs", type=int, default=50, help="of each fault, of verdicts")

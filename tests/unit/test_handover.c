@@ -53,15 +53,21 @@ static int on_restore(crew_conn *c, uint64_t old_id, crew_bytes state)
 	return refuse_restore;
 }
 
-#define TELLS \
+#define TELLS                                                                                \
 	.conn_size = sizeof(struct guest), .on_open = tell_open, .on_message = tell_message, \
-	.on_close = tell_close, .on_full = tell_full, .on_drain = tell_drain, \
+	.on_close = tell_close, .on_full = tell_full, .on_drain = tell_drain,                \
 	.on_error = tell_error, .on_end = tell_end
 
-static const crew_service lines = { .name = "lines", .listen = "text://127.0.0.1:1", TELLS,
-	.on_handover = on_handover, .on_restore = on_restore };
-static const crew_service plain = { .name = "plain", .listen = "ws://127.0.0.1:1", TELLS,
-	.handover_plain = true, .handover_version = 3 };
+static const crew_service lines = { .name = "lines",
+	.listen = "text://127.0.0.1:1",
+	TELLS,
+	.on_handover = on_handover,
+	.on_restore = on_restore };
+static const crew_service plain = { .name = "plain",
+	.listen = "ws://127.0.0.1:1",
+	TELLS,
+	.handover_plain = true,
+	.handover_version = 3 };
 
 static void takeover(struct crew__service_settings *s)
 {
@@ -128,7 +134,8 @@ static void queue_and_input_go_along(void **state)
 	for (int i = 0; i < 100; i++) {
 		line[0] = (char)('0' + i % 10);
 		crew_send_with(c, (crew_bytes){ line, sizeof(line) },
-			&(crew_send_options){ .key = CREW_BYTES("k"), .sequence = (uint64_t)i + 1,
+			&(crew_send_options){ .key = CREW_BYTES("k"),
+				.sequence = (uint64_t)i + 1,
 				.priority = i % 2 ? CREW_HIGH : CREW_NORMAL });
 	}
 	crew_set_policy(c, CREW_DROP_OLDEST);
@@ -207,8 +214,8 @@ static void websockets_go_on(void **state)
 	crew_send(c, CREW_BYTES("an answer, an answer, an answer"));
 	world_settle(&world);
 	assert_string_equal(ws_peer_hear(&peer), "text:an answer, an answer, an answer;");
-	assert_string_equal(told(),
-		"open message:the same words close:handed-over message:the same words");
+	assert_string_equal(
+		told(), "open message:the same words close:handed-over message:the same words");
 	ws_peer_say(&peer, WS_FIRST_TEXT, "amid ", 5);
 	world_settle(&world);
 	c = move(c);
@@ -217,8 +224,8 @@ static void websockets_go_on(void **state)
 	ws_peer_close(&peer);
 }
 
-/* Whatever is wrong with a parcel: nothing lives of it, nothing is counted, and the descriptor stays
- * the caller's. */
+/* Whatever is wrong with a parcel: nothing lives of it, nothing is counted, and the descriptor
+ * stays the caller's. */
 static void damaged_parcels(void **state)
 {
 	struct crossing x;
@@ -232,7 +239,8 @@ static void damaged_parcels(void **state)
 	uint32_t whole = x.parcel.bytes.len;
 	for (x.parcel.bytes.len = 0; x.parcel.bytes.len < whole; x.parcel.bytes.len++) {
 		int error = come(&x, &id);
-		if (error == 0) /* what is cut off at an item may be without what it need not have */
+		if (error ==
+			0) /* what is cut off at an item may be without what it need not have */
 			fail_msg("cut off at %u of %u", x.parcel.bytes.len, whole);
 		assert_int_equal(counter(&world, "connections"), 0);
 	}

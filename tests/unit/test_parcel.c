@@ -1,4 +1,5 @@
-/* test_parcel.c - values with tags and lengths: there and back, cut off anywhere, and at the limit. */
+/* test_parcel.c - values with tags and lengths: there and back, cut off anywhere, and at the limit.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -14,17 +14,17 @@
  *   flood N L   N messages "f NUMBER xxx...", counted on, of about L bytes, at once
  *   rate N      at most so many bytes a second
  *   stay, die   on_handover, on_restore refuses it
- *   hang N      the worker does nothing for so many milliseconds
+ *   fate N      the worker that it moves to gets signal N when it comes
  *   who         "ID OLD_ID GENERATION RESTORED" */
 #include <crew/crew.h>
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	RESTORED,
@@ -34,6 +34,7 @@ enum {
 
 struct guest {
 	uint64_t heard, pushed, flooded, old_id, restored;
+	int fate;
 	bool push, stay, die;
 };
 
@@ -90,6 +91,10 @@ static int on_restore(crew_conn *c, uint64_t old_id, crew_bytes state)
 	guest->old_id = old_id;
 	guest->restored++;
 	crew_count(crew_worker_of(c), RESTORED, 1);
+	int fate = guest->fate;
+	guest->fate = 0;
+	if (fate)
+		raise(fate);
 	return guest->die ? -EPERM : 0;
 }
 
@@ -152,8 +157,8 @@ static void on_message(crew_conn *c, crew_msg msg)
 		guest->stay = true;
 	} else if (strcmp(text, "die") == 0) {
 		guest->die = true;
-	} else if (sscanf(text, "hang %u", &a) == 1) {
-		nanosleep(&(struct timespec){ a / 1000, (long)(a % 1000) * 1000000 }, NULL);
+	} else if (sscanf(text, "fate %u", &a) == 1) {
+		guest->fate = (int)a;
 	} else if (strcmp(text, "who") == 0) {
 		say(c, "%016" PRIx64 " %016" PRIx64 " %u %" PRIu64, crew_id(c), guest->old_id,
 			generation, guest->restored);
