@@ -94,6 +94,7 @@ int main(int argc, char **argv)
 		.listen = "netstring://127.0.0.1:7005",
 		.protocol = &netstring,
 		.on_message = echo,
+		.handover = true, /* a reload ends no connection: nothing is kept for one */
 	};
 	return crew_main(argc, argv, &(crew_app){ .name = "protocol", .services = { &service } });
 }
