@@ -400,7 +400,8 @@ int crew_main_abi(
 	if (app_size < sizeof(crew_app) || service_size < sizeof(crew_service))
 		app = grow(app, app_size, service_size, &grown);
 	crew__settings_use_admin(&crew__admin_service);
-	if (crew__run_worker(app, argc, argv, &exit_status))
+	if (crew__run_worker(app, argc, argv, &exit_status) ||
+		crew__run_resumed(app, argc, argv, &exit_status))
 		return leave(exit_status);
 	struct run run = { .app = app, .argc = argc, .argv = argv, .name = name_of(app, argv) };
 	int plan_fd = crew__plan_asked();

@@ -22,6 +22,7 @@
 
 enum {
 	EPOCH_S = 3 * 3600,
+	EPOCHS_BEFORE = 16,
 	IV_SIZE = 16,
 	/* Epochs of a machine that has run for decades: what is further off our master did not say.
 	 */
@@ -43,9 +44,10 @@ struct crew__tls_tickets {
 uint64_t crew__tls_epoch(void)
 {
 	struct timespec t;
-	/* It counts sleep as well, and no one can set it. From 1, so that there is one before. */
+	/* It counts sleep as well, and no one can set it; right after the boot too there are some
+	 * before. */
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec / EPOCH_S + 1;
+	return (uint64_t)t.tv_sec / EPOCH_S + EPOCHS_BEFORE;
 }
 
 static void derive(const unsigned char secret[CREW__TLS_SECRET], const char *label,

@@ -531,6 +531,18 @@ static int run(struct crew__child *child)
 	return status;
 }
 
+static void init_output(struct crew__child *child)
+{
+	const struct crew__log_origin origin = {
+		.app = child->generation->settings->name,
+		.service = crew__child_settings(child)->service->name,
+		.worker = child->id,
+		.pid = child->pid,
+	};
+	crew__output_init(&child->output, child->family->loop, &origin,
+		(uint32_t)child->generation->settings->capture_lines);
+}
+
 int crew__child_start(struct crew__family *family, struct crew__generation *generation,
 	unsigned service, unsigned id, struct crew__entry **vacancy, struct crew__child **ret_child)
 {
@@ -553,13 +565,7 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	child->began_ns = crew__clock_ns();
 	child->deadline.fn = on_deadline;
 	child->tls_fd = -1;
-	const struct crew__log_origin origin = {
-		.app = generation->settings->name,
-		.service = crew__child_settings(child)->service->name,
-		.worker = id,
-	};
-	crew__output_init(&child->output, family->loop, &origin,
-		(uint32_t)generation->settings->capture_lines);
+	init_output(child);
 	int status = crew__registry_begin(family->registry, &plan, *vacancy, &child->entry);
 	if (status == 0) {
 		status = run(child);
@@ -578,6 +584,68 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 	set_deadline(child, CREW__START_DEADLINE_MS);
 	*ret_child = child;
 	return 0;
+}
+
+int crew__child_resume(struct crew__family *family, struct crew__generation *generation,
+	const struct crew__child_memory *memory, struct crew__child **ret_child)
+{
+	struct crew__child *child = calloc(1, sizeof(*child));
+	if (!child)
+		return -ENOMEM;
+	*child = (struct crew__child){
+		.family = family,
+		.generation = generation,
+		.entry = memory->entry,
+		.service = memory->service,
+		.id = memory->id,
+		.pid = memory->pid,
+		.state = memory->state,
+		.expected = memory->expected,
+		.was_ready = memory->was_ready,
+		.began_ns = memory->began_ns,
+		.wire = { .fn = on_wire, .fd = memory->wire_fd },
+		.deadline = { .fn = on_deadline },
+		.deadline_ns = memory->deadline_ns,
+		.memory_judged = true,
+		.memory_counts = true,
+		.tls_fd = -1,
+	};
+	int status = crew__loop_add(family->loop, &child->wire, CREW__READ);
+	if (status == 0 && child->deadline_ns != 0) {
+		status = crew__timer_start(family->loop, &child->deadline, child->deadline_ns);
+		if (status < 0)
+			crew__loop_remove(family->loop, &child->wire);
+	}
+	if (status < 0) {
+		free(child);
+		return status;
+	}
+	init_output(child);
+	crew__output_restore(&child->output, memory->output);
+	crew__generation_ref(generation);
+	crew__list_push(&family->children, &child->node);
+	*ret_child = child;
+	return 0;
+}
+
+struct crew__child *crew__family_find(const struct crew__family *family, pid_t pid)
+{
+	const struct crew__node *head = &family->children;
+	for (struct crew__node *n = head->next; n != head; n = n->next) {
+		struct crew__child *child = crew__container_of(n, struct crew__child, node);
+		if (child->pid == pid)
+			return child;
+	}
+	return NULL;
+}
+
+bool crew__family_owes(const struct crew__family *family)
+{
+	const struct crew__node *head = &family->children;
+	for (const struct crew__node *n = head->next; n != head; n = n->next)
+		if (crew__container_of(n, struct crew__child, node)->wants_room)
+			return true;
+	return false;
 }
 
 /* Shared memory may hold anything; what goes into a log ends somewhere. */

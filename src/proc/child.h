@@ -41,7 +41,7 @@ struct crew__family {
 	const struct crew__launch *launch;
 	struct crew__registry *registry;
 	const int *log_fd;
-	bool capture; /* take what children print, where their settings say so */
+	bool capture;               /* take what children print, where their settings say so */
 	struct crew__node children; /* the living */
 	struct crew__node graves;   /* the dead, freed at the turn's end */
 	struct crew__turn_hook hook;
@@ -111,6 +111,25 @@ void crew__family_fini(struct crew__family *family);
 int crew__child_start(struct crew__family *family, struct crew__generation *generation,
 	unsigned service, unsigned id, struct crew__entry **vacancy,
 	struct crew__child **ret_child);
+/* What a former image of this process knew of a child; the rest is as after its start. */
+struct crew__child_memory {
+	pid_t pid;
+	unsigned service, id;
+	int wire_fd;
+	struct crew__entry *entry;
+	enum crew__child_state state;
+	bool expected, was_ready;
+	uint64_t began_ns, deadline_ns;
+	const json_t *output; /* crew__output_save() */
+};
+/* Go on with it. -ENOMEM, or an errno of the loop. */
+int crew__child_resume(struct crew__family *family, struct crew__generation *generation,
+	const struct crew__child_memory *memory, struct crew__child **ret_child);
+/* The living child with that pid; NULL: none. */
+struct crew__child *crew__family_find(const struct crew__family *family, pid_t pid);
+/* Is there anything that some child has yet to be told? */
+bool crew__family_owes(const struct crew__family *family);
+
 /* Tell it to stop, and kill it if it is not gone `grace_ms` after the window. Again: shortens only.
  */
 void crew__child_stop(

@@ -359,16 +359,16 @@ static void on_door(struct crew__source *source, unsigned events)
 	}
 }
 
-int crew__control_new(const struct crew__control_plan *plan, struct crew__control **ret_control,
+/* Takes fd over in every case. */
+static int make(const struct crew__control_plan *plan, int fd, struct crew__control **ret_control,
 	char *ret_error, size_t error_size)
 {
 	gid_t act_group;
 	int found = crew__endpoint_act_group(plan->settings, &act_group, ret_error, error_size);
-	if (found < 0)
+	if (found < 0) {
+		close(fd);
 		return found;
-	int fd = crew__endpoint_listen(plan->settings, ret_error, error_size);
-	if (fd < 0)
-		return fd;
+	}
 	struct crew__control *control = calloc(1, sizeof(*control));
 	int status = control ? 0 : -ENOMEM;
 	if (control) {
@@ -389,6 +389,60 @@ int crew__control_new(const struct crew__control_plan *plan, struct crew__contro
 		return status;
 	}
 	*ret_control = control;
+	return 0;
+}
+
+int crew__control_new(const struct crew__control_plan *plan, struct crew__control **ret_control,
+	char *ret_error, size_t error_size)
+{
+	int fd = crew__endpoint_listen(plan->settings, ret_error, error_size);
+	int status = fd < 0 ? fd : make(plan, fd, ret_control, ret_error, error_size);
+	if (fd >= 0 && status < 0)
+		crew__endpoint_unlink(plan->settings);
+	return status;
+}
+
+/* ---- from image to image ------------------------------------------------------------------- */
+
+json_t *crew__control_save(const struct crew__control *control)
+{
+	json_t *talks = json_array();
+	const struct crew__node *head = &control->conversations;
+	for (const struct crew__node *n = head->next; n != head; n = n->next) {
+		const struct conversation *talk = crew__container_of(n, struct conversation, node);
+		json_array_append_new(talks, json_pack("{s:i, s:b}", "fd", talk->source.fd,
+						     "awaits_reload", (int)talk->awaits_reload));
+	}
+	return json_pack("{s:i, s:o}", "fd", control->door.fd, "talks", talks);
+}
+
+int crew__control_resume(const struct crew__control_plan *plan, const json_t *saved,
+	struct crew__control **ret_control, char *ret_error, size_t error_size)
+{
+	size_t i;
+	json_t *talk;
+	const json_t *door = json_object_get(saved, "fd");
+	if (!json_is_integer(door)) {
+		snprintf(ret_error, error_size, "the control socket is missing");
+		return -EPROTO;
+	}
+	int status = make(plan, (int)json_integer_value(door), ret_control, ret_error, error_size);
+	if (status < 0)
+		return status;
+	json_array_foreach(json_object_get(saved, "talks"), i, talk)
+	{
+		int fd = (int)json_integer_value(json_object_get(talk, "fd"));
+		if (fd <= STDERR_FILENO)
+			continue;
+		/* Who cannot be kept asks again. */
+		if (begin(*ret_control, fd) < 0) {
+			close(fd);
+			continue;
+		}
+		struct conversation *last = crew__container_of(
+			(*ret_control)->conversations.prev, struct conversation, node);
+		last->awaits_reload = json_is_true(json_object_get(talk, "awaits_reload"));
+	}
 	return 0;
 }
 

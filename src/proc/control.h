@@ -10,6 +10,8 @@
 #include "proc/registry.h"
 #include "proc/wire.h"
 
+#include <jansson.h>
+
 struct crew__control;
 
 /* What the owner does when asked. 0 and within what time it will be over, or a negative errno with
@@ -38,6 +40,12 @@ int crew__control_new(const struct crew__control_plan *plan, struct crew__contro
 	char *ret_error, size_t error_size);
 /* Closes all, and removes the socket. NULL is allowed. */
 void crew__control_free(struct crew__control *control);
+
+/* For a master that executes itself anew: the socket and the conversations, descriptors as numbers
+ * (NULL without memory); and the same again in the next image. As crew__control_new() otherwise. */
+json_t *crew__control_save(const struct crew__control *control);
+int crew__control_resume(const struct crew__control_plan *plan, const json_t *saved,
+	struct crew__control **ret_control, char *ret_error, size_t error_size);
 
 /* Tell those who wait for the reload how it ended. */
 void crew__control_reloaded(struct crew__control *control, int exit_status, const char *sentence);

@@ -193,6 +193,7 @@ void crew__log_file_follow(int old_fd, int new_fd)
 void crew__log_file_save(const struct crew__log_file *file, json_t *into)
 {
 	json_object_set_new(into, "fd", json_integer(file->fd));
+	json_object_set_new(into, "standard", json_boolean(file->standard));
 	if (file->path)
 		json_object_set_new(into, "path", json_string(file->path));
 }
@@ -206,5 +207,6 @@ void crew__log_file_restore(struct crew__log_file *file, const json_t *from)
 	if (fd < 0 || fd > INT32_MAX || fcntl((int)fd, F_GETFD) < 0)
 		return;
 	file->fd = (int)fd;
+	file->standard = json_is_true(json_object_get(from, "standard"));
 	file->path = path && fd != STDERR_FILENO ? strdup(path) : NULL;
 }

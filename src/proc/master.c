@@ -217,17 +217,6 @@ static void on_death(struct crew__master *master, struct crew__child *child, int
 	crew__reload_buried(master);
 }
 
-static struct crew__child *find_child(struct crew__master *master, pid_t pid)
-{
-	struct crew__node *head = &master->family.children;
-	for (struct crew__node *n = head->next; n != head; n = n->next) {
-		struct crew__child *child = crew__container_of(n, struct crew__child, node);
-		if (child->pid == pid)
-			return child;
-	}
-	return NULL;
-}
-
 /* Signals merge, so all dead are waited for; as pid 1 strangers are among them. A child that is
  * only stopped is told of, and is not dead. */
 static void reap(int signo, void *arg)
@@ -238,7 +227,7 @@ static void reap(int signo, void *arg)
 	pid_t pid;
 	bool changed = false;
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
-		struct crew__child *child = find_child(master, pid);
+		struct crew__child *child = crew__family_find(&master->family, pid);
 		if (WIFSTOPPED(status) || WIFCONTINUED(status)) {
 			if (child)
 				crew__watchdog_paused(child, status);
@@ -246,6 +235,7 @@ static void reap(int signo, void *arg)
 		}
 		if (!child) {
 			crew__reload_planned(master, pid, status);
+			crew__succession_ended(master, pid, status);
 			continue;
 		}
 		on_death(master, child, status);
@@ -397,7 +387,7 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static int init_loop(struct crew__master *master, const struct crew__settings *settings)
+int crew__master_init_loop(struct crew__master *master, const struct crew__settings *settings)
 {
 	int status = crew__loop_new(settings->engine, &master->loop);
 	if (status < 0)
@@ -432,10 +422,10 @@ static int init_slots(struct crew__master *master, char *ret_error, size_t error
 	return -EINVAL;
 }
 
-static int init_control(struct crew__master *master, const struct crew__settings *settings,
-	char *ret_error, size_t error_size)
+static struct crew__control_plan plan_control(
+	struct crew__master *master, const struct crew__settings *settings)
 {
-	const struct crew__control_plan plan = {
+	return (struct crew__control_plan){
 		.loop = master->loop,
 		.settings = settings,
 		.registry = master->registry,
@@ -447,13 +437,33 @@ static int init_control(struct crew__master *master, const struct crew__settings
 		.set = set_for_command,
 		.arg = master,
 	};
+}
+
+static int init_control(struct crew__master *master, const struct crew__settings *settings,
+	char *ret_error, size_t error_size)
+{
+	const struct crew__control_plan plan = plan_control(master, settings);
 	return crew__control_new(&plan, &master->control, ret_error, error_size);
+}
+
+int crew__master_resume_control(
+	struct crew__master *master, const json_t *saved, char *ret_error, size_t error_size)
+{
+	const struct crew__control_plan plan = plan_control(master, master->generation->settings);
+	return crew__control_resume(&plan, saved, &master->control, ret_error, error_size);
+}
+
+static void note_generation(struct crew__master *master)
+{
+	const struct crew__generation *generation = master->generation;
+	crew__directory_generation(&master->registry->directory, generation->number,
+		generation->settings->app->version);
 }
 
 static int init_parts(struct crew__master *master, struct crew__settings *settings,
 	const char *mode, char *ret_error, size_t error_size)
 {
-	int status = init_loop(master, settings);
+	int status = crew__master_init_loop(master, settings);
 	if (status == 0)
 		status = crew__registry_new(
 			settings, mode, crew__loop_engine(master->loop), &master->registry);
@@ -465,7 +475,7 @@ static int init_parts(struct crew__master *master, struct crew__settings *settin
 		settings, &master->listeners, &master->generation, ret_error, error_size);
 	if (status < 0)
 		return status;
-	crew__directory_generation(&master->registry->directory, master->generation->number);
+	note_generation(master);
 	status = init_slots(master, ret_error, error_size);
 	if (status < 0)
 		return status;
@@ -538,7 +548,20 @@ static void watch_backlogs(struct crew__master *master)
 		crew__log(CREW_ERROR, "the backlogs are not looked at again: no memory");
 }
 
-int crew__master_run(struct crew__master *master)
+static int turn(struct crew__master *master)
+{
+	bool over = master->state == CREW__MASTER_STOPPING &&
+		    crew__list_empty(&master->family.children);
+	int status = over ? 0 : crew__loop_run(master->loop);
+	if (status < 0) {
+		crew__log(CREW_ERROR, "the master's loop failed: %s", strerror(-status));
+		master->exit_status = 1;
+	}
+	return master->exit_status;
+}
+
+/* What is looked at now and then as long as it runs. */
+static void begin_care(struct crew__master *master)
 {
 	watch_backlogs(master);
 	if (crew__certificates_watch(master) < 0)
@@ -551,18 +574,31 @@ int crew__master_run(struct crew__master *master)
 	if (crew__log_care_start(&master->log_care) < 0)
 		crew__log(CREW_ERROR, "the log's length is not looked at yet: no memory");
 	begin_watch(master);
+	crew__watchdog_start(&master->watchdog, master);
+}
+
+int crew__master_run(struct crew__master *master)
+{
 	if (master->generation->settings->core_dumps)
 		crew__core_dumps_begin();
-	crew__watchdog_start(&master->watchdog, master);
+	begin_care(master);
 	start_workers(master);
-	bool over = master->state == CREW__MASTER_STOPPING &&
-		    crew__list_empty(&master->family.children);
-	int status = over ? 0 : crew__loop_run(master->loop);
-	if (status < 0) {
-		crew__log(CREW_ERROR, "the master's loop failed: %s", strerror(-status));
-		master->exit_status = 1;
-	}
-	return master->exit_status;
+	return turn(master);
+}
+
+int crew__master_go_on(struct crew__master *master)
+{
+	note_generation(master);
+	begin_care(master);
+	for (unsigned i = 0; i < master->slot_count; i++)
+		if (!master->slots[i]->child)
+			crew__slot_fill(master->slots[i]);
+	/* Who died between the images is waited for here: the signal may have come before. */
+	reap(SIGCHLD, master);
+	crew__master_sync(master);
+	crew__recycle_watch(master);
+	crew__reload_resumed(master);
+	return turn(master);
 }
 
 /* Only after a failure of the loop itself are there any left. */

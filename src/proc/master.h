@@ -19,6 +19,7 @@
 #include "proc/fd_store.h"
 #include "proc/herald.h"
 #include "proc/log_care.h"
+#include "proc/pidfile.h"
 #include "proc/watch.h"
 
 enum crew__master_state {
@@ -64,6 +65,14 @@ struct crew__reload {
 	bool graceful;
 };
 
+/* The last step: the new program is rehearsing, or waits to. */
+struct crew__succession {
+	pid_t rehearsal; /* 0: none */
+	int testament_fd;
+	struct crew__timer timer; /* its deadline, or until the next try */
+	unsigned tries;
+};
+
 struct crew__master {
 	struct crew__loop *loop;
 	struct crew__launch launch;
@@ -80,6 +89,9 @@ struct crew__master {
 	enum crew__stop_level stop_level;
 	bool has_terminal;
 	struct crew__reload reload;
+	struct crew__succession succession;
+	const char *mode;              /* "foreground", "daemon" */
+	struct crew__pidfile *pidfile; /* the caller's */
 	struct crew__certificate_watch certificate_watch;
 	struct crew__watch watch; /* start --watch */
 	struct crew__timer recycle_timer;
@@ -100,6 +112,13 @@ int crew__master_init(struct crew__master *master, struct crew__settings *settin
 	const char *mode, char *ret_error, size_t error_size);
 /* Start all workers and turn until all is over: the exit status. */
 int crew__master_run(struct crew__master *master);
+
+/* In the next image of this process: the parts that resume.c asks for ... */
+int crew__master_init_loop(struct crew__master *master, const struct crew__settings *settings);
+int crew__master_resume_control(
+	struct crew__master *master, const json_t *saved, char *ret_error, size_t error_size);
+/* ... and on it goes: the exit status. */
+int crew__master_go_on(struct crew__master *master);
 void crew__master_fini(struct crew__master *master);
 
 void crew__master_stop(struct crew__master *master, enum crew__stop_level level);
@@ -124,6 +143,16 @@ void crew__reload_lost(
 	struct crew__master *master, const struct crew__child *child, const char *why);
 void crew__reload_buried(struct crew__master *master);
 void crew__reload_cancel(struct crew__master *master, const char *why);
+/* The last step is done, in this image or the next. `why`: the master stays the program it was;
+ * NULL: it is the new one. */
+void crew__reload_succeeded(struct crew__master *master, const char *why);
+void crew__reload_resumed(struct crew__master *master);
+
+/* The master's own succession (succession.c): rehearse, then execute the new program in place; or
+ * crew__reload_succeeded() says why not. `ended`: a child has, that is no worker. */
+void crew__succession_begin(struct crew__master *master);
+void crew__succession_ended(struct crew__master *master, pid_t pid, int wait_status);
+void crew__succession_cancel(struct crew__master *master);
 
 /* Slots (slot.c). */
 struct crew__slot *crew__slot_find(

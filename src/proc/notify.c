@@ -299,6 +299,7 @@ int crew__notify_save(const struct crew__notify *notify, json_t *into)
 	int failed = json_object_set_new(into, "socket", json_string(name));
 	failed |= json_object_set_new(
 		into, "watchdog_ns", json_integer((json_int_t)notify->watchdog_ns));
+	failed |= json_object_set_new(into, "complained", json_boolean(notify->complained));
 	failed |= json_object_set_new(into, "kept", kept_texts(notify));
 	return failed ? -ENOMEM : 0;
 }
@@ -310,6 +311,7 @@ void crew__notify_restore(struct crew__notify *notify, const json_t *from)
 	if (crew__notify_parse(notify, name, NULL, NULL, 0) < 0 || !notify->on)
 		return;
 	notify->watchdog_ns = watchdog_ns > 0 ? (uint64_t)watchdog_ns : 0;
+	notify->complained = json_is_true(json_object_get(from, "complained"));
 	size_t i;
 	json_t *text;
 	json_array_foreach(json_object_get(from, "kept"), i, text) if (json_is_string(text))

@@ -91,7 +91,8 @@ static void replace_generation(struct crew__master *master)
 	master->reload.next = NULL;
 	crew__settings_use(master->generation->settings);
 	crew__log_file_use(&master->log, master->generation->settings, "master");
-	crew__directory_generation(&master->registry->directory, master->generation->number);
+	crew__directory_generation(&master->registry->directory, master->generation->number,
+		master->generation->settings->app->version);
 	crew__listeners_close_but(&old->listeners, &master->generation->listeners);
 	if (crew__certificates_watch(master) < 0)
 		crew__log(CREW_ERROR, "certificates are not looked at again: no memory");
@@ -317,11 +318,26 @@ void crew__reload_buried(struct crew__master *master)
 {
 	const struct crew__reload *reload = &master->reload;
 	if (master->state != CREW__MASTER_RELOADING || reload->planner > 0 || reload->next ||
-		old_ones_live(master))
+		master->succession.tries > 0 || old_ones_live(master))
 		return;
-	char text[96];
-	snprintf(text, sizeof(text), "reload done: generation %u", master->generation->number);
+	crew__succession_begin(master);
+}
+
+void crew__reload_succeeded(struct crew__master *master, const char *why)
+{
+	char text[1200];
+	if (why)
+		crew__log(CREW_WARN, "the master itself stays the program that it was: %s", why);
+	snprintf(text, sizeof(text), "reload done: generation %u%s%s", master->reload.number,
+		why ? "; the master itself stays the program that it was: " : "", why ? why : "");
 	finish(master, 0, text);
+}
+
+void crew__reload_resumed(struct crew__master *master)
+{
+	/* A stop may have been asked for meanwhile. */
+	if (master->state == CREW__MASTER_RELOADING)
+		crew__reload_succeeded(master, NULL);
 }
 
 void crew__reload_cancel(struct crew__master *master, const char *why)
@@ -336,6 +352,7 @@ void crew__reload_cancel(struct crew__master *master, const char *why)
 	} else if (master->reload.next) {
 		give_up(master, why);
 	} else {
+		crew__succession_cancel(master);
 		finish(master, 1, why);
 	}
 }

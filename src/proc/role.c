@@ -61,9 +61,7 @@ int crew__role_fd(const char *name)
 	return fd;
 }
 
-/* The signals of a terminal's process group and of operators are the master's to interpret. They
- * stay blocked until the process has said what it does with each. */
-static void block_operator_signals(void)
+void crew__role_block_signals(void)
 {
 	sigset_t set;
 	sigemptyset(&set);
@@ -75,28 +73,39 @@ static void block_operator_signals(void)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
-int crew__role_become(
-	const struct crew__launch *launch, int program_fd, const char *name, int fd, pid_t master)
+/* Ours are close-on-exec from birth; closing all is for those of the program and its libraries. */
+static int leave_open(int fd, const struct crew__role_fds *more)
+{
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
+	for (size_t i = 0; more && i < more->count; i++)
+		if (fcntl(more->fds[i], F_SETFD, 0) < 0)
+			return errno;
+	return fcntl(fd, F_SETFD, 0) < 0 ? errno : 0;
+}
+
+int crew__role_become(const struct crew__launch *launch, int program_fd, const char *name, int fd,
+	const struct crew__role_fds *more, pid_t master)
 {
 	static char variable[CREW__ROLE_SIZE];
 	char **environment = launch->environment;
-	block_operator_signals();
 	crew__role_write(variable, name, fd, master);
-	memmove(environment + 1, environment, launch->variables * sizeof(*environment));
+	memmove(environment + 1, environment, (launch->variables + 1) * sizeof(*environment));
 	environment[0] = variable;
-	if (launch->cwd_fd >= 0 && fchdir(launch->cwd_fd) < 0)
-		return errno;
-	/* Ours are close-on-exec from birth; this is for those of the program and its libraries. */
-	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
-	if (fcntl(fd, F_SETFD, 0) < 0)
-		return errno;
-	execveat(program_fd, "", launch->argv, environment, AT_EMPTY_PATH);
-	return errno;
+	int error = launch->cwd_fd >= 0 && fchdir(launch->cwd_fd) < 0 ? errno : 0;
+	if (error == 0)
+		error = leave_open(fd, more);
+	if (error == 0) {
+		execveat(program_fd, "", launch->argv, environment, AT_EMPTY_PATH);
+		error = errno;
+	}
+	memmove(environment, environment + 1, (launch->variables + 1) * sizeof(*environment));
+	return error;
 }
 
 _Noreturn void crew__role_exec(
 	const struct crew__launch *launch, int program_fd, const char *name, int fd)
 {
-	crew__role_become(launch, program_fd, name, fd, getppid());
+	crew__role_block_signals();
+	crew__role_become(launch, program_fd, name, fd, NULL, getppid());
 	_exit(127);
 }

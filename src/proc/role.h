@@ -22,10 +22,20 @@ bool crew__role_take(const char *name, int *ret_fd, pid_t *ret_master);
  */
 int crew__role_fd(const char *name);
 
-/* In a forked process: become that role with `fd` left open, with the program's arguments,
- * environment and directory. Returns only when it cannot: an errno. */
-int crew__role_become(
-	const struct crew__launch *launch, int program_fd, const char *name, int fd, pid_t master);
+/* What is left open for the role besides standard input, output and errors. */
+struct crew__role_fds {
+	size_t count;
+	const int *fds;
+};
+
+/* Become that role with `fd` left open, and `more` (may be NULL), with the program's arguments,
+ * environment and directory; the set of blocked signals stays. Async-signal-safe. Returns only when
+ * it cannot: an errno, with the directory and the descriptors' flags changed. */
+int crew__role_become(const struct crew__launch *launch, int program_fd, const char *name, int fd,
+	const struct crew__role_fds *more, pid_t master);
+/* For a forked process: the signals of a terminal's process group and of operators are the master's
+ * to interpret; they stay blocked until the process has said what it does with each. */
+void crew__role_block_signals(void);
 /* The same for a role that has nobody to tell: exit status 127. */
 _Noreturn void crew__role_exec(
 	const struct crew__launch *launch, int program_fd, const char *name, int fd);

@@ -42,6 +42,10 @@ int crew__run_stop(struct crew__settings *settings, const struct crew__run_optio
 int crew__run_restart(struct crew__settings *settings, const struct crew__run_options *options);
 int crew__run_reload(struct crew__settings *settings, const struct crew__run_options *options);
 
+/* When this process is a master that has executed itself anew, or rehearses that: true, and `ret_status`
+ * is what main() must return once all is over. */
+bool crew__run_resumed(const crew_app *app, int argc, char **argv, int *ret_status);
+
 /* When this process was started by a master: true, and `ret_status` is what main() must return once
  * the worker has ended. Called first thing by crew_main. */
 bool crew__run_worker(const crew_app *app, int argc, char **argv, int *ret_status);

@@ -452,7 +452,7 @@ static int make_parts(struct crew__single *single, char *ret_error, size_t error
 			settings, "single", crew__loop_engine(single->loop), &single->registry);
 	if (status < 0)
 		return status;
-	crew__directory_generation(&single->registry->directory, 1);
+	crew__directory_generation(&single->registry->directory, 1, NULL);
 	crew__herald_begin(&single->herald, single->plan.notify, single->loop, single->registry);
 	status = crew__census_new(&single->registry->directory, single->loop,
 		settings->app->counters, &single->census);

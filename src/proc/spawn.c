@@ -21,10 +21,11 @@ _Noreturn void crew__spawn_exec(const struct crew__launch *launch,
 	const struct crew__generation *generation, int wire_fd, const int output_fds[2])
 {
 	char text[128] = "the program could not be executed: ";
+	crew__role_block_signals();
 	int error = redirect_output(output_fds);
 	if (error == 0)
-		error = crew__role_become(
-			launch, generation->program_fd, CREW__WORKER_VARIABLE, wire_fd, getppid());
+		error = crew__role_become(launch, generation->program_fd, CREW__WORKER_VARIABLE,
+			wire_fd, NULL, getppid());
 	const char *name = strerrorname_np(error);
 	strncat(text, name ? name : "unknown error", 32);
 	crew__wire_send_text(wire_fd, CREW__MSG_FAILED, text);

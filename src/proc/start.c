@@ -77,6 +77,8 @@ static int run_master(struct start *start)
 	master->on_started = on_started;
 	master->arg = start;
 	master->has_terminal = !start->options->daemon && isatty(STDIN_FILENO);
+	master->mode = start->mode;
+	master->pidfile = &start->pidfile;
 	master->notify = start->notify;
 	master->fd_store = start->fd_store;
 	start->failed = crew__master_init(

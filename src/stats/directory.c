@@ -96,11 +96,11 @@ static bool known(const struct crew__directory_header *header, size_t size)
 	       header->retired_size == sizeof(struct crew__slab);
 }
 
-int crew__directory_open(int take_fd, struct crew__directory *ret_directory)
+static int open_as(int take_fd, bool writable, struct crew__directory *ret_directory)
 {
 	size_t size;
 	void *memory;
-	int error = crew__memfd_map(take_fd, sizeof(struct memory), false, &size, &memory);
+	int error = crew__memfd_map(take_fd, sizeof(struct memory), writable, &size, &memory);
 	if (error) {
 		close(take_fd);
 		return error;
@@ -110,8 +110,21 @@ int crew__directory_open(int take_fd, struct crew__directory *ret_directory)
 		close(take_fd);
 		return -EPROTO;
 	}
-	*ret_directory = directory_at(take_fd, memory, false);
+	*ret_directory = directory_at(take_fd, memory, writable);
 	return 0;
+}
+
+int crew__directory_open(int take_fd, struct crew__directory *ret_directory)
+{
+	return open_as(take_fd, false, ret_directory);
+}
+
+int crew__directory_resume(int take_fd, uint32_t last_life, struct crew__directory *ret_directory)
+{
+	int status = open_as(take_fd, true, ret_directory);
+	if (status == 0)
+		ret_directory->last_life = last_life;
+	return status;
 }
 
 void crew__directory_fini(struct crew__directory *directory)
@@ -289,11 +302,15 @@ void crew__directory_reload(struct crew__directory *directory, uint64_t began_ns
 	end(header);
 }
 
-void crew__directory_generation(struct crew__directory *directory, uint32_t generation)
+void crew__directory_generation(
+	struct crew__directory *directory, uint32_t generation, const char *app_version)
 {
-	begin(directory->header);
-	directory->header->generation = generation;
-	end(directory->header);
+	struct crew__directory_header *header = directory->header;
+	begin(header);
+	header->generation = generation;
+	if (app_version)
+		snprintf(header->app_version, sizeof(header->app_version), "%s", app_version);
+	end(header);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */

@@ -93,6 +93,9 @@ struct crew__directory {
 int crew__directory_new(const char *app, const char *app_version, const char *mode,
 	const char *engine, const crew_service *const *services, struct crew__directory *ret_directory);
 int crew__directory_open(int take_fd, struct crew__directory *ret_directory);
+/* The same for its writer, in another image of the same process; `last_life` as it was there. */
+int crew__directory_resume(
+	int take_fd, uint32_t last_life, struct crew__directory *ret_directory);
 void crew__directory_fini(struct crew__directory *directory);
 int crew__directory_readonly_fd(const struct crew__directory *directory);
 
@@ -115,7 +118,9 @@ void crew__directory_leave(struct crew__directory *directory, uint32_t life);
 int crew__directory_service(struct crew__directory *directory, unsigned index, const char *name);
 /* A reload began then (CLOCK_MONOTONIC), or, with 0, is over. */
 void crew__directory_reload(struct crew__directory *directory, uint64_t began_ns);
-void crew__directory_generation(struct crew__directory *directory, uint32_t generation);
+/* Another generation is in force, of that version of the program (NULL: as before). */
+void crew__directory_generation(
+	struct crew__directory *directory, uint32_t generation, const char *app_version);
 
 /* A consistent copy of the whole header (allocated by the caller, it is large). False when the
  * master stood inside an update for `patience_us`: the copy is taken all the same. In the copy every

@@ -176,8 +176,10 @@ def test_graceful_reload_waits_for_connections(launch):
         assert done.returncode == 0
         wait_until(lambda: ask(program, "gen") == "2", "the new worker serves")
         assert client.ask("pid") == old, "cut before its time"
-        states = {w["generation"]: w["state"] for w in program.workers("ctl")}
-        assert states == {1: "draining", 2: "ready"}
+        wait_until(
+            lambda: {w["generation"]: w["state"] for w in program.workers("ctl")}
+            == {1: "draining", 2: "ready"}, "one drains, the other is ready",
+        )
         # At the end of the window it has to go all the same.
         wait_until(lambda: not alive(int(old)), "the old worker has gone")
         assert client.read_all() == b""

@@ -23,7 +23,7 @@ int world_set_up(void **state)
 	assert_int_equal(crew__directory_new("shop", "1.2", "daemon", "epoll", world_app.services,
 				 &w->directory),
 		0);
-	crew__directory_generation(&w->directory, 1);
+	crew__directory_generation(&w->directory, 1, NULL);
 	w->attached.copy = calloc(1, sizeof(*w->attached.copy));
 	assert_non_null(w->attached.copy);
 	w->attached.master = getpid();

@@ -46,7 +46,7 @@ static void a_reader_cannot_write(void **state)
 	assert_int_equal(write(fd, "x", 1), -1);
 	assert_int_equal(crew__directory_open(fd, &reader), 0);
 	assert_false(reader.writable);
-	crew__directory_generation(&f->directory, 5);
+	crew__directory_generation(&f->directory, 5, NULL);
 	assert_true(crew__directory_read(&reader, 0, f->copy));
 	assert_int_equal(f->copy->generation, 5);
 	crew__directory_fini(&reader);

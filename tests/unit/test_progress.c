@@ -65,7 +65,7 @@ static void who_holds_the_old_one_is_named(void **state)
 {
 	struct world *w = *state;
 	char waits[CREW__WAITS_MAX];
-	crew__directory_generation(&w->directory, 2);
+	crew__directory_generation(&w->directory, 2, NULL);
 	world_work(add(w, 1, 1, 1, CREW__DRAINING), 60);
 	add(w, 2, 0, 2, CREW__READY);
 	struct crew__status *status = world_take(w);
@@ -89,7 +89,7 @@ static void a_callback_that_does_not_return_is_named(void **state)
 {
 	struct world *w = *state;
 	char waits[CREW__WAITS_MAX];
-	crew__directory_generation(&w->directory, 2);
+	crew__directory_generation(&w->directory, 2, NULL);
 	struct crew__slab *slab = add(w, 1, 1, 1, CREW__DRAINING);
 	world_work(slab, 1);
 	atomic_store(&slab->callback, CREW__CB_WORKER_STOP);

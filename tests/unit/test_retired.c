@@ -112,7 +112,7 @@ static void rows_are_of_the_same_moment_as_the_copy(void **state)
 	const struct crew__directory_header *copy = directory_look(f);
 	/* What is not a death does not disturb. */
 	crew__directory_enter(&f->directory, &other);
-	crew__directory_generation(&f->directory, 2);
+	crew__directory_generation(&f->directory, 2, NULL);
 	assert_int_equal(crew__directory_retired(&f->directory, copy, &rows.row, &rows.count), 0);
 	free(rows.row);
 	live_and_die(f, 2, 0, 0, &one);
