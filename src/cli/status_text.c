@@ -119,6 +119,19 @@ static void print_start(const struct crew__status *status, FILE *out)
 		crew__seconds_text(status->uptime_s, uptime));
 }
 
+/* Those that have workers now: the directory also knows services that have gone. */
+static size_t count_services(const struct crew__status *status)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < status->row_count; i++) {
+		size_t before = 0;
+		while (before < i && strcmp(status->rows[before].service, status->rows[i].service))
+			before++;
+		count += before == i;
+	}
+	return count;
+}
+
 static size_t count_processes(const struct crew__status *status)
 {
 	size_t count = 0;
@@ -143,8 +156,9 @@ static void print_global(const struct crew__status *status, const struct crew__s
 		status->load[0], status->load[1], status->load[2], status->engine,
 		status->generation);
 	size_t processes = count_processes(status);
-	fprintf(out, "%u service%s   %zu process%s\n", status->services,
-		status->services == 1 ? "" : "s", processes, processes == 1 ? "" : "es");
+	size_t services = count_services(status);
+	fprintf(out, "%zu service%s   %zu process%s\n", services, services == 1 ? "" : "s",
+		processes, processes == 1 ? "" : "es");
 	print_master(status, screen);
 	print_doubts(status, screen);
 }

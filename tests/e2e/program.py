@@ -40,6 +40,7 @@ LISTENS = {
     "crash": {"crash": "text://127.0.0.1:{port}"},
     "control": {"ctl": "text://127.0.0.1:{port}", "side": "text+unix://RUNDIR/side.sock"},
     "stepped": {"line": "text://127.0.0.1:{port}", "ws": "ws://127.0.0.1:{port}"},
+    "table": {},  # said by its settings file
     "client": {"control": "text://127.0.0.1:{port}"},
     "fetch": {"control": "text://127.0.0.1:{port}"},
     "desk": {"desk": "text://127.0.0.1:{port}"},
