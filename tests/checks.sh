@@ -29,7 +29,8 @@ header_cxx() {
 	done
 }
 
-# What `install` puts down is enough for a stranger, by pkg-config and by find_package.
+# What `install` puts down is enough for a stranger, by pkg-config and by find_package. One who does
+# not optimise across files: that takes long, and the build does it to programs of its own.
 package() {
 	local build=$PWD/$1 place
 	place=$(mktemp -d)
@@ -45,7 +46,7 @@ package() {
 	export PKG_CONFIG_PATH
 	PKG_CONFIG_PATH=$(dirname "$(find usr -name crew.pc)")
 	# shellcheck disable=SC2046 # several words are meant
-	gcc -o by-pkg-config program.c \
+	gcc -fno-lto -o by-pkg-config program.c \
 		$(pkg-config --define-variable=prefix="$place/usr" --cflags --libs crew)
 	./by-pkg-config version
 
@@ -56,7 +57,7 @@ find_package(crew REQUIRED)
 add_executable(by-cmake program.c)
 target_link_libraries(by-cmake PRIVATE crew::crew)
 END
-	cmake -G Ninja -B out -D CMAKE_PREFIX_PATH="$place/usr" .
+	cmake -G Ninja -B out -D CMAKE_PREFIX_PATH="$place/usr" -D CMAKE_EXE_LINKER_FLAGS=-fno-lto .
 	cmake --build out
 	out/by-cmake version
 }

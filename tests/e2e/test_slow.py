@@ -247,7 +247,8 @@ def test_finish_keeps_our_side_open(launch):
 
 def test_send_timeout(launch):
     """A peer that takes nothing for so long is cut off; one that takes little is not."""
-    program = slow_program(launch, send_timeout_ms=500)
+    # Long beside a look at the rows on a busy machine: between two of them one takes little.
+    program = slow_program(launch, send_timeout_ms=1500)
     with connect(program) as control, connect(program, 16384) as dead, \
             connect(program, 16384) as slow:
         slow_id, dead_id = slow.identity(), dead.identity()

@@ -7,7 +7,7 @@ enum {
 	LIMIT = 100000, /* that of the table */
 	CALLERS = 40,
 	AGAIN_MS = 10,
-	HANDSHAKE_MS = 60000, /* the server takes its time until it accepts one */
+	HANDSHAKE_MS = 600000, /* the server accepts one when its turn has come, other tables later */
 };
 
 /* Of a connection of `parts`. */
