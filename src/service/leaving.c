@@ -4,7 +4,9 @@
  * What happens to a connection when it is reached:
  *
  *   HTTP          idle: closed, unless a request has just come; with one in hand: after its answer.
- *                 Every answer that begins while the worker leaves says `Connection: close`
+ *                 Every answer that begins while the worker leaves says `Connection: close`, so
+ *                 one that was busy within the last second is not reached before closing_ns: its
+ *                 next request is likely under way, and would meet a closed connection
  *   WebSocket     close 1001; at a reload 1012, with a hint when to come back. A graceful stop lets
  *                 it stay until closing_ns
  *   events        as a WebSocket: its end in good order
@@ -19,6 +21,8 @@
 #include "service/leaving.h"
 
 #include "base/clock.h"
+
+#include "net/conn_out.h"
 
 #include "service/connect.h"
 #include "service/datagram.h"
@@ -38,6 +42,7 @@ enum {
 	LAST_ROOM_MS = 2000, /* at the window's end for goodbyes; a quarter of a short one */
 	RETRY_LEAST_MS = 100,
 	RETRY_MOST_MS = 1000,
+	BUSY_CS = 100,     /* hundredths: who asked within so long will likely ask again */
 	PATIENCE_MS = 200, /* after the end, for what ends from the loop */
 	CLOSE_SERVICE_RESTART = 1012
 };
@@ -99,6 +104,20 @@ static bool has_input(const crew_conn *c)
 	return c->fd >= 0 && ioctl(c->fd, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
+/* It has just come, or has just been answered. */
+static bool was_busy(crew_conn *c)
+{
+	uint32_t last = crew__conn_later(c, c->record->last_in, c->record->last_out);
+	return crew__net_now(c->net) - last < BUSY_CS;
+}
+
+/* An idle connection, unless its next request is there. */
+static void close_idle(crew_worker *w, crew_conn *c)
+{
+	if (!has_input(c))
+		close_conn(w, c);
+}
+
 static void say_farewell(crew_worker *w, crew_conn *c)
 {
 	struct crew__entered before = crew__enter(w, CREW__CB_FAREWELL);
@@ -127,8 +146,8 @@ static void reach(crew_worker *w, crew_conn *c)
 	case CREW__HTTP:
 		if (is_asking(c))
 			crew__side(c)->http.keep_alive = false;
-		else if (!has_input(c))
-			close_conn(w, c);
+		else if (!departure->spread || !was_busy(c))
+			close_idle(w, c);
 		break;
 	case CREW__WS:
 	case CREW__SSE:
@@ -143,10 +162,12 @@ static void reach(crew_worker *w, crew_conn *c)
 
 static void close_now(crew_worker *w, crew_conn *c)
 {
-	if (c->record->protocol == CREW__HTTP && is_asking(c))
+	if (c->record->protocol != CREW__HTTP)
+		close_conn(w, c);
+	else if (is_asking(c))
 		crew__side(c)->http.keep_alive = false;
 	else
-		close_conn(w, c);
+		close_idle(w, c);
 }
 
 static void deal_with(crew_worker *w, crew_conn *c)

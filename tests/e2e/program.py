@@ -71,6 +71,12 @@ LISTENS = {
         "own": "stops://127.0.0.1:{port}",
         "apart": "ws://127.0.0.1:{port}",
     },
+    "traffic": {
+        "web": "http://127.0.0.1:{port}",
+        "calm": "http://127.0.0.1:{port}",
+        "stay": "ws://127.0.0.1:{port}",
+        "room": "ws://127.0.0.1:{port}",
+    },
     "wscaller": {"door": "text://127.0.0.1:{port}"},
     "proxy": {"proxy": "tcp://127.0.0.1:{port}"},
     "socks5": {"socks5": "tcp://127.0.0.1:{port}"},

@@ -12,8 +12,10 @@
             long path, at 16k to off; with the default the memory stays below 300 KiB (root)
   deflate   10,000 WebSockets, compressed both ways: with the shared window each costs what it
             does without compression, give or take 4 KiB
-  reloads   200 reloads: descriptors, threads and memory of the master and a worker stay as they are
-            after the first twenty
+  reloads   100 reloads and 20 binary upgrades while wrk, the project's generator and clients that
+            count everything talk to the program: no request fails, no connection is refused, no
+            WebSocket ends without its close frame, none that is handed over ends at all; clients
+            received what was sent; descriptors, threads, memory and processes stay as they were
   handover  10,000 idle WebSockets across five reloads of four workers: none is lost, each goes on
   certs     certificates renewed every few seconds for a minute under load: no request fails, and
             who is connected stays so
@@ -43,13 +45,13 @@ import abuse  # noqa: E402
 import draining  # noqa: E402
 import lab  # noqa: E402
 import laws  # noqa: E402
+import reloading  # noqa: E402
 import renewal  # noqa: E402
 import unsent as unsent_limits  # noqa: E402
 import verdicts as faults  # noqa: E402
 from certs import Authority  # noqa: E402
 from clients import Http  # noqa: E402
-from processes import (  # noqa: E402
-    become_subreaper, children, descriptor_count, memory_bytes, thread_count, wait_until)
+from processes import become_subreaper, wait_until  # noqa: E402
 from program import Program, find_binary  # noqa: E402
 from wsclient import TEXT, WebSocket, deflate as pack  # noqa: E402
 
@@ -65,10 +67,10 @@ class Soak:
         self.directory = Path(tempfile.mkdtemp(prefix="crew-soak"))
         self.programs = []
 
-    def start(self, name, **sets):
+    def start(self, name, binary=None, **sets):
         place = self.directory / f"{name}{len(self.programs)}"
         place.mkdir()
-        program = Program(name, place, self.options.engine,
+        program = Program(name, place, self.options.engine, binary=binary,
                           sets={key.replace("__", "."): value for key, value in sets.items()})
         self.programs.append(program)
         return program.start()
@@ -257,40 +259,45 @@ def certs(soak):
             and met["seen"] > 2)
 
 
-def figures_of(pid):
-    return descriptor_count(pid), thread_count(pid), memory_bytes(pid)
+def tell_processes(when, figures):
+    """Of the master, and the most that a worker has."""
+    for who, least in (("master", ""), ("worker", "at most ")):
+        found = [(figures.descriptors[name], figures.threads[name], figures.memory[name])
+                 for name in figures.memory if (name == "master") == (who == "master")]
+        descriptors, threads, memory = map(max, zip(*found))
+        say(f"{when}, {who}", f"{least}{descriptors} descriptors, {threads} threads, "
+            f"{memory / abuse.MIB:.1f} MiB")
+    say(f"{when}, processes", figures.processes)
 
 
-def tell_figures(number, found):
-    for who, (descriptors, threads, memory) in found.items():
-        say(f"after {number} reloads, {who}",
-            f"{descriptors} descriptors, {threads} threads, {memory / abuse.MIB:.1f} MiB")
+def tell_reloads(met):
+    seconds = sorted(met.seconds)
+    say("reloads, of them upgrades", f"{met.reloads}, {met.upgrades}")
+    say("a reload took", f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s")
+    say("answers to wrk", f"{met.wrk.answers:,}")
+    for kind, what in ((reloading.Calm, "to HTTP clients that stay"),
+                       (reloading.Brief, "to HTTP clients that go"),
+                       (reloading.Member, "to WebSockets told 1012"),
+                       (reloading.Guest, "to WebSockets handed over"),
+                       (reloading.Generator, "to the generator's WebSockets")):
+        say(what, f"{met.sum(kind):,} on {met.sum(kind, 'connections'):,} connections")
+    if met.totals:
+        say("messages sent, as the totals say", f"{met.totals['messages_sent']:,}")
+        say("connections handed over", f"{met.totals['handed_over']:,}")
 
 
 def reloads(soak):
-    """What a master has kept of twenty reloads is what it needs; more of it would be a leak."""
-    program = soak.start("hello", web__workers=2)
+    def start(path, sets):
+        return soak.start("traffic", binary=path, **sets)
 
-    def look(number):
-        program.wait_ready(generation=number + 1)
-        wait_until(lambda: len(children(program.master)) == 2, "only the last generation")
-        found = {"master": figures_of(program.master), "worker": figures_of(program.pid("web"))}
-        tell_figures(number, found)
-        return found
-
-    first = None
-    began = time.monotonic()
-    for number in range(1, soak.options.reloads + 1):
-        done = program.cli("reload", seconds=60)
-        if done.returncode:
-            say("reload failed", done.stderr)
-            return False
-        if number == 20 or number % 50 == 0:
-            last = look(number)
-            first = first or last
-    say("a reload took", f"{(time.monotonic() - began) / soak.options.reloads * 1000:.0f} ms")
-    return all(last[who][:2] == first[who][:2] and last[who][2] < first[who][2] + abuse.MIB
-               for who in first)
+    met = reloading.under_load(start, soak.directory, soak.options.reloads, soak.options.upgrades,
+                               soak.options.clients)
+    tell_reloads(met)
+    tell_processes("before", met.first)
+    tell_processes("after", met.last)
+    for failure in met.failures:
+        say("FAILED", failure)
+    return not met.failures
 
 
 def drain(soak):
@@ -360,12 +367,17 @@ def parse():
     parser.add_argument("--bytes", type=int, default=10 * GIB, help="of upload and download")
     parser.add_argument("--connections", type=int, default=1000, help="of slow")
     parser.add_argument("--sockets", type=int, default=10000, help="of deflate and handover")
-    parser.add_argument("--reloads", type=int, default=200, help="of reloads, at least 20")
+    parser.add_argument("--reloads", type=int, default=100, help="of reloads")
+    parser.add_argument("--upgrades", type=int, default=20, help="of reloads")
+    parser.add_argument("--clients", type=int, default=10, help="of each kind, of reloads")
+    parser.add_argument("--quick", action="store_true", help="reloads: three, and an upgrade")
     parser.add_argument("--seconds", type=int, default=60, help="of certs")
     parser.add_argument("--runs", type=int, default=50, help="of each fault, of verdicts")
     parser.add_argument("--side-by-side", type=int, default=10, help="runs of verdicts at once")
     parser.add_argument("--engine", default="epoll")
     options = parser.parse_args()
+    if options.quick:
+        options.reloads, options.upgrades, options.clients = 3, 1, 2
     for name in options.names:
         if name not in SCENARIOS:
             parser.error(f"no scenario {name}; there are: {', '.join(SCENARIOS)}")
