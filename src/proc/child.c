@@ -1,10 +1,11 @@
 /* child.c - hearing what one worker process says, its deadlines, and burying it.
  *
  * Not here: which children there should be (slot.c), what is said of their deaths (obituary.c). */
-#include "proc/child_parts.h"
+#include "proc/child.h"
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "proc/child_parts.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,8 @@
 /* master.c - the supervisor: stopping, births and deaths. */
-#include "proc/master_parts.h"
+#include "proc/master.h"
 
 #include "proc/chronicle.h"
+#include "proc/master_parts.h"
 #include "proc/obituary.h"
 #include "proc/recycle.h"
 
