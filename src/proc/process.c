@@ -5,22 +5,18 @@
  *
  * The socket to the master is the lifeline: at its end the worker ends too, at once but in order.
  * Signals that a terminal sends to its whole process group are the master's business. */
-#include "proc/greeting.h"
+#include "proc/process_parts.h"
 #include "proc/run.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "proc/asked.h"
-#include "proc/census.h"
 #include "proc/confine.h"
 #include "proc/core_dumps.h"
 #include "proc/last_words.h"
 #include "proc/lifeline.h"
-#include "proc/log_care.h"
 #include "proc/output.h"
-#include "proc/passing.h"
 #include "proc/title.h"
-#include "service/live.h"
 #include "service/offload.h"
 
 #include <signal.h>
@@ -31,33 +27,10 @@
 
 enum {
 	CLOSE_GOING_AWAY = 1001,
-	MESSAGES_PER_TURN = 64,
 	LOG_END_MS = 1000 /* for lines that are not written yet */
 };
 
-struct adopted {
-	uint32_t id; /* whose it is: one with several addresses has several */
-	int fd;      /* the worker's */
-};
-
-struct process {
-	struct crew__greeting greeting;
-	const struct crew__service_settings *service;
-	struct crew__loop *loop;
-	struct crew__census *census;
-	struct crew__source wire;
-	struct crew__log_care log_care;
-	crew_worker *worker;
-	struct adopted *adopted; /* listeners of siblings that are away */
-	size_t adopted_count;
-	struct crew__giving *giving; /* connections go to another worker; NULL until they do */
-	struct crew__takings takings;
-	struct crew__stop_order stop; /* to be followed when `giving` is over */
-	uint64_t stop_ns;             /* when it came; 0: none has */
-	bool leaving;
-};
-
-static void say(struct process *process, unsigned type, const char *text)
+static void say(struct crew__process *process, unsigned type, const char *text)
 {
 	if (process->wire.fd >= 0)
 		crew__wire_send_text(process->wire.fd, type, text);
@@ -67,13 +40,14 @@ static void say(struct process *process, unsigned type, const char *text)
 
 static void on_done(crew_worker *w, void *arg)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	(void)w;
 	say(process, CREW__MSG_STOPPED, "");
 	crew__loop_stop(process->loop);
 }
 
-static void leave(struct process *process, bool graceful, uint64_t window_ms, int close_code)
+void crew__process_leave(
+	struct crew__process *process, bool graceful, uint64_t window_ms, int close_code)
 {
 	process->leaving = true;
 	if (process->giving)
@@ -91,16 +65,17 @@ static void leave(struct process *process, bool graceful, uint64_t window_ms, in
 /* By the program's or an operator's wish: the master is told, so that it does not wonder. */
 static void leave_by_itself(void *arg)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	if (process->leaving)
 		return;
 	say(process, CREW__MSG_LEAVING, "");
-	leave(process, false, (uint64_t)process->service->stop_timeout_ms, CLOSE_GOING_AWAY);
+	crew__process_leave(
+		process, false, (uint64_t)process->service->stop_timeout_ms, CLOSE_GOING_AWAY);
 }
 
 static void recycle_itself(void *arg)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	if (!process->leaving)
 		crew__worker_recycled(process->worker);
 	leave_by_itself(process);
@@ -108,7 +83,7 @@ static void recycle_itself(void *arg)
 
 static void on_recycle(void *arg, crew_worker *w)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	(void)w;
 	/* Not from inside a callback, which may be on_worker_start. */
 	crew__loop_post(process->loop, recycle_itself, process);
@@ -120,285 +95,26 @@ static void on_terminate(int signo, void *arg)
 	leave_by_itself(arg);
 }
 
-static void master_is_gone(struct process *process)
+void crew__process_master_is_gone(struct crew__process *process)
 {
 	int fd = process->wire.fd;
 	crew__loop_remove(process->loop, &process->wire);
 	close(fd);
 	crew__log(CREW_WARN, "the master is gone; ending");
-	leave(process, false, 0, CLOSE_GOING_AWAY);
-}
-
-/* ---- what the master says ------------------------------------------------------------------ */
-
-static void take_log(struct process *process, int fd)
-{
-	crew__worker_reopen_logs(process->worker);
-	if (fd < 0)
-		return;
-	crew__log_file_follow(process->greeting.log_fd, fd);
-	crew__log_switch(fd);
-	close(process->greeting.log_fd);
-	process->greeting.log_fd = fd;
-}
-
-/* ---- handing connections over: what can move goes before the rest is told to leave ---- */
-
-static bool hands_over(const struct process *process)
-{
-	return process->giving && !crew__giving_is_over(process->giving);
-}
-
-static void follow(
-	struct process *process, const struct crew__stop_order *order, uint64_t window_ms)
-{
-	leave(process, order->graceful != 0, window_ms, order->close_code);
-}
-
-static void on_given(void *arg)
-{
-	struct process *process = arg;
-	const struct crew__stop_order order = process->stop;
-	uint64_t passed_ms = (crew__clock_ns() - process->stop_ns) / CREW__NS_PER_MS;
-	if (process->stop_ns == 0)
-		return; /* the order is still to come */
-	follow(process, &order, order.window_ms - crew__min(order.window_ms, passed_ms));
-}
-
-static void give(struct process *process, int take_fd)
-{
-	if (take_fd < 0)
-		return;
-	if (process->giving || process->leaving) {
-		close(take_fd);
-		return;
-	}
-	int status = crew__giving_new(
-		process->loop, process->worker, take_fd, on_given, process, &process->giving);
-	if (status < 0)
-		crew__log(CREW_WARN, "connections are not handed over: %s", strerror(-status));
-}
-
-static void take(struct process *process, int take_fd)
-{
-	if (take_fd < 0)
-		return;
-	int status = crew__takings_add(&process->takings, take_fd);
-	if (status < 0)
-		crew__log(CREW_WARN, "no connections are taken over: %s", strerror(-status));
-}
-
-/* The first order waits until the connections have gone, for half of its window at most; any other
- * is to be followed at once. */
-static void take_stop(struct process *process, const struct crew__message *message)
-{
-	struct crew__stop_order order;
-	if (message->length != sizeof(order))
-		return;
-	memcpy(&order, message->payload, sizeof(order));
-	if (hands_over(process) && process->stop_ns == 0) {
-		process->stop = order;
-		process->stop_ns = crew__clock_ns();
-		crew__worker_stop_accepting(process->worker);
-		crew__giving_until(process->giving,
-			process->stop_ns + order.window_ms * (CREW__NS_PER_MS / 2));
-		return;
-	}
-	follow(process, &order, order.window_ms);
-}
-
-static void take_life(struct process *process, struct crew__message *message)
-{
-	struct crew__life_note note;
-	if (message->length != sizeof(note))
-		return;
-	memcpy(&note, message->payload, sizeof(note));
-	if (message->type == CREW__MSG_LIFE_GONE) {
-		crew__census_clear(process->census, note.index);
-		return;
-	}
-	int fd = crew__message_take_fd(message, 0);
-	int status = fd < 0 ? -EPROTO
-			    : crew__census_set(process->census, note.index, note.life, fd);
-	if (status < 0)
-		crew__log(CREW_WARN,
-			"another worker's numbers cannot be read: %s; totals lack them",
-			strerror(-status));
-}
-
-static void disown(struct process *process, uint32_t id)
-{
-	size_t left = 0;
-	for (size_t i = 0; i < process->adopted_count; i++) {
-		struct adopted adopted = process->adopted[i];
-		if (adopted.id == id)
-			crew__worker_disown(process->worker, adopted.fd);
-		else
-			process->adopted[left++] = adopted;
-	}
-	process->adopted_count = left;
-}
-
-static int adopt(struct process *process, uint32_t id, int take_fd)
-{
-	size_t size = (process->adopted_count + 1) * sizeof(struct adopted);
-	struct adopted *adopted = realloc(process->adopted, size);
-	if (!adopted) {
-		close(take_fd);
-		return -ENOMEM;
-	}
-	process->adopted = adopted;
-	int status = crew__worker_adopt(process->worker, take_fd);
-	if (status == 0)
-		adopted[process->adopted_count++] = (struct adopted){ id, take_fd };
-	return status;
-}
-
-static void take_absence(struct process *process, struct crew__message *message)
-{
-	struct crew__absence absence;
-	if (message->length != sizeof(absence))
-		return;
-	memcpy(&absence, message->payload, sizeof(absence));
-	if (message->type == CREW__MSG_DISOWN) {
-		disown(process, absence.id);
-		return;
-	}
-	disown(process, absence.id);
-	int status = message->fd_count > 0 ? 0 : -EPROTO;
-	for (unsigned i = 0; i < message->fd_count; i++) {
-		int error = adopt(process, absence.id, crew__message_take_fd(message, i));
-		status = error ? error : status;
-	}
-	if (status < 0)
-		crew__log(CREW_WARN, "cannot accept for #%u, which is away: %s", absence.id,
-			strerror(-status));
-}
-
-static void take_kick(struct process *process, const struct crew__message *message)
-{
-	static struct crew__kick_order order; /* large; one loop, one thread */
-	const size_t head = offsetof(struct crew__kick_order, ids);
-	if (message->length < head || message->length > sizeof(order))
-		return;
-	memcpy(&order, message->payload, message->length);
-	if (order.count <= CREW__KICK_MOST &&
-		message->length == head + order.count * sizeof(order.ids[0]))
-		crew__worker_kick(process->worker, order.ids, order.count, order.by);
-}
-
-/* What the worker had already, from the settings it began with, is no change. */
-static void take_setting(struct process *process, const struct crew__message *message)
-{
-	struct crew__settings *settings = process->greeting.settings;
-	struct crew__settings_change change;
-	char error[1536];
-	if (crew__settings_set_live(settings, message->payload, &change, error, sizeof(error)) <
-		0) {
-		crew__log(CREW_WARN, "a setting that the master sent is left out: %s", error);
-		return;
-	}
-	if (change.before == change.now)
-		return;
-	crew__log_set_level(settings->log_level);
-	crew__worker_set(process->worker, settings, &change);
-}
-
-static void take_tls(struct process *process, struct crew__message *message)
-{
-	struct crew__tls_order order;
-	char error[1024];
-	int fd = crew__message_take_fd(message, 0);
-	if (message->length == sizeof(order) && fd >= 0) {
-		memcpy(&order, message->payload, sizeof(order));
-		struct crew__tls_done done = { .serial = order.serial };
-		done.status = crew__worker_take_tls(
-			process->worker, fd, &order.secret, order.tell != 0, error, sizeof(error));
-		/* Another worker has found them sound: this is about this one, so it tells. */
-		if (done.status < 0 && !order.tell)
-			crew__log(CREW_ERROR, "the new certificates are not taken: %s", error);
-		explicit_bzero(&order, sizeof(order));
-		if (process->wire.fd >= 0)
-			crew__wire_send(
-				process->wire.fd, CREW__MSG_TLS_DONE, &done, sizeof(done), NULL, 0);
-	}
-	explicit_bzero(message->payload, message->length);
-	if (fd >= 0)
-		close(fd);
-}
-
-static void take_message(struct process *process, struct crew__message *message)
-{
-	switch (message->type) {
-	case CREW__MSG_STOP:
-		take_stop(process, message);
-		break;
-	case CREW__MSG_RELOADING:
-		crew__worker_reloading(process->worker);
-		break;
-	case CREW__MSG_RECYCLING:
-		crew__worker_recycled(process->worker);
-		break;
-	case CREW__MSG_REOPEN_LOG:
-		take_log(process, crew__message_take_fd(message, 0));
-		break;
-	case CREW__MSG_ADOPT:
-	case CREW__MSG_DISOWN:
-		take_absence(process, message);
-		break;
-	case CREW__MSG_KICK_THESE:
-		take_kick(process, message);
-		break;
-	case CREW__MSG_SETTING:
-		take_setting(process, message);
-		break;
-	case CREW__MSG_TLS:
-		take_tls(process, message);
-		break;
-	case CREW__MSG_GIVE:
-		give(process, crew__message_take_fd(message, 0));
-		break;
-	case CREW__MSG_TAKE:
-		take(process, crew__message_take_fd(message, 0));
-		break;
-	case CREW__MSG_LIFE:
-	case CREW__MSG_LIFE_GONE:
-		take_life(process, message);
-		break;
-	default:
-		crew__log(CREW_WARN, "the master sent a message of type %u, which is unknown here",
-			message->type);
-	}
-	crew__message_release(message);
-}
-
-static void on_wire(struct crew__source *source, unsigned events)
-{
-	static struct crew__message message; /* large; one loop, one thread */
-	struct process *process = crew__container_of(source, struct process, wire);
-	(void)events;
-	for (int i = 0; i < MESSAGES_PER_TURN && source->fd >= 0; i++) {
-		int got = crew__wire_receive(source->fd, &message);
-		if (got == -EAGAIN)
-			return;
-		if (got <= 0)
-			master_is_gone(process);
-		else
-			take_message(process, &message);
-	}
+	crew__process_leave(process, false, 0, CLOSE_GOING_AWAY);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------- */
 
 static uint64_t service_counter(void *arg, const crew_service *service, const char *name)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	return crew__census_counter(process->census, service, name);
 }
 
 static struct crew__siblings siblings(void *arg)
 {
-	struct process *process = arg;
+	struct crew__process *process = arg;
 	return crew__census_siblings(process->census);
 }
 
@@ -413,7 +129,7 @@ static void ignore_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int confine(struct process *process, char *error, size_t size)
+static int confine(struct crew__process *process, char *error, size_t size)
 {
 	struct crew__greeting *greeting = &process->greeting;
 	struct crew__identity identity;
@@ -429,7 +145,7 @@ static int confine(struct process *process, char *error, size_t size)
 		crew__confine_place(greeting->settings, greeting->service, id), error, size);
 }
 
-static int make_worker(struct process *process)
+static int make_worker(struct crew__process *process)
 {
 	struct crew__greeting *greeting = &process->greeting;
 	const struct crew__worker_plan plan = {
@@ -455,7 +171,7 @@ static int make_worker(struct process *process)
 	return status;
 }
 
-static int make_surroundings(struct process *process)
+static int make_surroundings(struct crew__process *process)
 {
 	const struct crew__greeting *greeting = &process->greeting;
 	int status = crew__loop_new(greeting->settings->engine, &process->loop);
@@ -477,7 +193,7 @@ static int make_surroundings(struct process *process)
 }
 
 /* The certificates that came with the greeting: without them no connection can be served. */
-static int begin_tls(struct process *process, char *error, size_t size)
+static int begin_tls(struct crew__process *process, char *error, size_t size)
 {
 	struct crew__greeting *greeting = &process->greeting;
 	if (!crew__service_speaks_tls(process->service))
@@ -495,7 +211,7 @@ static int begin_tls(struct process *process, char *error, size_t size)
 }
 
 /* What it leaves of itself when it dies, or when its master asks where it stands. */
-static void begin_words(struct process *process)
+static void begin_words(struct crew__process *process)
 {
 	struct crew__greeting *greeting = &process->greeting;
 	struct crew__segment_header *header = greeting->segment.header;
@@ -509,7 +225,7 @@ static void begin_words(struct process *process)
 }
 
 /* Everything up to READY. On failure `error` says why, for the master to tell. */
-static int set_up(struct process *process, const crew_app *app, char *error, size_t size)
+static int set_up(struct crew__process *process, const crew_app *app, char *error, size_t size)
 {
 	int status = crew__greeting_take(&process->greeting, process->wire.fd, app, error, size);
 	if (status < 0)
@@ -549,7 +265,7 @@ static int set_up(struct process *process, const crew_app *app, char *error, siz
 	return status;
 }
 
-static void tear_down(struct process *process)
+static void tear_down(struct crew__process *process)
 {
 	crew__giving_free(process->giving);
 	crew__takings_end(&process->takings);
@@ -574,7 +290,7 @@ static void tear_down(struct process *process)
 
 static int run(int wire_fd, const crew_app *app)
 {
-	struct process process = { .wire = { .fn = on_wire, .fd = wire_fd } };
+	struct crew__process process = { .wire = { .fn = crew__process_on_wire, .fd = wire_fd } };
 	crew__list_init(&process.takings.givers);
 	char error[512] = "";
 	ignore_signals();
