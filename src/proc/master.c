@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 enum {
-	CLOSE_GOING_AWAY = 1001,
 	STOP_NOW_GRACE_MS = 500,
 	BOUND_SLACK_MS = 3000
 };
@@ -48,7 +47,7 @@ static void stop_child(struct crew__child *child, enum crew__stop_level level)
 	const struct crew__stop_order order = {
 		.graceful = level == CREW__STOP_GRACEFUL,
 		.window_ms = stop_window_ms(crew__child_settings(child), level),
-		.close_code = CLOSE_GOING_AWAY,
+		.close_code = CREW__CLOSE_GOING_AWAY,
 	};
 	crew__child_stop(
 		child, &order, level == CREW__STOP_NOW ? STOP_NOW_GRACE_MS : CREW__KILL_GRACE_MS);

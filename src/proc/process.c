@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 enum {
-	CLOSE_GOING_AWAY = 1001,
 	LOG_END_MS = 1000 /* for lines that are not written yet */
 };
 
@@ -69,8 +68,8 @@ static void leave_by_itself(void *arg)
 	if (process->leaving)
 		return;
 	say(process, CREW__MSG_LEAVING, "");
-	crew__process_leave(
-		process, false, (uint64_t)process->service->stop_timeout_ms, CLOSE_GOING_AWAY);
+	crew__process_leave(process, false, (uint64_t)process->service->stop_timeout_ms,
+		CREW__CLOSE_GOING_AWAY);
 }
 
 static void recycle_itself(void *arg)
@@ -101,7 +100,7 @@ void crew__process_master_is_gone(struct crew__process *process)
 	crew__loop_remove(process->loop, &process->wire);
 	close(fd);
 	crew__log(CREW_WARN, "the master is gone; ending");
-	crew__process_leave(process, false, 0, CLOSE_GOING_AWAY);
+	crew__process_leave(process, false, 0, CREW__CLOSE_GOING_AWAY);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------- */

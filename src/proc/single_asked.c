@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 enum {
-	CLOSE_GOING_AWAY = 1001,
 	STOP_SLACK_MS = 3000
 };
 
@@ -35,7 +34,7 @@ void crew__member_stop(struct crew__member *member, bool graceful, uint64_t wind
 	const struct crew__worker_stop stop = {
 		.graceful = graceful,
 		.window_ms = window_ms,
-		.close_code = CLOSE_GOING_AWAY,
+		.close_code = CREW__CLOSE_GOING_AWAY,
 		.done = on_done,
 		.arg = member,
 	};

@@ -21,7 +21,6 @@
 
 enum {
 	CREW__CLOSE_NORMAL = 1000,
-	CREW__CLOSE_GOING_AWAY = 1001,
 	CREW__CLOSE_NO_STATUS = 1005, /* stands for a close frame without a code */
 	CREW__CLOSE_POLICY = 1008,
 	CREW__CLOSE_NO_MEMORY = 1011,

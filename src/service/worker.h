@@ -15,6 +15,10 @@
 #include "service/settings.h"
 #include "stats/slab.h"
 
+enum {
+	CREW__CLOSE_GOING_AWAY = 1001 /* WebSocket's code for: the server stops */
+};
+
 struct crew__worker_plan {
 	struct crew__loop *loop;
 	const struct crew__service_settings *settings;
