@@ -258,10 +258,13 @@ bool crew__log_allowed(struct crew__log_rate *rate, uint32_t per_second, uint32_
 	return true;
 }
 
-const char *crew__log_left_out(uint32_t count, char text[CREW__LEFT_OUT_MAX])
+bool crew__log_may(
+	struct crew__log_rate *rate, uint32_t per_second, char ret_left_out[CREW__LEFT_OUT_MAX])
 {
-	text[0] = '\0';
+	uint32_t count = 0;
+	bool allowed = crew__log_allowed(rate, per_second, &count);
+	ret_left_out[0] = '\0';
 	if (count > 0)
-		snprintf(text, CREW__LEFT_OUT_MAX, " (%u such lines left out)", count);
-	return text;
+		snprintf(ret_left_out, CREW__LEFT_OUT_MAX, " (%u such lines left out)", count);
+	return allowed;
 }

@@ -76,10 +76,11 @@ struct crew__log_rate {
 /* True when a line may be written now; `*ret_left_out` is how many were not since the last. */
 bool crew__log_allowed(struct crew__log_rate *rate, uint32_t per_second, uint32_t *ret_left_out);
 
-/* " (7 such lines left out)" for a line's end, or nothing when none was. Returns `text`. */
+/* The same in words for the line's end: " (7 such lines left out)", or nothing when none was. */
 enum {
 	CREW__LEFT_OUT_MAX = 48
 };
-const char *crew__log_left_out(uint32_t count, char text[CREW__LEFT_OUT_MAX]);
+bool crew__log_may(
+	struct crew__log_rate *rate, uint32_t per_second, char ret_left_out[CREW__LEFT_OUT_MAX]);
 
 #endif

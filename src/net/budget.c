@@ -132,8 +132,7 @@ static unsigned stage_for(const struct crew__net *net)
 /* Peers that come again as soon as they were ended may bring about many stages in a second. */
 static void tell(struct crew__net *net, unsigned stage)
 {
-	uint32_t left_out;
-	char more[CREW__LEFT_OUT_MAX];
+	char left_out[CREW__LEFT_OUT_MAX];
 	static const char *const deeds[] = { "all is taken again",
 		"the longest queues may grow no further", "nothing is read",
 		"new connections are refused", "the longest queues are ended" };
@@ -141,14 +140,14 @@ static void tell(struct crew__net *net, unsigned stage)
 		.kind = CREW__EVENT_BUDGET,
 		.values = { stage, crew__net_held(net), net->limits.budget },
 	};
-	if (!crew__log_allowed(&net->budget.told, TELLS_PER_SECOND, &left_out))
+	if (!crew__log_may(&net->budget.told, TELLS_PER_SECOND, left_out))
 		return;
 	crew__events_add(net->stats.events, &event);
 	crew__log(stage > net->budget.stage ? CREW_WARN : CREW_INFO,
 		"send queues hold %llu of %llu bytes (buffer_budget): %s; `top` and `connections --sort "
 		"send_queue` show whose they are%s",
 		(unsigned long long)crew__net_held(net), (unsigned long long)net->limits.budget,
-		deeds[stage], crew__log_left_out(left_out, more));
+		deeds[stage], left_out);
 }
 
 static void enter(struct crew__net *net, unsigned stage)

@@ -63,12 +63,12 @@ static void resume_accepting(struct crew__timer *timer)
 
 static void accept_failed(struct crew__listener *listener, int error)
 {
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	listener->net->stats.slab->accept_failed++;
-	if (crew__log_allowed(&listener->failed_log, 1, &left_out))
+	if (crew__log_may(&listener->failed_log, 1, left_out))
 		crew__log(CREW_WARN,
-			"%s: cannot accept: %s; pausing for %d ms (%u such lines left out). "
-			"Raise the descriptor limit (ulimit -n) or lower max_connections",
+			"%s: cannot accept: %s; pausing for %d ms. Raise the descriptor limit "
+			"(ulimit -n) or lower max_connections%s",
 			listener->name, strerror(error), PAUSE_MS, left_out);
 	turn_one_away(listener, listener->fd);
 	pause_accepting(listener);
@@ -77,14 +77,12 @@ static void accept_failed(struct crew__listener *listener, int error)
 static bool over_limit(struct crew__listener *listener)
 {
 	struct crew__net *net = listener->net;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	if (net->stats.slab->connections < net->limits.max_connections)
 		return false;
 	net->stats.slab->refused_limit++;
-	if (crew__log_allowed(&listener->limit_log, 1, &left_out))
-		crew__log(CREW_WARN,
-			"%s: connection refused: max_connections (%zu) is reached "
-			"(%u such lines left out)",
+	if (crew__log_may(&listener->limit_log, 1, left_out))
+		crew__log(CREW_WARN, "%s: connection refused: max_connections (%zu) is reached%s",
 			listener->name, net->limits.max_connections, left_out);
 	return true;
 }
@@ -92,17 +90,17 @@ static bool over_limit(struct crew__listener *listener)
 static bool over_ip_limit(struct crew__listener *listener, const struct crew__record_address *from)
 {
 	struct crew__net *net = listener->net;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	char text[80];
 	if (!net->ips || net->proxied ||
 		crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
 		return false;
 	net->stats.slab->refused_ip++;
-	if (crew__log_allowed(&listener->ip_log, 1, &left_out)) {
+	if (crew__log_may(&listener->ip_log, 1, left_out)) {
 		crew__address_text(from, text, sizeof(text));
 		crew__log(CREW_WARN,
 			"%s: connection from %s refused: max_connections_per_ip (%zu) is "
-			"reached (%u such lines left out)",
+			"reached%s",
 			listener->name, text, net->limits.max_connections_per_ip, left_out);
 	}
 	return true;

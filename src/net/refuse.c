@@ -10,13 +10,13 @@
 /* Made when it is needed first, as the limit may be set while the worker runs. */
 static struct crew__rate_table *get_table(struct crew__net *net, const char *name)
 {
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	if (crew__likely(net->rates) || crew__rate_table_new(&net->rates) == 0)
 		return net->rates;
-	if (crew__log_allowed(&net->refused.log, 1, &left_out))
+	if (crew__log_may(&net->refused.log, 1, left_out))
 		crew__log(CREW_WARN,
-			"%s: no memory to keep connection_rate_per_ip: nobody is refused for it",
-			name);
+			"%s: no memory to keep connection_rate_per_ip: nobody is refused for it%s",
+			name, left_out);
 	return NULL;
 }
 
@@ -24,9 +24,9 @@ static void tell(struct crew__net *net, const struct crew__record_address *from,
 {
 	uint64_t limit = net->limits.connection_rate_per_ip;
 	struct crew__event event = { .kind = CREW__EVENT_RATE };
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	net->refused.untold++;
-	if (!crew__log_allowed(&net->refused.log, 1, &left_out))
+	if (!crew__log_may(&net->refused.log, 1, left_out))
 		return;
 	event.values[0] = net->refused.untold;
 	event.values[1] = limit;
@@ -34,7 +34,7 @@ static void tell(struct crew__net *net, const struct crew__record_address *from,
 	crew__events_add(net->stats.events, &event);
 	crew__log(CREW_WARN,
 		"%s: connection from %s refused: it opens more than connection_rate_per_ip (%" PRIu64
-		" a second) (%u such lines left out)",
+		" a second)%s",
 		name, event.text, limit, left_out);
 	net->refused.untold = 0;
 }

@@ -46,12 +46,12 @@ static bool on_turn_end(struct crew__turn_hook *hook)
 
 static crew__rarely void receive_failed(struct crew__udp *udp, int error)
 {
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	if (error == EAGAIN || error == EINTR || error == ENOMEM || error == ENOBUFS)
 		return;
-	if (crew__log_allowed(&udp->receive_log, 1, &left_out))
-		crew__log(CREW_WARN, "%s: cannot receive datagrams: %s (%u such lines left out)",
-			udp->name, strerror(error), left_out);
+	if (crew__log_may(&udp->receive_log, 1, left_out))
+		crew__log(CREW_WARN, "%s: cannot receive datagrams: %s%s", udp->name,
+			strerror(error), left_out);
 }
 
 static void receive(struct crew__udp *udp)

@@ -103,16 +103,15 @@ void crew__udp_deliver(crew_conn *c, char *data, size_t len, size_t segment)
 static bool over_ip_limit(struct crew__udp *udp, const struct crew__record_address *from)
 {
 	struct crew__net *net = udp->net;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	char text[80];
 	if (!net->ips || crew__ip_table_enter(net->ips, from, net->limits.max_connections_per_ip))
 		return false;
 	net->stats.slab->refused_ip++;
-	if (crew__log_allowed(&udp->ip_log, 1, &left_out)) {
+	if (crew__log_may(&udp->ip_log, 1, left_out)) {
 		crew__address_text(from, text, sizeof(text));
 		crew__log(CREW_WARN,
-			"%s: a datagram from %s dropped: max_connections_per_ip (%zu) is reached "
-			"(%u such lines left out)",
+			"%s: a datagram from %s dropped: max_connections_per_ip (%zu) is reached%s",
 			udp->name, text, net->limits.max_connections_per_ip, left_out);
 	}
 	return true;
@@ -121,13 +120,12 @@ static bool over_ip_limit(struct crew__udp *udp, const struct crew__record_addre
 static crew__rarely void refuse_for_limit(struct crew__udp *udp)
 {
 	struct crew__net *net = udp->net;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	net->stats.slab->refused_limit++;
 	net->stats.slab->datagrams_dropped++;
-	if (crew__log_allowed(&udp->limit_log, 1, &left_out))
+	if (crew__log_may(&udp->limit_log, 1, left_out))
 		crew__log(CREW_WARN,
-			"%s: a datagram of a new peer dropped: max_connections (%zu) is reached "
-			"(%u such lines left out)",
+			"%s: a datagram of a new peer dropped: max_connections (%zu) is reached%s",
 			udp->name, net->limits.max_connections, left_out);
 }
 
@@ -252,15 +250,13 @@ static crew__rarely void drop_truncated(struct crew__udp *udp, unsigned at)
 {
 	struct crew__record_address remote;
 	char text[80];
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	udp->net->stats.slab->datagrams_truncated++;
-	if (!crew__log_allowed(&udp->truncated_log, 1, &left_out))
+	if (!crew__log_may(&udp->truncated_log, 1, left_out))
 		return;
 	crew__address_record((struct sockaddr *)&udp->in->names[at], &remote);
 	crew__address_text(&remote, text, sizeof(text));
-	crew__log(CREW_WARN,
-		"%s: a datagram from %s does not fit into %d bytes and is dropped "
-		"(%u such lines left out)",
+	crew__log(CREW_WARN, "%s: a datagram from %s does not fit into %d bytes and is dropped%s",
 		udp->name, text, CREW__UDP_ROOM, left_out);
 }
 

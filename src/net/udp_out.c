@@ -70,13 +70,12 @@ static void settle(struct crew__udp *udp, unsigned count)
 static void tell_lost(struct crew__udp *udp, const crew_conn *c, uint32_t len, int error)
 {
 	char text[80];
-	uint32_t left_out;
-	if (!crew__log_allowed(&udp->send_log, 1, &left_out))
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (!crew__log_may(&udp->send_log, 1, left_out))
 		return;
 	crew__address_text(&udp->net->stats.cold[c->slot].remote, text, sizeof(text));
 	crew__log(CREW_INFO,
-		"%s: a datagram of %u bytes cannot be sent to %s: %s; that message is lost "
-		"(%u such lines left out)",
+		"%s: a datagram of %u bytes cannot be sent to %s: %s; that message is lost%s",
 		udp->name, len, text, strerror(error), left_out);
 }
 
@@ -264,11 +263,10 @@ void crew__udp_watch(struct crew__udp *udp)
 	events |= udp->blocked ? CREW__WRITE : 0;
 	if (udp->source.fd < 0 || udp->source.events == events)
 		return;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	int error = crew__loop_mod(udp->net->loop, &udp->source, events);
-	if (error && crew__log_allowed(&udp->receive_log, 1, &left_out))
-		crew__log(CREW_ERROR,
-			"%s: cannot watch its UDP socket: %s (%u such lines left out)", udp->name,
+	if (error && crew__log_may(&udp->receive_log, 1, left_out))
+		crew__log(CREW_ERROR, "%s: cannot watch its UDP socket: %s%s", udp->name,
 			strerror(-error), left_out);
 }
 

@@ -227,13 +227,11 @@ const struct crew__conn_ops crew__service_ops = {
 void crew__service_violation(crew_conn *c, int code, const char *what)
 {
 	crew_worker *w = crew__worker_of(c);
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	char peer[80];
-	if (crew__log_allowed(&w->protocol_log, 5, &left_out)) {
+	if (crew__log_may(&w->protocol_log, 5, left_out)) {
 		crew__address_text(&w->net.stats.cold[c->slot].remote, peer, sizeof(peer));
-		crew__log(CREW_INFO,
-			"%s: %s broke the protocol: %s; connection %016llx ends "
-			"(%u such lines left out)",
+		crew__log(CREW_INFO, "%s: %s broke the protocol: %s; connection %016llx ends%s",
 			w->service->name, peer, what, (unsigned long long)c->record->id, left_out);
 	}
 	w->closing_code = code;

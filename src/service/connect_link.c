@@ -292,15 +292,13 @@ static uint32_t on_deadline(crew_conn *c, uint32_t now)
 
 static void log_failure(struct crew__link *link)
 {
-	uint32_t left_out;
-	char more[CREW__LEFT_OUT_MAX];
+	char left_out[CREW__LEFT_OUT_MAX];
 	bool again = link->plan.options.retry_ms > 0;
-	if (link->told || !crew__log_allowed(&crew__link_outgoing(link)->log, 5, &left_out))
+	if (link->told || !crew__log_may(&crew__link_outgoing(link)->log, 5, left_out))
 		return;
 	link->told = true;
 	crew__log(CREW_WARN, "%s: %s: %s%s%s", link->client->worker.service->name, link->plan.text,
-		link->why, again ? "; it will be tried again" : "",
-		crew__log_left_out(left_out, more));
+		link->why, again ? "; it will be tried again" : "", left_out);
 }
 
 static void on_closed(crew_conn *c)

@@ -14,13 +14,13 @@
 static crew__rarely void tell_dropped(crew_conn *c, const char *what)
 {
 	crew_worker *w = crew__worker_of(c);
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	char peer[80];
-	if (!crew__log_allowed(&w->protocol_log, 5, &left_out))
+	if (!crew__log_may(&w->protocol_log, 5, left_out))
 		return;
 	crew__address_text(&c->net->stats.cold[c->slot].remote, peer, sizeof(peer));
-	crew__log(CREW_INFO, "%s: a datagram from %s is dropped: %s (%u such lines left out)",
-		w->service->name, peer, what, left_out);
+	crew__log(CREW_INFO, "%s: a datagram from %s is dropped: %s%s", w->service->name, peer,
+		what, left_out);
 }
 
 static crew__rarely void too_long(crew_conn *c)
@@ -32,10 +32,9 @@ static crew__rarely void too_long(crew_conn *c)
 static crew__rarely void malformed(crew_conn *c, int64_t cut)
 {
 	c->net->stats.slab->datagrams_dropped++;
-	tell_dropped(c, cut == 0 ? "it ends within a message"
-		     : cut == -EMSGSIZE
-			     ? "it holds a message that is longer than max_message"
-			     : "it breaks the protocol");
+	tell_dropped(c, cut == 0           ? "it ends within a message"
+			: cut == -EMSGSIZE ? "it holds a message that is longer than max_message"
+					   : "it breaks the protocol");
 }
 
 static void deliver_cut(crew_conn *c, char *data, size_t len)

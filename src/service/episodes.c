@@ -66,12 +66,8 @@ static crew_level level_of(unsigned verdict)
 static bool may_log(unsigned verdict, bool begins, char left_out[CREW__LEFT_OUT_MAX])
 {
 	static struct crew__log_rate rates[CREW_VERDICTS][2];
-	uint32_t count;
-	if (verdict >= CREW_VERDICTS ||
-		!crew__log_allowed(&rates[verdict][begins], LINES_PER_SECOND, &count))
-		return false;
-	crew__log_left_out(count, left_out);
-	return true;
+	return verdict < CREW_VERDICTS &&
+	       crew__log_may(&rates[verdict][begins], LINES_PER_SECOND, left_out);
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */

@@ -197,10 +197,10 @@ static int64_t reply_not_found(crew_conn *c, const crew_request *request)
 static int64_t reply_unable(crew_conn *c, const crew_request *request, int error)
 {
 	struct crew__files *f = crew__worker_of(c)->http->files;
-	uint32_t left_out = 0;
-	if (f && crew__log_allowed(&f->log, 1, &left_out))
-		crew__log(CREW_ERROR, "files: one cannot be opened: %s (%u more such)",
-			strerror(-error), left_out);
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (f && crew__log_may(&f->log, 1, left_out))
+		crew__log(CREW_ERROR, "files: one cannot be opened: %s%s", strerror(-error),
+			left_out);
 	return reply_error(c, request, 503, NULL, (crew_bytes){ NULL, 0 });
 }
 

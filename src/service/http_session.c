@@ -41,12 +41,11 @@ struct crew__session {
 
 static void told_nothing(struct crew__session *s, int error)
 {
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	s->id[0] = '\0';
-	if (error == -EPROTO && crew__log_allowed(&s->all->log, 1, &left_out))
+	if (error == -EPROTO && crew__log_may(&s->all->log, 1, left_out))
 		crew__log(CREW_WARN,
-			"sessions: what the store has is none of this version's (%u more untold); "
-			"a new one begins",
+			"sessions: what the store has is none of this version's; a new one begins%s",
 			left_out);
 }
 
@@ -224,11 +223,10 @@ static int set_cookie(const struct crew__session *s, crew_conn *c)
 
 static void tell_no_room(struct crew__session *s, int error)
 {
-	uint32_t left_out;
-	if (error && crew__log_allowed(&s->all->log, 1, &left_out))
-		crew__log(CREW_ERROR,
-			"sessions: the cookie does not fit into the answer (%u more untold): %s",
-			left_out, strerror(-error));
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (error && crew__log_may(&s->all->log, 1, left_out))
+		crew__log(CREW_ERROR, "sessions: the cookie does not fit into the answer: %s%s",
+			strerror(-error), left_out);
 }
 
 static void drop_stored(struct crew__session *s)

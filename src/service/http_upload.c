@@ -27,11 +27,11 @@ static const char *directory(const crew_worker *w)
 
 static int tell(const crew_worker *w, int error)
 {
-	uint32_t left_out;
-	if (crew__log_allowed(&uploads.log, 1, &left_out))
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(&uploads.log, 1, left_out))
 		crew__log(CREW_ERROR,
 			"upload: cannot keep a file in %s: %s; make room there or set upload_dir "
-			"to another directory (%u more like this)",
+			"to another directory%s",
 			directory(w), strerror(-error), left_out);
 	return error;
 }

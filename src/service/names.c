@@ -15,15 +15,14 @@ const struct crew__preamble *const crew__preambles[] = { &crew__socks5, &crew__h
 
 struct crew__resolver *crew__worker_resolver(crew_worker *w)
 {
-	uint32_t left_out;
-	char more[CREW__LEFT_OUT_MAX];
+	char left_out[CREW__LEFT_OUT_MAX];
 	if (names.resolver)
 		return names.resolver;
 	int error = crew__resolver_new(w->plan.loop, w->plan.dns_servers, &names.resolver);
-	if (error && crew__log_allowed(&names.log, 1, &left_out))
+	if (error && crew__log_may(&names.log, 1, left_out))
 		crew__log(CREW_ERROR, "no name can be resolved: %s: %s%s",
 			w->plan.dns_servers ? "[crew] dns_servers" : "/etc/resolv.conf",
-			strerror(-error), crew__log_left_out(left_out, more));
+			strerror(-error), left_out);
 	return names.resolver;
 }
 

@@ -134,27 +134,25 @@ static int take_conn(struct crew__job *job, const crew_offload_options *options)
 
 static void tell_full(struct crew__offloads *offloads)
 {
-	uint32_t left_out;
-	char more[CREW__LEFT_OUT_MAX];
+	char left_out[CREW__LEFT_OUT_MAX];
 	crew_worker *w = offloads->worker;
-	if (crew__log_allowed(&offloads->full_log, 1, &left_out))
+	if (crew__log_may(&offloads->full_log, 1, left_out))
 		crew__log(CREW_WARN,
 			"%s: slow work is refused: %" PRId64
 			" jobs wait (offload_queue) for %" PRId64
 			" threads (offload_threads), see `status`%s",
 			w->service->name, w->settings->offload_queue, w->settings->offload_threads,
-			crew__log_left_out(left_out, more));
+			left_out);
 }
 
 static void tell_no_thread(struct crew__offloads *offloads)
 {
-	uint32_t left_out;
-	char more[CREW__LEFT_OUT_MAX];
-	if (crew__log_allowed(&offloads->thread_log, 1, &left_out))
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(&offloads->thread_log, 1, left_out))
 		crew__log(CREW_ERROR,
 			"%s: slow work is refused: no thread can be started; look at the limits of "
 			"processes (RLIMIT_NPROC, TasksMax=) and memory%s",
-			offloads->worker->service->name, crew__log_left_out(left_out, more));
+			offloads->worker->service->name, left_out);
 }
 
 static void tell_refused(struct crew__offloads *offloads, int error)

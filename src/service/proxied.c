@@ -71,13 +71,12 @@ static void on_accepted(crew_conn *c)
 static void refuse(crew_conn *c, const struct crew__record_address *client)
 {
 	crew_worker *w = crew__worker_of(c);
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	char text[80];
-	if (crew__log_allowed(&w->protocol_log, 5, &left_out)) {
+	if (crew__log_may(&w->protocol_log, 5, left_out)) {
 		crew__address_text(client, text, sizeof(text));
 		crew__log(CREW_WARN,
-			"%s: connection of %s refused: max_connections_per_ip (%lld) is reached "
-			"(%u such lines left out)",
+			"%s: connection of %s refused: max_connections_per_ip (%lld) is reached%s",
 			w->service->name, text, (long long)w->settings->max_connections_per_ip,
 			left_out);
 	}

@@ -67,32 +67,31 @@ static struct lmdb *lmdb_of(const struct crew__store *store)
 
 static void tell_full(const struct lmdb *l, struct crew__log_rate *rate)
 {
-	uint32_t left_out;
-	if (crew__log_allowed(rate, 1, &left_out))
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(rate, 1, left_out))
 		crew__log(CREW_ERROR,
 			"sessions: the database in %s, or its file system, is full, and nothing in "
-			"it has ended: a session is not saved (%u more untold); give sessions a "
-			"shorter lifetime, or keep them in Redis",
+			"it has ended: a session is not saved; give sessions a "
+			"shorter lifetime, or keep them in Redis%s",
 			l->dir, left_out);
 }
 
 static void tell_lost(struct lmdb *l, int error)
 {
-	uint32_t left_out;
-	char holder[128] = "nobody";
-	if (!crew__log_allowed(&l->lost_log, 1, &left_out))
+	char left_out[CREW__LEFT_OUT_MAX], holder[128] = "nobody";
+	if (!crew__log_may(&l->lost_log, 1, left_out))
 		return;
 	if (error == -ETIMEDOUT && crew__gate_holder(&l->env.gate, holder, sizeof(holder)) != 0)
 		crew__log(CREW_ERROR,
-			"sessions: a session is not saved (%u more untold): %s has kept the "
-			"database in %s to itself for more than %d ms; let it go on, or end it",
-			left_out, holder, l->dir, PATIENCE_MS);
+			"sessions: a session is not saved: %s has kept the database in %s to "
+			"itself for more than %d ms; let it go on, or end it%s",
+			holder, l->dir, PATIENCE_MS, left_out);
 	else
-		crew__log(CREW_ERROR, "sessions: a session is not saved in %s (%u more untold): %s",
-			l->dir, left_out,
+		crew__log(CREW_ERROR, "sessions: a session is not saved in %s: %s%s", l->dir,
 			error == -EUCLEAN
 				? "the database is damaged; stop the program and remove it"
-				: strerror(-error));
+				: strerror(-error),
+			left_out);
 }
 
 /* ---- a change ------------------------------------------------------------------------------ */
@@ -260,16 +259,16 @@ static int fetch(
 	struct lmdb *l = lmdb_of(store);
 	crew_bytes bytes = { NULL, 0 };
 	int64_t left = 0;
-	uint32_t left_out;
+	char left_out[CREW__LEFT_OUT_MAX];
 	const struct change *waiting = find_waiting(l, id);
 	if (waiting)
 		return fetch_waiting(waiting, fetched, arg);
 	int error = crew__env_read(&l->env, id, &bytes, &left);
-	if (error && error != -ENOENT && crew__log_allowed(&l->read_log, 1, &left_out))
+	if (error && error != -ENOENT && crew__log_may(&l->read_log, 1, left_out))
 		crew__log(CREW_ERROR,
-			"sessions: the database in %s cannot be read (%u more untold): %s; stop the "
-			"program and remove it",
-			l->dir, left_out, strerror(-error));
+			"sessions: the database in %s cannot be read: %s; stop the "
+			"program and remove it%s",
+			l->dir, strerror(-error), left_out);
 	fetched(arg, error, bytes, left);
 	if (!error)
 		crew__env_read_done(&l->env);

@@ -69,11 +69,10 @@ static struct order *first(struct crew__node *list)
 
 static void tell_failed(struct redis *r, const char *what, const char *why)
 {
-	uint32_t left_out;
-	if (crew__log_allowed(&r->log, 1, &left_out))
-		crew__log(CREW_ERROR,
-			"sessions: a session is not %s Redis at %s (%u more untold): %s", what,
-			r->link.url.name, left_out, why);
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(&r->log, 1, left_out))
+		crew__log(CREW_ERROR, "sessions: a session is not %s Redis at %s: %s%s", what,
+			r->link.url.name, why, left_out);
 }
 
 /* ---- orders -------------------------------------------------------------------------------- */

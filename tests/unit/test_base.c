@@ -291,6 +291,20 @@ static void a_torn_line_is_ended(void **state)
 	close_log(fd);
 }
 
+static void what_a_rate_left_out_is_said_at_the_end(void **state)
+{
+	(void)state;
+	struct crew__log_rate rate = { 0 };
+	char left_out[CREW__LEFT_OUT_MAX] = "?";
+	assert_true(crew__log_may(&rate, UINT32_MAX, left_out));
+	assert_string_equal(left_out, "");
+	for (int i = 0; i < 7; i++)
+		assert_false(crew__log_may(&rate, 0, left_out));
+	assert_string_equal(left_out, "");
+	assert_true(crew__log_may(&rate, UINT32_MAX, left_out));
+	assert_string_equal(left_out, " (7 such lines left out)");
+}
+
 static void a_rate_lets_so_many_through(void **state)
 {
 	(void)state;
@@ -383,6 +397,7 @@ int main(void)
 		cmocka_unit_test(a_full_pipe_holds_nobody_up),
 		cmocka_unit_test(a_torn_line_is_ended),
 		cmocka_unit_test(a_rate_lets_so_many_through),
+		cmocka_unit_test(what_a_rate_left_out_is_said_at_the_end),
 		cmocka_unit_test(a_panic_leaves_its_last_words),
 		cmocka_unit_test(the_clock_goes_on),
 	};
