@@ -111,7 +111,7 @@ static void on_end(crew_conn *c)
 	crew__leave(w, before);
 }
 
-static void on_pipe_end(crew_conn *c)
+void crew__service_pipe_end(crew_conn *c)
 {
 	crew_finish(c);
 }
@@ -127,7 +127,7 @@ static bool on_closing(crew_conn *c)
 	return false;
 }
 
-static void on_notice(crew_conn *c, enum crew__notice notice)
+void crew__service_notice(crew_conn *c, enum crew__notice notice)
 {
 	crew_worker *w = crew__worker_of(c);
 	if (notice == CREW__NOTICE_ROOM) {
@@ -143,7 +143,7 @@ static void on_notice(crew_conn *c, enum crew__notice notice)
 	crew__leave(w, before);
 }
 
-static void on_loss(crew_conn *c, const crew_loss *loss)
+void crew__service_loss(crew_conn *c, const crew_loss *loss)
 {
 	crew_worker *w = crew__worker_of(c);
 	crew__episode_loss(c, loss);
@@ -154,7 +154,7 @@ static void on_loss(crew_conn *c, const crew_loss *loss)
 	crew__leave(w, before);
 }
 
-static void on_gap(crew_conn *c, const crew_gap *gap)
+void crew__service_gap(crew_conn *c, const crew_gap *gap)
 {
 	crew_worker *w = crew__worker_of(c);
 	crew__episode_gap(c, gap);
@@ -213,11 +213,11 @@ const struct crew__conn_ops crew__service_ops = {
 	.on_accepted = on_accepted,
 	.on_data = crew__service_data,
 	.on_end = on_end,
-	.on_pipe_end = on_pipe_end,
+	.on_pipe_end = crew__service_pipe_end,
 	.on_closing = on_closing,
-	.on_notice = on_notice,
-	.on_loss = on_loss,
-	.on_gap = on_gap,
+	.on_notice = crew__service_notice,
+	.on_loss = crew__service_loss,
+	.on_gap = crew__service_gap,
 	.on_episode = crew__episode,
 	.on_closed = on_closed,
 	.on_held = on_held,

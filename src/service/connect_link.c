@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "net/tls.h"
 #include "net/udp.h"
+#include "service/episodes.h"
 #include "service/names.h"
 #include "service/ws.h"
 
@@ -328,42 +329,16 @@ static size_t on_held(crew_conn *c)
 	return link && link->step == CREW__LINK_STANDS ? crew__service_ops.on_held(c) : 0;
 }
 
-/* The rest as for accepted ones; made at compile time there, so by calls here. */
-static void on_pipe_end(crew_conn *c)
-{
-	crew__service_ops.on_pipe_end(c);
-}
-
-static void on_notice(crew_conn *c, enum crew__notice notice)
-{
-	crew__service_ops.on_notice(c, notice);
-}
-
-static void on_loss(crew_conn *c, const crew_loss *loss)
-{
-	crew__service_ops.on_loss(c, loss);
-}
-
-static void on_gap(crew_conn *c, const crew_gap *gap)
-{
-	crew__service_ops.on_gap(c, gap);
-}
-
-static void on_episode(crew_conn *c, bool begins)
-{
-	crew__service_ops.on_episode(c, begins);
-}
-
 const struct crew__conn_ops crew__client_ops = {
 	.on_accepted = on_accepted,
 	.on_data = on_data,
 	.on_end = on_end,
-	.on_pipe_end = on_pipe_end,
+	.on_pipe_end = crew__service_pipe_end,
 	.on_closing = on_closing,
-	.on_notice = on_notice,
-	.on_loss = on_loss,
-	.on_gap = on_gap,
-	.on_episode = on_episode,
+	.on_notice = crew__service_notice,
+	.on_loss = crew__service_loss,
+	.on_gap = crew__service_gap,
+	.on_episode = crew__episode,
 	.on_closed = on_closed,
 	.on_held = on_held,
 	.on_deadline = on_deadline,

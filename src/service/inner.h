@@ -283,7 +283,11 @@ __attribute__((noinline)) size_t crew__stream_data(crew_conn *c, char *data, siz
 /* Offer a message of the program's, framed for the connection's protocol. */
 int64_t crew__service_send(crew_conn *c, crew_bytes bytes, crew_kind kind);
 
-/* The functions that net calls. */
+/* The functions that net calls; those by name are the same whoever began the connection. */
+void crew__service_pipe_end(crew_conn *c);
+void crew__service_notice(crew_conn *c, enum crew__notice notice);
+void crew__service_loss(crew_conn *c, const crew_loss *loss);
+void crew__service_gap(crew_conn *c, const crew_gap *gap);
 extern const struct crew__conn_ops crew__service_ops;
 /* The same where every connection begins with a PROXY header (proxied.c). */
 extern const struct crew__conn_ops crew__proxied_ops;

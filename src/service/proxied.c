@@ -18,6 +18,7 @@
 #include "net/tls.h"
 #include "net/tls_context.h"
 #include "proto/proxy.h"
+#include "service/episodes.h"
 
 #include <stdlib.h>
 
@@ -145,34 +146,9 @@ static void on_end(crew_conn *c)
 		crew__conn_close(c, CREW_END_HANDSHAKE);
 }
 
-static void on_pipe_end(crew_conn *c)
-{
-	crew__service_ops.on_pipe_end(c);
-}
-
 static bool on_closing(crew_conn *c)
 {
 	return crew__side(c)->proxied && crew__service_ops.on_closing(c);
-}
-
-static void on_notice(crew_conn *c, enum crew__notice notice)
-{
-	crew__service_ops.on_notice(c, notice);
-}
-
-static void on_loss(crew_conn *c, const crew_loss *loss)
-{
-	crew__service_ops.on_loss(c, loss);
-}
-
-static void on_gap(crew_conn *c, const crew_gap *gap)
-{
-	crew__service_ops.on_gap(c, gap);
-}
-
-static void on_episode(crew_conn *c, bool begins)
-{
-	crew__service_ops.on_episode(c, begins);
 }
 
 static void on_closed(crew_conn *c)
@@ -206,12 +182,12 @@ const struct crew__conn_ops crew__proxied_ops = {
 	.on_accepted = on_accepted,
 	.on_data = on_data,
 	.on_end = on_end,
-	.on_pipe_end = on_pipe_end,
+	.on_pipe_end = crew__service_pipe_end,
 	.on_closing = on_closing,
-	.on_notice = on_notice,
-	.on_loss = on_loss,
-	.on_gap = on_gap,
-	.on_episode = on_episode,
+	.on_notice = crew__service_notice,
+	.on_loss = crew__service_loss,
+	.on_gap = crew__service_gap,
+	.on_episode = crew__episode,
 	.on_closed = on_closed,
 	.on_held = on_held,
 	.on_deadline = on_deadline,
