@@ -85,7 +85,7 @@ struct crew__child {
 		told[CREW__LIVES_MAX]; /* serials of the lives it knows, by index in the registry */
 	struct crew__output output;    /* what it prints */
 	bool memory_judged, memory_counts; /* recycle_memory: is it more than it began with? */
-	char failure[512];             /* what it said of itself, "" when nothing */
+	char failure[512];                 /* what it said of itself, "" when nothing */
 	struct crew__guarded guarded;
 };
 
@@ -115,10 +115,10 @@ int crew__child_start(struct crew__family *family, struct crew__generation *gene
 struct crew__child_memory {
 	pid_t pid;
 	unsigned service, id;
-	int wire_fd;
+	int wire_fd; /* -1: lost */
 	struct crew__entry *entry;
 	enum crew__child_state state;
-	bool expected, was_ready;
+	bool expected, was_ready, memory_judged, memory_counts;
 	uint64_t began_ns, deadline_ns;
 	const json_t *output; /* crew__output_save() */
 };

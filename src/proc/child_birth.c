@@ -167,11 +167,12 @@ int crew__child_resume(struct crew__family *family, struct crew__generation *gen
 		.wire = { .fn = crew__child_on_wire, .fd = memory->wire_fd },
 		.deadline = { .fn = crew__child_on_deadline },
 		.deadline_ns = memory->deadline_ns,
-		.memory_judged = true,
-		.memory_counts = true,
+		.memory_judged = memory->memory_judged,
+		.memory_counts = memory->memory_counts,
 		.tls_fd = -1,
 	};
-	int status = crew__loop_add(family->loop, &child->wire, CREW__READ);
+	int status = memory->wire_fd < 0 ? 0
+					 : crew__loop_add(family->loop, &child->wire, CREW__READ);
 	if (status == 0 && child->deadline_ns != 0) {
 		status = crew__timer_start(family->loop, &child->deadline, child->deadline_ns);
 		if (status < 0)

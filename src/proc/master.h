@@ -69,6 +69,7 @@ struct crew__reload {
 struct crew__succession {
 	pid_t rehearsal; /* 0: none */
 	int testament_fd;
+	size_t rehearsed;         /* so many descriptors */
 	struct crew__timer timer; /* its deadline, or until the next try */
 	unsigned tries;
 };

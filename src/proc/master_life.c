@@ -188,14 +188,16 @@ int crew__master_go_on(struct crew__master *master)
 {
 	note_generation(master);
 	begin_care(master);
+	/* First, as a death during a reload's last step begins that step. */
+	crew__reload_resumed(master);
 	for (unsigned i = 0; i < master->slot_count; i++)
 		if (!master->slots[i]->child)
 			crew__slot_fill(master->slots[i]);
 	/* Who died between the images is waited for here: the signal may have come before. */
 	crew__master_reap(SIGCHLD, master);
+	master->family.readers_changed = true;
 	crew__master_sync(master);
 	crew__recycle_watch(master);
-	crew__reload_resumed(master);
 	return turn(master);
 }
 

@@ -89,9 +89,9 @@ int crew__plan_ask(const struct crew__launch *launch, int program_fd, pid_t *ret
 	char *ret_error, size_t error_size)
 {
 	int fd = memfd_create("crew-plan", MFD_CLOEXEC);
-	pid_t pid = fd < 0 ? -1 : fork();
+	pid_t master = getpid(), pid = fd < 0 ? -1 : fork();
 	if (pid == 0)
-		crew__role_exec(launch, program_fd, CREW__PLAN_VARIABLE, fd);
+		crew__role_exec(launch, program_fd, CREW__PLAN_VARIABLE, fd, NULL, master);
 	if (pid > 0) {
 		*ret_pid = pid;
 		*ret_fd = fd;

@@ -16,6 +16,7 @@
 #include "proc/chronicle.h"
 #include "proc/handover.h"
 #include "proc/recycle.h"
+#include "proc/testament.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -79,8 +80,21 @@ static void drain(struct crew__child *child, bool graceful)
 						 : settings->stop_timeout_ms),
 		.close_code = CLOSE_SERVICE_RESTART,
 	};
-	crew__child_reloading(child);
+	if (child->state != CREW__CHILD_STOPPING)
+		crew__child_reloading(child);
 	crew__child_stop(child, &order, CREW__KILL_GRACE_MS);
+}
+
+/* Also those that were leaving before: the reload waits for them as well. */
+static void drain_old(struct crew__master *master)
+{
+	struct crew__node *head = &master->family.children;
+	for (struct crew__node *n = head->next, *after; n != head; n = after) {
+		struct crew__child *child = crew__container_of(n, struct crew__child, node);
+		after = n->next;
+		if (child->generation != master->generation && !child->dead)
+			drain(child, master->reload.graceful);
+	}
 }
 
 /* The old workers have listeners of their own as long as they accept. */
@@ -107,14 +121,12 @@ static void switch_over(struct crew__master *master)
 	crew__handover_pair_slots(master);
 	for (unsigned i = 0; i < master->slot_count; i++) {
 		struct crew__slot *slot = master->slots[i];
-		struct crew__child *leaving = slot->child;
 		slot->child = slot->next;
 		slot->next = NULL;
 		slot->backoff = (struct crew__backoff){ .young = 0 };
 		crew__slot_stop_waiting(slot);
-		if (leaving)
-			drain(leaving, master->reload.graceful);
 	}
+	drain_old(master);
 	crew__slots_keep(master, master->generation);
 	crew__reload_buried(master);
 }
@@ -270,7 +282,8 @@ int crew__master_reload(struct crew__master *master, bool graceful, uint64_t *re
 	crew__recycle_cancel(master);
 	master->reload = (struct crew__reload){ .number = number, .graceful = graceful };
 	*ret_bound_ms = CREW__PLAN_DEADLINE_MS + CREW__START_DEADLINE_MS + CREW__KILL_GRACE_MS +
-			crew__stop_bound_ms(master->generation->settings, graceful);
+			crew__stop_bound_ms(master->generation->settings, graceful) +
+			CREW__REHEARSAL_MS;
 	crew__herald_reloading(&master->herald, *ret_bound_ms);
 	status = ask_for_plan(master, ret_error, error_size);
 	if (status < 0) {

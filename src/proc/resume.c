@@ -288,6 +288,8 @@ static bool restore_child(const struct reading *reading, const json_t *from)
 		.state = (enum crew__child_state)number(from, "state"),
 		.expected = flag(from, "expected"),
 		.was_ready = flag(from, "was_ready"),
+		.memory_judged = flag(from, "memory_judged"),
+		.memory_counts = flag(from, "memory_counts"),
 		.began_ns = (uint64_t)number(from, "began_ns"),
 		.deadline_ns = (uint64_t)number(from, "deadline_ns"),
 		.output = json_object_get(from, "output"),
@@ -295,8 +297,10 @@ static bool restore_child(const struct reading *reading, const json_t *from)
 	size_t i;
 	json_t *each;
 	struct crew__child *child;
-	if (memory.pid <= 0 || memory.wire_fd < 0 || !memory.entry ||
-		memory.entry->segment.fd < 0 || memory.state > CREW__CHILD_STOPPING ||
+	/* One that has lost its wire is about to die. */
+	bool has_wire = memory.wire_fd >= 0 || number(from, "wire_fd") == -1;
+	if (memory.pid <= 0 || !has_wire || !memory.entry || memory.entry->segment.fd < 0 ||
+		memory.state > CREW__CHILD_STOPPING ||
 		!crew__generation_service(master->generation, memory.service))
 		return false;
 	if (crew__child_resume(&master->family, master->generation, &memory, &child) < 0)

@@ -101,7 +101,7 @@ static bool restore(struct resumed *resumed, int argc, char **argv)
 
 static _Noreturn void end_rehearsal(const struct resumed *resumed, bool good)
 {
-	if (!good && ftruncate(resumed->testament_fd, 0) == 0) {
+	if (ftruncate(resumed->testament_fd, 0) == 0 && !good) {
 		ssize_t written = pwrite(
 			resumed->testament_fd, resumed->error, strlen(resumed->error), 0);
 		(void)written; /* then it says nothing, which is told as well */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Digits by hand: printf is not for a forked child. */
@@ -102,10 +103,11 @@ int crew__role_become(const struct crew__launch *launch, int program_fd, const c
 	return error;
 }
 
-_Noreturn void crew__role_exec(
-	const struct crew__launch *launch, int program_fd, const char *name, int fd)
+_Noreturn void crew__role_exec(const struct crew__launch *launch, int program_fd, const char *name,
+	int fd, const struct crew__role_fds *more, pid_t master)
 {
 	crew__role_block_signals();
-	crew__role_become(launch, program_fd, name, fd, NULL, getppid());
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == master)
+		crew__role_become(launch, program_fd, name, fd, more, master);
 	_exit(127);
 }

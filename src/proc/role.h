@@ -36,8 +36,9 @@ int crew__role_become(const struct crew__launch *launch, int program_fd, const c
 /* For a forked process: the signals of a terminal's process group and of operators are the master's
  * to interpret; they stay blocked until the process has said what it does with each. */
 void crew__role_block_signals(void);
-/* The same for a role that has nobody to tell: exit status 127. */
-_Noreturn void crew__role_exec(
-	const struct crew__launch *launch, int program_fd, const char *name, int fd);
+/* For a forked process that only `master` waits for: become that role, and die with the master.
+ * Exit status 127 when it cannot. */
+_Noreturn void crew__role_exec(const struct crew__launch *launch, int program_fd, const char *name,
+	int fd, const struct crew__role_fds *more, pid_t master);
 
 #endif

@@ -47,6 +47,7 @@ static void rehearse(struct crew__master *master)
 {
 	struct crew__succession *succession = &master->succession;
 	char why[512];
+	succession->tries++;
 	int fd = crew__testament_write(master, &bequest, why, sizeof(why));
 	if (fd < 0) {
 		give_up(master, why);
@@ -61,6 +62,7 @@ static void rehearse(struct crew__master *master)
 	}
 	succession->rehearsal = pid;
 	succession->testament_fd = fd;
+	succession->rehearsed = bequest.count;
 	if (!arm(succession, master->loop, CREW__REHEARSAL_MS))
 		kill(pid, SIGKILL);
 }
@@ -68,8 +70,10 @@ static void rehearse(struct crew__master *master)
 static void try_now(struct crew__master *master)
 {
 	struct crew__succession *succession = &master->succession;
+	if (succession->tries > TRIES)
+		give_up(master, "there was no quiet moment for it");
 	/* What is owed is not written down. */
-	if (!crew__family_owes(&master->family))
+	else if (!crew__family_owes(&master->family))
 		rehearse(master);
 	else if (++succession->tries > TRIES || !arm(succession, master->loop, PAUSE_MS))
 		give_up(master, "a worker does not take what it is told");
@@ -94,22 +98,37 @@ void crew__succession_begin(struct crew__master *master)
 	try_now(master);
 }
 
+/* The rehearsal is over, and what was rehearsed is not what there is now. */
+static void try_again(struct crew__master *master)
+{
+	struct crew__succession *succession = &master->succession;
+	unsigned tries = succession->tries;
+	end(master);
+	succession->tries = tries;
+	try_now(master);
+}
+
 /* As all is now, which is not quite what was rehearsed. */
 static void execute(struct crew__master *master)
 {
 	char why[512];
-	end(master);
 	if (crew__family_owes(&master->family)) {
-		master->succession.tries = 1;
-		try_now(master);
+		try_again(master);
 		return;
 	}
 	crew__backlog_look(&master->backlog);
 	int fd = crew__testament_write(master, &bequest, why, sizeof(why));
 	if (fd < 0) {
-		crew__reload_succeeded(master, why);
+		give_up(master, why);
 		return;
 	}
+	/* There is no way back if they were more than a process may have. */
+	if (bequest.count > master->succession.rehearsed) {
+		close(fd);
+		try_again(master);
+		return;
+	}
+	end(master);
 	crew__log(CREW_DEBUG, "the master executes the program of generation %u",
 		master->generation->number);
 	crew__log_flush(LOG_END_MS);
@@ -127,7 +146,8 @@ void crew__succession_ended(struct crew__master *master, pid_t pid, int wait_sta
 	char why[1024];
 	if (succession->rehearsal != pid || pid <= 0)
 		return;
-	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0 &&
+		crew__testament_rehearsed(succession->testament_fd)) {
 		execute(master);
 		return;
 	}

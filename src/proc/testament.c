@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -132,13 +133,15 @@ static json_t *pack_output(struct crew__bequest *bequest, struct crew__child *ch
 static json_t *pack_child(
 	struct crew__bequest *bequest, const struct crew__master *master, struct crew__child *child)
 {
-	return json_pack("{s:i, s:i, s:i, s:o, s:i, s:i, s:b, s:b, s:I, s:I, s:o, s:o}", "pid",
-		(int)child->pid, "service", (int)child->service, "id", (int)child->id, "wire_fd",
-		pack_fd(bequest, child->wire.fd), "entry",
+	return json_pack("{s:i, s:i, s:i, s:o, s:i, s:i, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+		"pid", (int)child->pid, "service", (int)child->service, "id", (int)child->id,
+		"wire_fd", pack_fd(bequest, child->wire.fd), "entry",
 		(int)crew__entry_index(master->registry, child->entry), "state", (int)child->state,
-		"expected", (int)child->expected, "was_ready", (int)child->was_ready, "began_ns",
-		(json_int_t)child->began_ns, "deadline_ns", (json_int_t)child->deadline_ns, "told",
-		pack_told(child), "output", pack_output(bequest, child));
+		"expected", (int)child->expected, "was_ready", (int)child->was_ready,
+		"memory_judged", (int)child->memory_judged, "memory_counts",
+		(int)child->memory_counts, "began_ns", (json_int_t)child->began_ns, "deadline_ns",
+		(json_int_t)child->deadline_ns, "told", pack_told(child), "output",
+		pack_output(bequest, child));
 }
 
 static json_t *pack_children(struct crew__bequest *bequest, const struct crew__master *master)
@@ -254,16 +257,20 @@ int crew__testament_write(const struct crew__master *master, struct crew__beques
 pid_t crew__testament_rehearse(
 	const struct crew__master *master, int testament_fd, const struct crew__bequest *bequest)
 {
-	pid_t pid = fork();
+	pid_t present = getpid(), pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid > 0)
 		return pid;
 	const struct crew__role_fds fds = { bequest->count, bequest->fds };
-	crew__role_block_signals();
-	crew__role_become(&master->launch, master->generation->program_fd, CREW__MASTER_VARIABLE,
-		testament_fd, &fds, getppid());
-	_exit(127);
+	crew__role_exec(&master->launch, master->generation->program_fd, CREW__MASTER_VARIABLE,
+		testament_fd, &fds, present);
+}
+
+bool crew__testament_rehearsed(int testament_fd)
+{
+	struct stat st;
+	return fstat(testament_fd, &st) == 0 && st.st_size == 0;
 }
 
 void crew__testament_refusal(int testament_fd, char *text, size_t size)

@@ -38,7 +38,10 @@ int crew__testament_write(const struct crew__master *master, struct crew__beques
 /* Run the rehearsal: its pid, or a negative errno. */
 pid_t crew__testament_rehearse(
 	const struct crew__master *master, int testament_fd, const struct crew__bequest *bequest);
-/* What a rehearsal that failed wrote into the testament instead. */
+/* A rehearsal that succeeded has emptied its testament: an exit status says nothing of a program
+ * that ended before it came that far. */
+bool crew__testament_rehearsed(int testament_fd);
+/* What one that failed wrote into the testament instead. */
 void crew__testament_refusal(int testament_fd, char *text, size_t size);
 
 /* Become the next image. Returns only when it cannot: an errno. */

@@ -7,7 +7,7 @@ import threading
 import laws
 import pytest
 from clients import Text
-from processes import wait_until
+from processes import alive, wait_until
 from talk import ask, wait_new_pid
 
 pytestmark = pytest.mark.one_engine
@@ -129,6 +129,22 @@ def test_a_reload_while_one_is_being_replaced(launch, tmp_path):
     wait_until(lambda: len(program.workers("ctl")) == 2, "the fresh one is there")
     hangs.unlink()
     assert program.cli("reload", seconds=60).returncode == 0
+    assert ask(program, "gen") == "2"
+
+
+def test_a_reload_ends_who_is_leaving_already(launch):
+    """The window of the reload is that of all: it does not wait for drain_timeout_ms."""
+    program = launch("control", sets={
+        "ctl.recycle_age_ms": 1000, "ctl.drain_timeout_ms": 60000, "ctl.stop_timeout_ms": 500,
+    })
+    with Text(program.connect("ctl")) as stays:
+        old = int(stays.ask("pid"))
+        wait_until(
+            lambda: "draining" in [w["state"] for w in program.workers("ctl") if w["pid"] == old],
+            "it leaves", 20)
+        done = program.cli("reload", seconds=60)
+        assert done.returncode == 0, done.stderr
+        assert not alive(old)
     assert ask(program, "gen") == "2"
 
 

@@ -48,8 +48,8 @@ class Table:
             ("renamed", self.ports["old"], ""), ("moved", self.ports["moved"] + 1, ""),
         )
 
-    def start(self):
-        self.program.spawn("-c", str(self.config))
+    def start(self, **env):
+        self.program.spawn("-c", str(self.config), env=env)
         wait_until(lambda: self.settled(4), "four workers", 20)
         self.program.master = self.program.process.pid
         return self.program
@@ -215,6 +215,89 @@ def test_a_master_that_cannot_follow_stays(launch, tmp_path):
     assert done.returncode == 0 and "stays" not in done.stdout, done
     assert os.stat(f"/proc/{program.master}/exe").st_ino == os.stat(table.binary).st_ino
     assert ask(table.ports["fresh"]) == "2 fresh 3"
+
+
+class Succession:
+    """A reload to table5, whose rehearsal waits until it is let go."""
+
+    def __init__(self, table):
+        table.first()
+        self.table, self.program = table, table.start(TABLE_REHEARSAL="waits")
+        table.install("table5")
+        table.second()
+        self.reload = threading.Thread(target=self.run)
+        self.done = None
+        self.reload.start()
+        wait_until(self.rehearsal, "a rehearsal", 30)
+
+    def run(self):
+        self.done = self.table.reload()
+
+    def rehearsal(self):
+        status = self.program.try_status()
+        workers = [w["pid"] for w in status["workers"]] if status else []
+        return len(workers) == 4 and len(children(self.program.master)) == 5
+
+    def go(self):
+        (self.program.directory / "go").touch()
+        self.reload.join()
+        assert self.done.returncode == 0, (self.done, self.program.output())
+        assert "stays" not in self.done.stdout, self.done
+        wait_until(lambda: self.table.settled(4), "four workers")
+
+
+def test_a_worker_dies_between_the_images(table):
+    """The new image buries it, and the reload ends once."""
+    succession = Succession(table)
+    program = succession.program
+    victim = program.pid("fresh")
+    (program.directory / "victim").write_text(str(victim))
+    succession.go()
+    (program.directory / "victim").unlink()
+    assert program.pid("fresh") != victim and ask(table.ports["fresh"]) == "5 fresh 2"
+    wait_until(lambda: len(children(program.master)) == 4, "no other rehearsal")
+    assert table.reload().returncode == 0
+    assert ask(table.ports["fresh"]) == "5 fresh 3"
+    assert program.output().count("reload done: generation 2") == 1, program.output()
+
+
+def test_a_worker_has_lost_its_wire(table):
+    """The next image knows it, and kills it in its time."""
+    succession = Succession(table)
+    program = succession.program
+    victim = program.pid("fresh")
+    with Text(socket.create_connection(("127.0.0.1", table.ports["fresh"]), 20)) as client:
+        client.send_message(b"deaf")
+        wait_until(lambda: program.workers("fresh")[0]["state"] == "draining", "the master has seen it")
+        succession.go()
+    assert not alive(victim) and ask(table.ports["fresh"]) == "5 fresh 2"
+
+
+def test_a_rehearsal_that_is_none(table):
+    """The master stays what it was when the new program ends with status 0, but in its own main()."""
+    table.first()
+    program = table.start(TABLE_REHEARSAL="quits")
+    table.install("table5")
+    table.second()
+    done = table.reload()
+    assert done.returncode == 0 and "the master itself stays" in done.stdout, (done, program.output())
+    assert table.settled(4) and ask(table.ports["fresh"]) == "5 fresh 2"
+
+
+def test_killed_during_a_rehearsal(table):
+    """Nobody keeps its lock and its sockets."""
+    table.first()
+    program = table.start(TABLE_REHEARSAL="hangs")
+    table.install("table5")
+    table.second()
+    assert table.reload("--no-wait").returncode == 0
+    seen = wait_until(
+        lambda: table.settled(4) and len(children(program.master)) == 5 and children(program.master),
+        "a rehearsal", 30)
+    program.kill_master()
+    wait_until(lambda: not any(map(alive, seen)), "all have gone")
+    table.start()
+    assert ask(table.ports["fresh"]) == "5 fresh 1"
 
 
 def test_a_program_without_a_plan_changes_nothing(launch, tmp_path):
