@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import time
+from pathlib import Path
 
 # How much longer than usual things may take: sanitizers and valgrind set it.
 PATIENCE = float(os.environ.get("CREW_TEST_PATIENCE", "1"))
@@ -74,8 +75,17 @@ def descriptor_count(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def thread_names(pid):
+    names = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            names.append(Path(f"/proc/{pid}/task/{task}/comm").read_text(encoding="utf-8").strip())
+    return names
+
+
 def thread_count(pid):
-    return len(os.listdir(f"/proc/{pid}/task"))
+    """Without that of the log, which begins when there is something to write."""
+    return sum(name != "crew-log" for name in thread_names(pid))
 
 
 def open_files(pid):

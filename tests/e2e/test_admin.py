@@ -14,6 +14,8 @@ from program import free_port
 from talk import hit
 from wsclient import PushWs
 
+pytestmark = pytest.mark.one_engine
+
 
 # ---- health ----
 
@@ -110,7 +112,6 @@ def test_lists_are_bounded_and_say_so(launch):
         client.close()
 
 
-@pytest.mark.one_engine
 def test_questions_that_make_no_sense(launch):
     admin = with_admin(launch, "hello").admin
     for path in ("/api/connections?limit=x", "/api/connections?limit=-1",

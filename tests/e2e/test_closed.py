@@ -3,9 +3,12 @@
 import signal
 import time
 
+import pytest
 import views
 from clients import Frame
 from talk import hit, wait_new_pid
+
+pytestmark = pytest.mark.one_engine
 
 
 def test_each_end_is_told(launch):

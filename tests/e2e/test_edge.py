@@ -108,7 +108,8 @@ def test_whose_connection_it_is(launch, header, shown):
             own = "unix:" if service == "local" else "127.0.0.1:%d" % client.sock.getsockname()[1]
             assert client.read_message().decode() == (shown or own)
             assert client.ask("hello") == "hello"
-            assert [c["remote"] for c in program.connections()] == [shown or own]
+            wait_until(lambda: [c["remote"] for c in program.connections()] == [shown or own],
+                       "it alone is shown, and the one before has gone")
 
 
 def test_a_header_in_front_of_everything(launch):

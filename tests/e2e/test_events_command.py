@@ -9,6 +9,8 @@ import views
 from processes import PATIENCE, alive, wait_until
 from talk import hit, wait_new_pid
 
+pytestmark = pytest.mark.one_engine
+
 
 class Follower:
     """events -f as a process, and the documents that it has printed so far."""

@@ -2,9 +2,12 @@
 
 import signal
 
+import pytest
 import views
 from processes import wait_until
 from talk import hit
+
+pytestmark = pytest.mark.one_engine
 
 
 def test_a_client_that_does_not_read(launch):

@@ -13,7 +13,7 @@ import time
 import pytest
 from certs import Authority
 from driver import Driver
-from processes import wait_until
+from processes import thread_count, wait_until
 from program import free_port
 
 NGINX = """
@@ -109,7 +109,7 @@ def make_nginx(tmp_path_factory, authority):
 def look(program):
     """How many tasks and descriptors the worker has."""
     pid = program.pid("control")
-    return len(os.listdir(f"/proc/{pid}/task")), len(os.listdir(f"/proc/{pid}/fd"))
+    return thread_count(pid), len(os.listdir(f"/proc/{pid}/fd"))
 
 
 @pytest.fixture(name="fetch")

@@ -16,6 +16,8 @@ import pytest
 from clients import Http
 from processes import wait_until
 
+pytestmark = pytest.mark.one_engine
+
 MULTIPART = "Content-Type: multipart/form-data; boundary=B\r\n"
 
 

@@ -15,6 +15,8 @@ from program import Program
 from talk import ask, hit, order, wait_busy
 from wsclient import PushWs
 
+pytestmark = pytest.mark.one_engine
+
 DONE, FAILED, USAGE, NOT_RUNNING = 0, 1, 2, 3
 
 
@@ -153,7 +155,6 @@ def test_by_verdict(launch):
         assert reader.ask("id")
 
 
-@pytest.mark.one_engine
 def test_what_means_nothing(launch):
     program = launch("control")
     for words in [
@@ -206,7 +207,6 @@ def test_a_busy_worker(launch):
     blocker.close()
 
 
-@pytest.mark.one_engine
 def test_a_worker_that_dies_of_it(launch):
     """Its connections are gone; that is what counts."""
     program = launch("control")
@@ -220,7 +220,6 @@ def test_a_worker_that_dies_of_it(launch):
     program.wait_ready()
 
 
-@pytest.mark.one_engine
 def test_a_master_that_hangs(launch):
     program = launch("control")
     victim = clients_of(program, "ctl", 1)[0]
@@ -277,7 +276,6 @@ def opened(program):
     return copy
 
 
-@pytest.mark.one_engine
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_others_may_look_but_not_act(launch):
     program = launch("control", sets={"crew.control_mode": "0666"})
@@ -292,7 +290,6 @@ def test_others_may_look_but_not_act(launch):
     assert "policy" not in program.output()
 
 
-@pytest.mark.one_engine
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_members_of_the_group_may_act(launch):
     sets = {"crew.control_mode": "0666", "crew.control_act_group": "daemon"}
@@ -308,7 +305,6 @@ def test_members_of_the_group_may_act(launch):
     assert other.ask("echo alive") == "alive"
 
 
-@pytest.mark.one_engine
 def test_a_closed_control_socket(launch):
     program = launch("control")
     assert isinstance(program, Program)

@@ -4,9 +4,12 @@ import json
 import socket
 import time
 
+import pytest
 from admin_client import with_admin
 from processes import wait_until
 from wsclient import WebSocket
+
+pytestmark = pytest.mark.one_engine
 
 
 def test_a_view_each_second(launch):

@@ -15,6 +15,8 @@ from processes import wait_until
 from program import ROOT
 from talk import hit, order, wait_new_pid
 
+pytestmark = pytest.mark.one_engine
+
 OPENMETRICS = "application/openmetrics-text"
 
 
@@ -72,7 +74,6 @@ def test_metrics_in_both_formats(launch):
     assert set(samples(old.text)) == set(samples(new.text.replace("# EOF\n", "")))
 
 
-@pytest.mark.one_engine
 def test_the_format_is_the_clients_choice(launch):
     admin = with_admin(launch, "hello").admin
 
@@ -113,7 +114,7 @@ def test_every_counter_is_there(launch):
             elif name == "send_fail":
                 assert total(found, "crew_send_fail_total", **where) == value
             elif name in ("service", "id", "pid", "generation", "state", "listen", "memory_bytes",
-                          "busy_ms", "busy_in", "qps", "tls"):
+                          "busy_ms", "busy_in", "busy_stack", "died_young", "qps", "tls"):
                 continue
             else:
                 base = gauges.get(name, name)
@@ -203,7 +204,6 @@ def test_no_counter_ever_falls(launch):
 # ---- the manual ----
 
 
-@pytest.mark.one_engine
 def test_the_manual_names_every_metric(launch):
     """The table of docs/admin.md is what a program that has no counters of its own tells."""
     rows = {}

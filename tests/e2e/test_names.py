@@ -2,7 +2,6 @@
 dnsmasq, with both address families, and through proxies that resolve the name themselves."""
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -10,6 +9,7 @@ import time
 import pytest
 from dns import Dnsmasq, NameServer
 from driver import Driver
+from processes import thread_count
 from proxies import Socks5, Tinyproxy
 
 NAMES = {
@@ -126,7 +126,7 @@ def test_many_names_at_once_and_no_thread(client, names):
         told = {client.expect(r"(\w+) (open|close)")[1] for _ in wanted}
         assert told == set(wanted)
         pid = client.program.pid("control")
-        assert len(os.listdir(f"/proc/{pid}/task")) == 1
+        assert thread_count(pid) == 1
     assert ("deaf.test", "AAAA", "udp") in names.asked
 
 

@@ -1,11 +1,10 @@
 """Slow work off the loop: the loop answers meanwhile, what is too much is refused, and how it ends."""
 
-import os
 import threading
 
 import pytest
 from clients import Text
-from processes import wait_until
+from processes import thread_names, wait_until
 
 pytestmark = pytest.mark.one_engine  # threads and a post: the engine sees one descriptor
 
@@ -37,11 +36,7 @@ def wait_counters(program, **wanted):
 
 
 def threads(pid):
-    names = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as file:
-            names.append(file.read().strip())
-    return sorted(name for name in names if name.startswith("offload/"))
+    return sorted(name for name in thread_names(pid) if name.startswith("offload/"))
 
 
 def told(program):

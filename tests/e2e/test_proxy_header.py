@@ -10,6 +10,8 @@ import pytest
 from certs import Authority
 from clients import Http, Text
 
+pytestmark = pytest.mark.one_engine
+
 
 def curl(*arguments):
     done = subprocess.run(

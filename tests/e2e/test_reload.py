@@ -14,6 +14,8 @@ from program import find_binary
 from talk import ask, hit, order, wait_busy, wait_new_pid
 from wsclient import WebSocket, close_payload
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 def copy(tmp_path):

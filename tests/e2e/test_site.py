@@ -11,6 +11,8 @@ import pytest
 from browser import Browser, Tab
 from clients import Http
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture(scope="module")
 def site(launch_once):
@@ -211,7 +213,6 @@ def wait_page(tab, path, words):
                    f"&& document.body.innerText.includes({json.dumps(words)})")
 
 
-@pytest.mark.one_engine
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 def test_a_visit(launch, browser):
     site = launch("site")

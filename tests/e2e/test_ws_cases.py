@@ -12,6 +12,8 @@ from certs import Authority
 from wscases import Answers, read_table
 from wsclient import KEY, accept_of, frame, upgrade
 
+pytestmark = pytest.mark.one_engine
+
 CASES = read_table()
 BYTES_MOST = 300  # of a longer stream, so many at both ends come one by one
 # Fewer than a worker has inflaters to lend (src/proto/deflate.h): beyond that, what is compressed is
