@@ -4,10 +4,9 @@ import contextlib
 import shutil
 import socket
 import struct
-import subprocess
 import threading
 
-from processes import wait_until
+from peers import Peer, running
 from program import free_port
 
 SOCKS_OK = b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00"
@@ -39,7 +38,7 @@ def relay(one, other):
     back.join()
 
 
-class Socks5:
+class Socks5(Peer):
     """RFC 1928 and 1929. `user` and `password`: whom it lets in. `hosts`: where names lead, instead of
     what the system says: {"far.example": "127.0.0.1"}. `answer`: what it says instead of connecting.
     `asked` has each (host, port) that was wanted, `logins` each (user, password) that was shown."""
@@ -48,35 +47,14 @@ class Socks5:
         self.login = (user, password) if user is not None else None
         self.hosts, self.answer = hosts or {}, answer
         self.asked, self.logins = [], []
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        self.thread = threading.Thread(target=self.serve, daemon=True)
+        super().__init__(self.serve_one)
 
     def url(self, who=""):
         return f"socks5://{who}127.0.0.1:{self.port}"
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
-        self.thread.join(5)
-
-    def serve(self):
-        while True:
-            try:
-                peer, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve_one, args=(peer,), daemon=True).start()
-
     def serve_one(self, peer):
-        with peer, contextlib.suppress(OSError):
-            if self.let_in(peer):
-                self.connect(peer)
+        if self.let_in(peer):
+            self.connect(peer)
 
     def let_in(self, peer):
         version, count = read_exactly(peer, 2)
@@ -137,7 +115,7 @@ class Tinyproxy:
         if user is not None:
             lines.append(f"BasicAuth {user} {password}")
         self.conf.write_text("\n".join(lines) + "\n", "ascii")
-        self.process = None
+        self.process = contextlib.ExitStack()
 
     @staticmethod
     def why_not():
@@ -146,19 +124,9 @@ class Tinyproxy:
     def url(self, who=""):
         return f"http://{who}127.0.0.1:{self.port}"
 
-    def answers(self):
-        assert self.process.poll() is None, "tinyproxy has ended"
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        return False
-
     def __enter__(self):
-        self.process = subprocess.Popen(["tinyproxy", "-d", "-c", self.conf],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.answers, "tinyproxy answers")
+        self.process.enter_context(running(["tinyproxy", "-d", "-c", self.conf], self.port))
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(15)
+        self.process.close()

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from http import HTTPStatus
@@ -16,6 +15,7 @@ import pytest
 import websockets
 from certs import Authority
 from driver import Driver
+from peers import running
 from processes import wait_until
 from program import free_port
 
@@ -79,27 +79,6 @@ def listening(backlog=16):
     with socket.create_server(("127.0.0.1", 0), backlog=backlog) as server:
         server.settimeout(15)
         yield server, server.getsockname()[1]
-
-
-@contextlib.contextmanager
-def running(command, port, **how):
-    """A server's process, until its port answers."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
-
-    def answers():
-        assert process.poll() is None, process.stdout.read()
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        return False
-
-    try:
-        wait_until(answers, f"{command[0]} answers")
-        yield process
-    finally:
-        process.terminate()
-        process.wait(15)
-        process.stdout.close()
 
 
 # ---- WebSocket against python3-websockets ---------------------------------------------------------

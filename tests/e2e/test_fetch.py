@@ -6,13 +6,13 @@ import os
 import re
 import socket
 import struct
-import subprocess
 import threading
 import time
 
 import pytest
 from certs import Authority
 from driver import Driver
+from peers import running
 from processes import thread_count, wait_until
 from program import free_port
 
@@ -54,27 +54,6 @@ def fnv(data):
 
 
 TEXT_SUM = fnv(TEXT)
-
-
-@contextlib.contextmanager
-def running(command, port, **how):
-    """A server's process, until its port answers."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how)
-
-    def answers():
-        assert process.poll() is None, process.stdout.read()
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        return False
-
-    try:
-        wait_until(answers, f"{command[0]} answers")
-        yield process
-    finally:
-        process.terminate()
-        process.wait(15)
-        process.stdout.close()
 
 
 @pytest.fixture(name="authority", scope="module")

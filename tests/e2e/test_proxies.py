@@ -15,6 +15,7 @@ import time
 
 import pytest
 from certs import Authority
+from peers import Peer, running
 from processes import descriptor_count, memory_bytes, wait_until
 from program import free_port
 
@@ -39,23 +40,6 @@ http {{
 }}"""
 
 LARGE = random.Random(1).randbytes(20 * MIB)
-
-
-@contextlib.contextmanager
-def running(command, port):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        def answers():
-            assert process.poll() is None, f"{command[0]} has ended"
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return True
-            return False
-        wait_until(answers, f"{command[0]} answers")
-        yield
-    finally:
-        process.terminate()
-        process.wait(15)
 
 
 class Nginx:
@@ -100,40 +84,6 @@ def no_descriptor_is_left(program, service, before):
 
 
 # ---- servers that are sockets -------------------------------------------------------------------
-
-
-class Peer:
-    """A server of one connection after another, each given to `serve(socket)` in a thread."""
-
-    def __init__(self, serve, port=0):
-        self.serve = serve
-        self.server = socket.create_server(("127.0.0.1", port))
-        self.port = self.server.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.connections = 0
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
-        self.thread.join(5)
-
-    def accept(self):
-        while True:
-            try:
-                peer, _ = self.server.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.run, args=(peer,), daemon=True).start()
-
-    def run(self, peer):
-        with peer, contextlib.suppress(OSError):
-            self.serve(peer)
 
 
 def read_all(sock, piece=65536):
