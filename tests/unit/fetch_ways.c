@@ -294,6 +294,36 @@ void fetch_turns(struct world *world, unsigned ms)
 	while (crew__clock_ns() < until);
 }
 
+struct fetch_stage stage;
+
+int fetch_set_up(void **state)
+{
+	(void)state;
+	memset(&stage, 0, sizeof(stage));
+	fetch_world_open(&stage.world);
+	web_open(&stage.web);
+	return 0;
+}
+
+int fetch_tear_down(void **state)
+{
+	(void)state;
+	web_close(&stage.web);
+	fetch_world_close(&stage.world);
+	told_free(&stage.told);
+	return 0;
+}
+
+int go(const char *path, crew_fetch_options options)
+{
+	return fetch(&stage.world, &stage.told, &stage.web, path, options);
+}
+
+bool asked(unsigned i, const char *text)
+{
+	return i < stage.web.request_count && strstr(stage.web.requests[i], text);
+}
+
 static unsigned entries(const char *path)
 {
 	DIR *dir = opendir(path);

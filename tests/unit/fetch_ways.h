@@ -11,6 +11,8 @@ enum {
 	WEB_CONNS = 64
 };
 
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
 /* The n-th request gets the n-th answer; those beyond get the last one. None: no answer. */
 struct web {
 	int fd;
@@ -39,7 +41,7 @@ void web_close(struct web *web);
 void web_answer(struct web *web, const char *text);       /* one more */
 void web_answer_close(struct web *web, const char *text); /* likewise */
 void web_answer_bytes(struct web *web, const char *bytes, size_t len);
-void web_forget(struct web *web); /* answers and requests; connections stay */
+void web_forget(struct web *web);  /* answers and requests; connections stay */
 void web_hang_up(struct web *web); /* close all connections */
 
 /* The length of the first whole request (early: of its head), 0 when there is none. */
@@ -76,6 +78,20 @@ bool fetch_wait(struct world *world, struct told *told);
 int fetch(struct world *world, struct told *told, const struct web *web, const char *path,
 	crew_fetch_options options);
 void fetch_turns(struct world *world, unsigned ms);
+
+/* What a test of fetches begins with, as its set-up and tear-down. */
+struct fetch_stage {
+	struct world world;
+	struct web web;
+	struct told told;
+};
+extern struct fetch_stage stage;
+int fetch_set_up(void **state);
+int fetch_tear_down(void **state);
+/* fetch() there. */
+int go(const char *path, crew_fetch_options options);
+/* The i-th request came, with that text in it. */
+bool asked(unsigned i, const char *text);
 
 unsigned open_descriptors(void);
 unsigned tasks(void);

@@ -15,41 +15,10 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-static struct {
-	struct world world;
-	struct web web;
-	struct told told;
-} t;
-
-static int set_up(void **state)
-{
-	(void)state;
-	memset(&t, 0, sizeof(t));
-	fetch_world_open(&t.world);
-	web_open(&t.web);
-	return 0;
-}
-
 static int tear_down(void **state)
 {
-	(void)state;
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 0);
-	web_close(&t.web);
-	fetch_world_close(&t.world);
-	told_free(&t.told);
-	return 0;
-}
-
-static int go(const char *path, crew_fetch_options options)
-{
-	return fetch(&t.world, &t.told, &t.web, path, options);
-}
-
-static bool asked(unsigned i, const char *text)
-{
-	return i < t.web.request_count && strstr(t.web.requests[i], text);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 0);
+	return fetch_tear_down(state);
 }
 
 /* ---- what is sent and told ------------------------------------------------------------------- */
@@ -57,21 +26,22 @@ static bool asked(unsigned i, const char *text)
 static void a_get(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 201 Made\r\nX-TEST:  a b \r\nContent-Length: 5\r\n\r\nhello");
+	web_answer(
+		&stage.web, "HTTP/1.1 201 Made\r\nX-TEST:  a b \r\nContent-Length: 5\r\n\r\nhello");
 	assert_int_equal(go("/a?b=c#d", (crew_fetch_options){ 0 }), 0);
-	assert_int_equal(t.told.status, 201);
-	assert_string_equal(t.told.body, "hello");
-	assert_string_equal(t.told.header, "a b");
-	assert_int_equal(t.told.header_count, 2);
-	assert_int_equal(t.told.redirects, 0);
+	assert_int_equal(stage.told.status, 201);
+	assert_string_equal(stage.told.body, "hello");
+	assert_string_equal(stage.told.header, "a b");
+	assert_int_equal(stage.told.header_count, 2);
+	assert_int_equal(stage.told.redirects, 0);
 	assert_true(asked(0, "GET /a?b=c HTTP/1.1\r\n"));
 	assert_true(asked(0, "\r\nAccept-Encoding: gzip, deflate\r\n"));
 	assert_true(asked(0, "\r\nUser-Agent: crew/"));
 	assert_false(asked(0, "Expect"));
-	assert_non_null(strstr(t.told.url, "/a?b=c"));
-	assert_null(strstr(t.told.url, "#"));
-	assert_int_equal(t.world.worker->net.stats.slab->fetches, 1);
-	assert_int_equal(t.world.worker->net.stats.slab->fetch_failed, 0);
+	assert_non_null(strstr(stage.told.url, "/a?b=c"));
+	assert_null(strstr(stage.told.url, "#"));
+	assert_int_equal(stage.world.worker->net.stats.slab->fetches, 1);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetch_failed, 0);
 }
 
 static void methods_and_bodies(void **state)
@@ -90,7 +60,7 @@ static void methods_and_bodies(void **state)
 		{ "GET", "odd", "GET / HTTP/1.1\r\n", "Content-Length: 3\r\n" },
 	};
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	for (unsigned i = 0; i < crew__lengthof(rows); i++) {
 		crew_bytes body = crew_str(rows[i].body);
 		assert_int_equal(
@@ -99,19 +69,19 @@ static void methods_and_bodies(void **state)
 		assert_int_equal(asked(i, "Content-Length:"), rows[i].length != NULL);
 		assert_true(!rows[i].length || asked(i, rows[i].length));
 		assert_false(asked(i, "Content-Type"));
-		const char *behind = strstr(t.web.requests[i], "\r\n\r\n") + 4;
+		const char *behind = strstr(stage.web.requests[i], "\r\n\r\n") + 4;
 		assert_string_equal(behind, rows[i].body ? rows[i].body : "");
 	}
-	assert_int_equal(t.web.connections, 1);
+	assert_int_equal(stage.web.connections, 1);
 }
 
 static void a_head_has_no_body(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\nX-Test: h\r\n\r\n");
+	web_answer(&stage.web, "HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\nX-Test: h\r\n\r\n");
 	assert_int_equal(go("/", (crew_fetch_options){ .method = "HEAD" }), 0);
-	assert_int_equal(t.told.len, 0);
-	assert_string_equal(t.told.header, "h");
+	assert_int_equal(stage.told.len, 0);
+	assert_string_equal(stage.told.header, "h");
 	assert_true(asked(0, "HEAD / HTTP/1.1\r\n"));
 }
 
@@ -125,7 +95,7 @@ static void fields_are_sent(void **state)
 		{ { NULL, 0 }, { NULL, 0 } },
 	};
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .headers = headers,
 					 .body = CREW_BYTES("x"),
 					 .compressed_as_is = true }),
@@ -140,37 +110,37 @@ static void fields_are_sent(void **state)
 static void user_and_password_of_the_url(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("http://us%%65r:p%%40ss@127.0.0.1:%d/", (crew_fetch_options){ 0 }), 0);
 	assert_true(asked(0, "\r\nAuthorization: Basic dXNlcjpwQHNz\r\n"));
-	assert_null(strstr(t.told.url, "p%40ss"));
+	assert_null(strstr(stage.told.url, "p%40ss"));
 }
 
 static void nobody_wants_to_know(void **state)
 {
 	char url[64];
 	(void)state;
-	web_answer(&t.web, OK);
-	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", t.web.port);
+	web_answer(&stage.web, OK);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", stage.web.port);
 	assert_true(crew_fetch(url, NULL) > 0);
-	fetch_turns(&t.world, 100);
-	assert_int_equal(t.web.request_count, 1);
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 0);
+	fetch_turns(&stage.world, 100);
+	assert_int_equal(stage.web.request_count, 1);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 0);
 }
 
 static void a_name_is_resolved_without_a_thread(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	unsigned before = tasks();
 	int64_t id = fetch_start(
-		&t.told, &t.web, "http://localhost:%d/", (crew_fetch_options){ 0 });
+		&stage.told, &stage.web, "http://localhost:%d/", (crew_fetch_options){ 0 });
 	assert_true(id > 0);
-	while (t.told.calls == 0) {
-		world_turn(&t.world, 20);
+	while (stage.told.calls == 0) {
+		world_turn(&stage.world, 20);
 		assert_int_equal(tasks(), before);
 	}
-	assert_int_equal(t.told.error, 0);
+	assert_int_equal(stage.told.error, 0);
 	assert_true(asked(0, "\r\nHost: localhost:"));
 	assert_int_equal(go("http://LOCALHOST:%d/", (crew_fetch_options){ 0 }), 0);
 	assert_int_equal(go("http://localhost.:%d/", (crew_fetch_options){ 0 }), 0);
@@ -183,33 +153,33 @@ static void a_name_is_resolved_without_a_thread(void **state)
 static void a_connection_is_used_again(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_int_equal(t.web.connections, 1);
+	assert_int_equal(stage.web.connections, 1);
 	/* One that the server has closed meanwhile is not. */
-	web_hang_up(&t.web);
-	fetch_turns(&t.world, 5);
+	web_hang_up(&stage.web);
+	fetch_turns(&stage.world, 5);
 	assert_int_equal(go("/", (crew_fetch_options){ .body = CREW_BYTES("post") }), 0);
-	assert_int_equal(t.web.connections, 2);
-	assert_int_equal(t.web.request_count, 21);
+	assert_int_equal(stage.web.connections, 2);
+	assert_int_equal(stage.web.request_count, 21);
 }
 
 static void to_one_host_go_eight(void **state)
 {
 	struct told told[30] = { 0 };
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	for (size_t i = 0; i < 30; i++)
-		assert_true(fetch_start(&told[i], &t.web, "/", (crew_fetch_options){ 0 }) > 0);
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 30);
+		assert_true(fetch_start(&told[i], &stage.web, "/", (crew_fetch_options){ 0 }) > 0);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 30);
 	for (size_t i = 0; i < 30; i++) {
-		assert_true(fetch_wait(&t.world, &told[i]));
+		assert_true(fetch_wait(&stage.world, &told[i]));
 		assert_int_equal(told[i].error, 0);
 		told_free(&told[i]);
 	}
-	assert_true(t.web.connections <= 8);
-	assert_int_equal(t.web.request_count, 30);
+	assert_true(stage.web.connections <= 8);
+	assert_int_equal(stage.web.request_count, 30);
 }
 
 /* Waiting for a connection is not connecting. */
@@ -219,18 +189,18 @@ static void who_waits_for_a_connection_is_not_late(void **state)
 	crew_fetch_options options = { .connect_timeout_ms = 150 };
 	(void)state;
 	for (size_t i = 0; i < 9; i++)
-		assert_true(fetch_start(&told[i], &t.web, "/", options) > 0);
-	fetch_turns(&t.world, 400);
-	web_answer(&t.web, OK);
+		assert_true(fetch_start(&told[i], &stage.web, "/", options) > 0);
+	fetch_turns(&stage.world, 400);
+	web_answer(&stage.web, OK);
 	for (size_t i = 0; i < 9; i++)
 		assert_int_equal(told[i].calls, 0);
-	assert_int_equal(t.web.request_count, 8);
-	web_hang_up(&t.web); /* libcurl asks again on fresh ones, once, or tells */
+	assert_int_equal(stage.web.request_count, 8);
+	web_hang_up(&stage.web); /* libcurl asks again on fresh ones, once, or tells */
 	for (size_t i = 0; i < 9; i++) {
-		assert_true(fetch_wait(&t.world, &told[i]));
+		assert_true(fetch_wait(&stage.world, &told[i]));
 		told_free(&told[i]);
 	}
-	assert_true(t.web.request_count >= 9);
+	assert_true(stage.web.request_count >= 9);
 }
 
 /* ---- bodies that come ------------------------------------------------------------------------ */
@@ -238,23 +208,24 @@ static void who_waits_for_a_connection_is_not_late(void **state)
 static void chunks_are_joined(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 100 Continue\r\nX-Test: no\r\n\r\n"
-			   "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-			   "HTTP/1.1 200 OK\r\nX-Test: yes\r\nTransfer-Encoding: chunked\r\n\r\n"
-			   "3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Test: trailer\r\nX-Late: 1\r\n\r\n");
+	web_answer(&stage.web,
+		"HTTP/1.1 100 Continue\r\nX-Test: no\r\n\r\n"
+		"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+		"HTTP/1.1 200 OK\r\nX-Test: yes\r\nTransfer-Encoding: chunked\r\n\r\n"
+		"3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Test: trailer\r\nX-Late: 1\r\n\r\n");
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_string_equal(t.told.body, "abcdefg");
-	assert_string_equal(t.told.header, "yes");
-	assert_int_equal(t.told.header_count, 2);
+	assert_string_equal(stage.told.body, "abcdefg");
+	assert_string_equal(stage.told.header, "yes");
+	assert_int_equal(stage.told.header_count, 2);
 }
 
 static void until_the_end(void **state)
 {
 	(void)state;
-	web_answer_close(&t.web, "HTTP/1.0 200 OK\r\nX-Test: a\r\n  b\r\n\r\nall that comes");
+	web_answer_close(&stage.web, "HTTP/1.0 200 OK\r\nX-Test: a\r\n  b\r\n\r\nall that comes");
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_string_equal(t.told.body, "all that comes");
-	assert_string_equal(t.told.header, "a b");
+	assert_string_equal(stage.told.body, "all that comes");
+	assert_string_equal(stage.told.header, "a b");
 }
 
 /* A gzip answer of `size` zeros. */
@@ -284,8 +255,8 @@ static void give_gzip(size_t size, char **ret_bytes)
 {
 	size_t len;
 	*ret_bytes = make_gzip(size, &len);
-	web_answer_bytes(&t.web, *ret_bytes, len);
-	t.web.answers[0].close = true;
+	web_answer_bytes(&stage.web, *ret_bytes, len);
+	stage.web.answers[0].close = true;
 }
 
 static void what_is_compressed_is_undone(void **state)
@@ -294,9 +265,9 @@ static void what_is_compressed_is_undone(void **state)
 	(void)state;
 	give_gzip(100000, &bytes);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_int_equal(t.told.len, 100000);
+	assert_int_equal(stage.told.len, 100000);
 	assert_int_equal(go("/", (crew_fetch_options){ .compressed_as_is = true }), 0);
-	assert_true(t.told.len > 0 && t.told.len < 1000);
+	assert_true(stage.told.len > 0 && stage.told.len < 1000);
 	free(bytes);
 }
 
@@ -316,23 +287,23 @@ static void a_bomb_is_given_up(void **state)
 	(void)state;
 	give_gzip(64 << 20, &bytes);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), -EMSGSIZE);
-	assert_int_equal(t.told.len, 0);
-	assert_int_equal(t.told.status, 200);
-	assert_non_null(strstr(t.told.why, "max_body"));
+	assert_int_equal(stage.told.len, 0);
+	assert_int_equal(stage.told.status, 200);
+	assert_non_null(strstr(stage.told.why, "max_body"));
 	assert_int_equal(
 		go("/", (crew_fetch_options){ .on_body = count_part, .max_body = 1 << 20 }),
 		-EMSGSIZE);
-	assert_true(t.told.part_bytes <= 1 << 20);
-	assert_int_equal(t.world.worker->net.stats.slab->fetch_failed, 2);
+	assert_true(stage.told.part_bytes <= 1 << 20);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetch_failed, 2);
 	free(bytes);
 }
 
 static void a_limit_is_exact(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789");
+	web_answer(&stage.web, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789");
 	assert_int_equal(go("/", (crew_fetch_options){ .max_body = 10 }), 0);
-	assert_string_equal(t.told.body, "0123456789");
+	assert_string_equal(stage.told.body, "0123456789");
 	assert_int_equal(go("/", (crew_fetch_options){ .max_body = 9 }), -EMSGSIZE);
 	/* What is left of that answer is not taken for the next one. */
 	assert_int_equal(go("/", (crew_fetch_options){ .max_body = 10 }), 0);
@@ -345,10 +316,10 @@ static void parts_go_to_the_program(void **state)
 	give_gzip(20 << 20, &bytes);
 	assert_int_equal(
 		go("/", (crew_fetch_options){ .on_body = count_part, .max_body = CREW_OFF }), 0);
-	assert_int_equal(t.told.part_bytes, 20 << 20);
-	assert_true(t.told.parts > 1);
-	assert_int_equal(t.told.body_status, 200);
-	assert_int_equal(t.told.len, 0);
+	assert_int_equal(stage.told.part_bytes, 20 << 20);
+	assert_true(stage.told.parts > 1);
+	assert_int_equal(stage.told.body_status, 200);
+	assert_int_equal(stage.told.len, 0);
 	free(bytes);
 }
 
@@ -376,7 +347,7 @@ static int take_slowly(int64_t id, int status, crew_bytes part, void *arg)
 		if (slow.refused & 1)
 			assert_int_equal(crew_fetch_resume(id), 0);
 		else
-			crew_timer_after(t.world.worker, 2, let_go, NULL);
+			crew_timer_after(stage.world.worker, 2, let_go, NULL);
 		return -EAGAIN;
 	}
 	slow.taken++;
@@ -391,7 +362,7 @@ static void the_program_lets_a_body_wait(void **state)
 	memset(&slow, 0, sizeof(slow));
 	give_gzip(1 << 20, &bytes);
 	assert_int_equal(go("/", (crew_fetch_options){ .on_body = take_slowly }), 0);
-	assert_int_equal(t.told.part_bytes, 1 << 20);
+	assert_int_equal(stage.told.part_bytes, 1 << 20);
 	assert_true(slow.taken > 1);
 	assert_int_equal(slow.refused, slow.taken);
 	free(bytes);
@@ -410,10 +381,10 @@ static void the_program_gives_a_body_up(void **state)
 {
 	(void)state;
 	slow.answer = -EPIPE;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .on_body = give_up }), -ECANCELED);
-	assert_int_equal(t.told.parts, 1);
-	assert_int_equal(t.told.status, 200);
+	assert_int_equal(stage.told.parts, 1);
+	assert_int_equal(stage.told.status, 200);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
 }
 
@@ -432,7 +403,7 @@ static int64_t make_upload(int64_t id, char *room, size_t size, void *arg)
 	if (up.at == up.size)
 		return up.end;
 	if (++up.waits % 2) {
-		crew_timer_after(t.world.worker, 1, let_go, NULL);
+		crew_timer_after(stage.world.worker, 1, let_go, NULL);
 		return -EAGAIN;
 	}
 	size_t len = crew__min(crew__min(size, up.size - up.at), 10000);
@@ -444,7 +415,7 @@ static int64_t make_upload(int64_t id, char *room, size_t size, void *arg)
 static size_t count_byte(unsigned i, char byte)
 {
 	size_t count = 0;
-	for (const char *at = strstr(t.web.requests[i], "\r\n\r\n"); *at; at++)
+	for (const char *at = strstr(stage.web.requests[i], "\r\n\r\n"); *at; at++)
 		count += *at == byte;
 	return count;
 }
@@ -460,7 +431,7 @@ static int upload(size_t size, int64_t told, int64_t end)
 static void a_body_as_it_is_made(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(upload(50000, 0, 0), 0);
 	assert_true(asked(0, "POST /up HTTP/1.1\r\n"));
 	assert_true(asked(0, "\r\nTransfer-Encoding: chunked\r\n"));
@@ -468,19 +439,19 @@ static void a_body_as_it_is_made(void **state)
 	assert_int_equal(upload(50000, 50000, 0), 0);
 	assert_true(asked(1, "\r\nContent-Length: 50000\r\n"));
 	assert_int_equal(count_byte(1, 'u'), 50000);
-	assert_int_equal(t.web.connections, 1);
+	assert_int_equal(stage.web.connections, 1);
 }
 
 static void a_body_that_goes_wrong(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(upload(20000, 30000, 0), -EINVAL);
-	assert_non_null(strstr(t.told.why, "upload_size"));
+	assert_non_null(strstr(stage.told.why, "upload_size"));
 	assert_int_equal(upload(20000, 0, -EBADF), -ECANCELED);
-	assert_non_null(strstr(t.told.why, "on_upload"));
+	assert_non_null(strstr(stage.told.why, "on_upload"));
 	assert_int_equal(upload(20000, 0, 1 << 30), -EINVAL);
-	assert_int_equal(t.web.request_count, 0);
+	assert_int_equal(stage.web.request_count, 0);
 	/* More than was told is not sent. */
 	assert_int_equal(upload(20000, 15000, 0), 0);
 	assert_int_equal(count_byte(0, 'u'), 15000);
@@ -494,17 +465,18 @@ static void a_file_is_sent(void **state)
 	(void)state;
 	memset(bytes, 'f', 200000);
 	assert_int_equal(write(fd, bytes, 200000), 200000);
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .method = "PUT", .body_file = path }), 0);
 	assert_true(asked(0, "\r\nContent-Length: 200000\r\n"));
 	assert_int_equal(count_byte(0, 'f'), 200000);
 	/* It becomes shorter while it is on its way. */
-	int64_t id = fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ .body_file = path });
+	int64_t id = fetch_start(
+		&stage.told, &stage.web, "/", (crew_fetch_options){ .body_file = path });
 	assert_true(id > 0);
 	assert_int_equal(ftruncate(fd, 1000), 0);
-	assert_true(fetch_wait(&t.world, &t.told));
-	assert_int_equal(t.told.error, -EIO);
-	assert_non_null(strstr(t.told.why, "shorter"));
+	assert_true(fetch_wait(&stage.world, &stage.told));
+	assert_int_equal(stage.told.error, -EIO);
+	assert_non_null(strstr(stage.told.why, "shorter"));
 	unlink(path);
 	close(fd);
 	free(bytes);
@@ -514,19 +486,19 @@ static void a_file_is_sent(void **state)
 static void an_early_answer(void **state)
 {
 	(void)state;
-	t.web.early = true;
-	web_answer_close(&t.web,
+	stage.web.early = true;
+	web_answer_close(&stage.web,
 		"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
 	memset(&up, 0, sizeof(up));
 	up.size = 10 << 20;
 	int error = go("/", (crew_fetch_options){ .on_upload = make_upload });
 	assert_true(error == 0 || error == -EIO); /* the reset may overtake the answer */
-	assert_true(error != 0 || t.told.status == 413);
+	assert_true(error != 0 || stage.told.status == 413);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fetch_set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_get),
 		TEST(methods_and_bodies),

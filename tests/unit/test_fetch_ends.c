@@ -28,41 +28,6 @@
 			NULL, 0 \
 		}               \
 	}
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-static struct {
-	struct world world;
-	struct web web;
-	struct told told;
-} t;
-
-static int set_up(void **state)
-{
-	(void)state;
-	memset(&t, 0, sizeof(t));
-	fetch_world_open(&t.world);
-	web_open(&t.web);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	web_close(&t.web);
-	fetch_world_close(&t.world);
-	told_free(&t.told);
-	return 0;
-}
-
-static int go(const char *path, crew_fetch_options options)
-{
-	return fetch(&t.world, &t.told, &t.web, path, options);
-}
-
-static bool asked(unsigned i, const char *text)
-{
-	return i < t.web.request_count && strstr(t.web.requests[i], text);
-}
 
 /* ---- redirects ------------------------------------------------------------------------------- */
 
@@ -78,22 +43,22 @@ static void a_redirect_is_followed(void **state)
 {
 	static const crew_header headers[] = { { { "Cookie", 6 }, { "s=1", 3 } }, END };
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 302 Found\r\nLocation: /b?c\r\nX-Test: first\r\n"
-			   "Content-Length: 4\r\n\r\ngone");
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, "HTTP/1.1 302 Found\r\nLocation: /b?c\r\nX-Test: first\r\n"
+			       "Content-Length: 4\r\n\r\ngone");
+	web_answer(&stage.web, OK);
 	crew_fetch_options options = {
 		.headers = headers, .body = CREW_BYTES("body"), .on_body = count_part
 	};
 	assert_int_equal(go("/a", options), 0);
-	assert_int_equal(t.told.redirects, 1);
-	assert_int_equal(t.told.part_bytes, 2); /* nothing of the first one's */
-	assert_string_equal(t.told.header, "");
-	assert_non_null(strstr(t.told.url, "/b?c"));
+	assert_int_equal(stage.told.redirects, 1);
+	assert_int_equal(stage.told.part_bytes, 2); /* nothing of the first one's */
+	assert_string_equal(stage.told.header, "");
+	assert_non_null(strstr(stage.told.url, "/b?c"));
 	assert_true(asked(0, "POST /a "));
 	assert_true(asked(1, "GET /b?c HTTP/1.1\r\n"));
 	assert_true(asked(1, "\r\nCookie: s=1\r\n"));
 	assert_false(asked(1, "Content-Length"));
-	assert_int_equal(t.web.connections, 1);
+	assert_int_equal(stage.web.connections, 1);
 }
 
 static void one_to_another_host_asks_for_its_name(void **state)
@@ -104,9 +69,9 @@ static void one_to_another_host_asks_for_its_name(void **state)
 	snprintf(answer, sizeof(answer),
 		"HTTP/1.1 307 Go\r\nLocation: http://localhost:%d/there\r\n"
 		"Content-Length: 0\r\n\r\n",
-		t.web.port);
-	web_answer(&t.web, answer);
-	web_answer(&t.web, OK);
+		stage.web.port);
+	web_answer(&stage.web, answer);
+	web_answer(&stage.web, OK);
 	unsigned before = tasks();
 	assert_int_equal(
 		go("/", (crew_fetch_options){ .headers = headers, .body = CREW_BYTES("body") }), 0);
@@ -120,21 +85,21 @@ static void one_to_another_host_asks_for_its_name(void **state)
 static void redirects_end(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+	web_answer(&stage.web, "HTTP/1.1 301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), -EPROTO);
-	assert_int_equal(t.told.redirects, 10);
-	assert_int_equal(t.web.request_count, 11);
-	assert_non_null(strstr(t.told.why, "redirected"));
+	assert_int_equal(stage.told.redirects, 10);
+	assert_int_equal(stage.web.request_count, 11);
+	assert_non_null(strstr(stage.told.why, "redirected"));
 	assert_int_equal(go("/", (crew_fetch_options){ .redirects = CREW_OFF }), 0);
-	assert_int_equal(t.told.status, 301);
-	assert_int_equal(t.web.request_count, 12);
-	web_forget(&t.web);
-	web_answer(&t.web, "HTTP/1.1 302 F\r\nLocation: ftp://a/\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(stage.told.status, 301);
+	assert_int_equal(stage.web.request_count, 12);
+	web_forget(&stage.web);
+	web_answer(&stage.web, "HTTP/1.1 302 F\r\nLocation: ftp://a/\r\nContent-Length: 0\r\n\r\n");
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), -EPROTO);
-	web_forget(&t.web);
-	web_answer(&t.web, "HTTP/1.1 302 No place\r\nContent-Length: 0\r\n\r\n");
+	web_forget(&stage.web);
+	web_answer(&stage.web, "HTTP/1.1 302 No place\r\nContent-Length: 0\r\n\r\n");
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_int_equal(t.told.status, 302);
+	assert_int_equal(stage.told.status, 302);
 }
 
 /* The body of a redirect is not read to its end when that is far. */
@@ -145,11 +110,11 @@ static void a_redirect_with_a_long_body(void **state)
 	char *answer = calloc(1, 9000100);
 	(void)state;
 	memcpy(answer, head, sizeof(head) - 1);
-	web_answer_bytes(&t.web, answer, 9000000 + sizeof(head) - 1);
-	web_answer(&t.web, OK);
+	web_answer_bytes(&stage.web, answer, 9000000 + sizeof(head) - 1);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .max_body = 10 }), 0);
-	assert_string_equal(t.told.body, "ok");
-	assert_int_equal(t.web.connections, 2);
+	assert_string_equal(stage.told.body, "ok");
+	assert_int_equal(stage.web.connections, 2);
 	free(answer);
 }
 
@@ -177,14 +142,14 @@ static void answers_that_are_none(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < crew__lengthof(rows); i++) {
-		web_forget(&t.web);
-		web_answer_close(&t.web, rows[i].answer);
+		web_forget(&stage.web);
+		web_answer_close(&stage.web, rows[i].answer);
 		int error = go("/", (crew_fetch_options){ 0 });
 		if (error != rows[i].error)
-			print_message("row %zu: %d (%s)\n", i, error, t.told.why);
+			print_message("row %zu: %d (%s)\n", i, error, stage.told.why);
 		assert_int_equal(error, rows[i].error);
-		assert_true(strlen(t.told.why) > 5);
-		assert_int_equal(t.told.len, 0);
+		assert_true(strlen(stage.told.why) > 5);
+		assert_int_equal(stage.told.len, 0);
 	}
 }
 
@@ -212,15 +177,15 @@ static void heads_without_end(void **state)
 			memcpy(answer + head + j * line, rows[i].line, line);
 		size_t len = head + line * rows[i].count;
 		memcpy(answer + len, "\r\n", 2);
-		web_forget(&t.web);
-		web_answer_bytes(&t.web, answer, len + 2);
-		t.web.answers[0].close = true;
+		web_forget(&stage.web);
+		web_answer_bytes(&stage.web, answer, len + 2);
+		stage.web.answers[0].close = true;
 		int error = go("/", (crew_fetch_options){ 0 });
 		if (i == 0)
 			assert_int_equal(error, 0);
 		else
 			assert_true(error == -EMSGSIZE || error == -ENOMEM || error == -EIO);
-		assert_int_equal(t.told.header_count, i == 0 ? 900 : 0);
+		assert_int_equal(stage.told.header_count, i == 0 ? 900 : 0);
 		free(answer);
 	}
 }
@@ -231,14 +196,14 @@ static void nobody_listens(void **state)
 {
 	(void)state;
 	assert_int_equal(go("http://127.0.0.1:1/", (crew_fetch_options){ 0 }), -ECONNREFUSED);
-	assert_int_equal(t.told.status, 0);
-	assert_int_equal(t.told.header_count, 0);
+	assert_int_equal(stage.told.status, 0);
+	assert_int_equal(stage.told.header_count, 0);
 	assert_int_equal(go("http://localhost:1/", (crew_fetch_options){ 0 }), -ECONNREFUSED);
 	assert_int_equal(
 		go("/", (crew_fetch_options){ .proxy = "http://127.0.0.1:1" }), -ECONNREFUSED);
 	assert_int_equal(
 		go("/", (crew_fetch_options){ .proxy = "socks5://localhost:1" }), -ECONNREFUSED);
-	assert_int_equal(t.world.worker->net.stats.slab->fetch_failed, 4);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetch_failed, 4);
 }
 
 static void nothing_comes_in_time(void **state)
@@ -248,18 +213,18 @@ static void nothing_comes_in_time(void **state)
 	assert_int_equal(go("/", (crew_fetch_options){ .timeout_ms = 80 }), -ETIMEDOUT);
 	uint64_t ms = (crew__clock_ns() - before) / CREW__NS_PER_MS;
 	assert_true(ms >= 75 && ms < 5000);
-	assert_true(t.told.elapsed_ms >= 75);
-	assert_non_null(strstr(t.told.why, "80 ms"));
+	assert_true(stage.told.elapsed_ms >= 75);
+	assert_non_null(strstr(stage.told.why, "80 ms"));
 	/* The time is for all of it, redirects included. */
-	web_answer(&t.web, "HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+	web_answer(&stage.web, "HTTP/1.1 302 F\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
 	before = crew__clock_ns();
 	crew_fetch_options slow = { .timeout_ms = 120, .redirects = 1000 };
-	assert_true(fetch_start(&t.told, &t.web, "/", slow) > 0);
-	while (t.told.calls == 0) {
-		world_turn(&t.world, 1);
+	assert_true(fetch_start(&stage.told, &stage.web, "/", slow) > 0);
+	while (stage.told.calls == 0) {
+		world_turn(&stage.world, 1);
 		usleep(3000);
 	}
-	assert_int_equal(t.told.error, -ETIMEDOUT);
+	assert_int_equal(stage.told.error, -ETIMEDOUT);
 	assert_true((crew__clock_ns() - before) / CREW__NS_PER_MS < 5000);
 }
 
@@ -281,7 +246,7 @@ static void connecting_takes_too_long(void **state)
 	}
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(address.sin_port));
 	assert_int_equal(go(url, (crew_fetch_options){ .connect_timeout_ms = 100 }), -ETIMEDOUT);
-	assert_true(t.told.elapsed_ms < 5000);
+	assert_true(stage.told.elapsed_ms < 5000);
 	for (size_t i = 0; i < 8; i++)
 		close(fill[i]);
 	close(fd);
@@ -294,17 +259,18 @@ static void not_too_many_at_once(void **state)
 	static int64_t ids[1000];
 	(void)state;
 	for (size_t i = 0; i < 1000; i++) {
-		ids[i] = fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 });
+		ids[i] = fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 });
 		assert_true(ids[i] > 0);
 	}
-	assert_int_equal(fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 }), -EBUSY);
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 1000);
+	assert_int_equal(
+		fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 }), -EBUSY);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 1000);
 	for (size_t i = 0; i < 1000; i++)
 		assert_int_equal(crew_fetch_stop(ids[i]), 0);
-	fetch_turns(&t.world, 20);
-	assert_int_equal(t.told.calls, 1000);
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 0);
-	assert_true(fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 }) > 0);
+	fetch_turns(&stage.world, 20);
+	assert_int_equal(stage.told.calls, 1000);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 0);
+	assert_true(fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 }) > 0);
 }
 
 static void what_is_refused_leaves_nothing(void **state)
@@ -312,7 +278,7 @@ static void what_is_refused_leaves_nothing(void **state)
 	(void)state;
 	assert_int_equal(crew_fetch("ftp://a/", NULL), -EINVAL);
 	assert_int_equal(crew_fetch(NULL, NULL), -EINVAL);
-	assert_int_equal(t.world.worker->net.stats.slab->fetches, 0);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetches, 0);
 	unsigned before = open_descriptors();
 	const crew_fetch_options bad = { .body_file = "/etc/passwd", .method = "A B" };
 	assert_int_equal(crew_fetch("http://a/", &bad), -EINVAL);
@@ -322,17 +288,17 @@ static void what_is_refused_leaves_nothing(void **state)
 static void idle_connections_are_closed_at_last(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	struct crew__fetches *f = t.world.worker->fetches;
+	struct crew__fetches *f = stage.world.worker->fetches;
 	assert_non_null(f->multi);
-	assert_int_equal(t.web.open, 1);
+	assert_int_equal(stage.web.open, 1);
 	assert_true(f->idle_due_ns > crew__loop_ns(f->loop) + 80 * CREW__NS_PER_S);
 	f->idle_due_ns = crew__loop_ns(f->loop);
 	crew__fetch_nudge(f);
-	fetch_turns(&t.world, 10);
+	fetch_turns(&stage.world, 10);
 	assert_null(f->multi);
-	assert_int_equal(t.web.open, 0);
+	assert_int_equal(stage.web.open, 0);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
 }
 
@@ -340,19 +306,19 @@ static void idle_connections_are_closed_at_last(void **state)
 static void a_broken_handle_is_replaced(void **state)
 {
 	(void)state;
-	assert_true(fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 }) > 0);
-	fetch_turns(&t.world, 10);
-	t.world.worker->fetches->broken = true;
-	crew__fetch_nudge(t.world.worker->fetches);
-	assert_true(fetch_wait(&t.world, &t.told));
-	assert_int_equal(t.told.error, -ENOMEM);
-	web_answer(&t.web, OK);
+	assert_true(fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 }) > 0);
+	fetch_turns(&stage.world, 10);
+	stage.world.worker->fetches->broken = true;
+	crew__fetch_nudge(stage.world.worker->fetches);
+	assert_true(fetch_wait(&stage.world, &stage.told));
+	assert_int_equal(stage.told.error, -ENOMEM);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fetch_set_up, fetch_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_redirect_is_followed),
 		TEST(one_to_another_host_asks_for_its_name),

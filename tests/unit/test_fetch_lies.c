@@ -13,37 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define OK   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define EVIL "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-
-static struct {
-	struct world world;
-	struct web web;
-	struct told told;
-} t;
-
-static int set_up(void **state)
-{
-	(void)state;
-	memset(&t, 0, sizeof(t));
-	fetch_world_open(&t.world);
-	web_open(&t.web);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	web_close(&t.web);
-	fetch_world_close(&t.world);
-	told_free(&t.told);
-	return 0;
-}
-
-static int go(const char *path, crew_fetch_options options)
-{
-	return fetch(&t.world, &t.told, &t.web, path, options);
-}
 
 /* The server keeps the connection open: the error must come from what was said, not from its end or
  * from the clock. */
@@ -62,13 +32,13 @@ static void what_is_no_answer_is_told_at_once(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < crew__lengthof(answers); i++) {
-		web_forget(&t.web);
-		web_answer(&t.web, answers[i]);
+		web_forget(&stage.web);
+		web_answer(&stage.web, answers[i]);
 		int error = go("/", (crew_fetch_options){ .timeout_ms = 3000 });
 		if (error != -EPROTO)
-			print_message("row %zu: %d (%s)\n", i, error, t.told.why);
+			print_message("row %zu: %d (%s)\n", i, error, stage.told.why);
 		assert_int_equal(error, -EPROTO);
-		assert_int_equal(t.told.len, 0);
+		assert_int_equal(stage.told.len, 0);
 	}
 }
 
@@ -86,14 +56,14 @@ static void nobody_gets_an_answer_that_was_not_asked_for(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < crew__lengthof(answers); i++) {
-		web_forget(&t.web);
-		web_answer(&t.web, answers[i]);
-		web_answer(&t.web, OK);
+		web_forget(&stage.web);
+		web_answer(&stage.web, answers[i]);
+		web_answer(&stage.web, OK);
 		go("/", (crew_fetch_options){ .timeout_ms = 3000 });
-		assert_true(!t.told.body || !strstr(t.told.body, "evil"));
-		fetch_turns(&t.world, 20);
+		assert_true(!stage.told.body || !strstr(stage.told.body, "evil"));
+		fetch_turns(&stage.world, 20);
 		assert_int_equal(go("/", (crew_fetch_options){ .timeout_ms = 3000 }), 0);
-		assert_string_equal(t.told.body, "ok");
+		assert_string_equal(stage.told.body, "ok");
 	}
 }
 
@@ -101,27 +71,27 @@ static void nobody_gets_an_answer_that_was_not_asked_for(void **state)
 static void a_kept_connection_that_speaks_is_not_used(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
 	for (size_t i = 0; i < WEB_CONNS; i++)
-		if (t.web.conns[i].fd >= 0)
-			assert_int_equal(
-				write(t.web.conns[i].fd, EVIL, sizeof(EVIL) - 1), sizeof(EVIL) - 1);
-	fetch_turns(&t.world, 20);
+		if (stage.web.conns[i].fd >= 0)
+			assert_int_equal(write(stage.web.conns[i].fd, EVIL, sizeof(EVIL) - 1),
+				sizeof(EVIL) - 1);
+	fetch_turns(&stage.world, 20);
 	assert_int_equal(go("/", (crew_fetch_options){ 0 }), 0);
-	assert_string_equal(t.told.body, "ok");
-	assert_int_equal(t.web.connections, 2);
+	assert_string_equal(stage.told.body, "ok");
+	assert_int_equal(stage.web.connections, 2);
 }
 
 /* A folded line goes on with what was before it, and may not be a way around. */
 static void what_is_sound_is_taken(void **state)
 {
 	(void)state;
-	web_answer(&t.web, "HTTP/1.1 200 OK\r\nX-Test:  a\tb \r\n\tc\r\nContent-Length: 2\r\n"
-			   "content-length:2\r\n\r\nok");
+	web_answer(&stage.web, "HTTP/1.1 200 OK\r\nX-Test:  a\tb \r\n\tc\r\nContent-Length: 2\r\n"
+			       "content-length:2\r\n\r\nok");
 	assert_int_equal(go("/", (crew_fetch_options){ .timeout_ms = 3000 }), 0);
-	assert_string_equal(t.told.header, "a\tb c");
-	assert_string_equal(t.told.body, "ok");
+	assert_string_equal(stage.told.header, "a\tb c");
+	assert_string_equal(stage.told.body, "ok");
 }
 
 static void lengths_that_do_not_agree(void **state)
@@ -131,17 +101,17 @@ static void lengths_that_do_not_agree(void **state)
 	char answer[256];
 	(void)state;
 	for (size_t i = 0; i < crew__lengthof(lengths); i++) {
-		web_forget(&t.web);
+		web_forget(&stage.web);
 		snprintf(answer, sizeof(answer),
 			"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\nok" EVIL, lengths[i]);
-		web_answer(&t.web, answer);
-		web_answer(&t.web, OK);
+		web_answer(&stage.web, answer);
+		web_answer(&stage.web, OK);
 		int error = go("/", (crew_fetch_options){ .timeout_ms = 3000 });
 		if (error != -EPROTO)
-			print_message("%s: %d (%s)\n", lengths[i], error, t.told.why);
+			print_message("%s: %d (%s)\n", lengths[i], error, stage.told.why);
 		assert_int_equal(error, -EPROTO);
 		assert_int_equal(go("/", (crew_fetch_options){ .timeout_ms = 3000 }), 0);
-		assert_string_equal(t.told.body, "ok");
+		assert_string_equal(stage.told.body, "ok");
 	}
 }
 
@@ -151,17 +121,17 @@ static void a_place_may_not_name_a_user(void **state)
 	(void)state;
 	snprintf(answer, sizeof(answer),
 		"HTTP/1.1 302 F\r\nLocation: http://eve:pw@localhost:%d/b\r\nContent-Length: 0\r\n\r\n",
-		t.web.port);
-	web_answer(&t.web, answer);
-	web_answer(&t.web, OK);
+		stage.web.port);
+	web_answer(&stage.web, answer);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .timeout_ms = 3000 }), 0);
-	assert_null(strcasestr(t.web.requests[1], "authorization"));
-	assert_null(strstr(t.told.url, "eve"));
+	assert_null(strcasestr(stage.web.requests[1], "authorization"));
+	assert_null(strstr(stage.told.url, "eve"));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fetch_set_up, fetch_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_no_answer_is_told_at_once),
 		TEST(nobody_gets_an_answer_that_was_not_asked_for),

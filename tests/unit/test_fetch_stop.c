@@ -1,5 +1,5 @@
-/* test_fetch_stop.c - requests that are stopped: from everywhere, by themselves and each other, and by
- * the worker's end. */
+/* test_fetch_stop.c - requests that are stopped: from everywhere, by themselves and each other, and
+ * by the worker's end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,38 +13,16 @@
 
 #include <string.h>
 
-#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
 static struct {
-	struct world world;
-	struct web web;
-	struct told told;
 	int64_t ids[4];
 	unsigned calls, rounds;
 	int stopped; /* what crew_fetch_stop() answered inside a callback */
-} t;
+} seen;
 
 static int set_up(void **state)
 {
-	(void)state;
-	memset(&t, 0, sizeof(t));
-	fetch_world_open(&t.world);
-	web_open(&t.web);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	web_close(&t.web);
-	fetch_world_close(&t.world);
-	told_free(&t.told);
-	return 0;
-}
-
-static int go(const char *path, crew_fetch_options options)
-{
-	return fetch(&t.world, &t.told, &t.web, path, options);
+	memset(&seen, 0, sizeof(seen));
+	return fetch_set_up(state);
 }
 
 /* ---- stops ----------------------------------------------------------------------------------- */
@@ -56,18 +34,18 @@ static void one_is_stopped(void **state)
 	static const unsigned turns[] = { 0, 1, 2, 20 };
 	for (size_t i = 0; i < crew__lengthof(turns); i++) {
 		const char *url = i == 1 ? "http://localhost:%d/" : "/";
-		int64_t id = fetch_start(&t.told, &t.web, url, (crew_fetch_options){ 0 });
+		int64_t id = fetch_start(&stage.told, &stage.web, url, (crew_fetch_options){ 0 });
 		assert_true(id > 0);
 		for (unsigned j = 0; j < turns[i]; j++)
-			world_turn(&t.world, 1);
+			world_turn(&stage.world, 1);
 		assert_int_equal(crew_fetch_stop(id), 0);
-		assert_int_equal(t.told.calls, 0);
+		assert_int_equal(stage.told.calls, 0);
 		assert_int_equal(crew_fetch_stop(id), -ENOENT);
 		assert_int_equal(crew_fetch_resume(id), -ENOENT);
-		assert_true(fetch_wait(&t.world, &t.told));
-		assert_int_equal(t.told.error, -ECANCELED);
-		fetch_turns(&t.world, 5);
-		assert_int_equal(t.told.calls, 1);
+		assert_true(fetch_wait(&stage.world, &stage.told));
+		assert_int_equal(stage.told.error, -ECANCELED);
+		fetch_turns(&stage.world, 5);
+		assert_int_equal(stage.told.calls, 1);
 	}
 	assert_int_equal(crew_fetch_stop(0), -ENOENT);
 	assert_int_equal(crew_fetch_stop(-1), -ENOENT);
@@ -78,29 +56,29 @@ static void one_is_stopped(void **state)
 static void one_is_resumed_too_early(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	for (unsigned turns = 0; turns < 4; turns++) {
-		int64_t id = fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 });
+		int64_t id = fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 });
 		for (unsigned i = 0; i < turns; i++)
-			world_turn(&t.world, 0);
-		while (t.told.calls == 0) {
+			world_turn(&stage.world, 0);
+		while (stage.told.calls == 0) {
 			assert_int_equal(crew_fetch_resume(id), 0);
-			world_turn(&t.world, 10);
+			world_turn(&stage.world, 10);
 		}
-		assert_int_equal(t.told.error, 0);
+		assert_int_equal(stage.told.error, 0);
 	}
 	/* Nine of them, of which the last waits for a connection. */
-	web_forget(&t.web);
+	web_forget(&stage.web);
 	struct told told[9] = { 0 };
 	int64_t id = 0;
 	for (size_t i = 0; i < 9; i++)
-		id = fetch_start(&told[i], &t.web, "/", (crew_fetch_options){ 0 });
-	fetch_turns(&t.world, 30);
+		id = fetch_start(&told[i], &stage.web, "/", (crew_fetch_options){ 0 });
+	fetch_turns(&stage.world, 30);
 	assert_int_equal(crew_fetch_resume(id), 0);
-	fetch_turns(&t.world, 30);
+	fetch_turns(&stage.world, 30);
 	assert_int_equal(told[8].calls, 0);
-	crew__fetches_cancel(t.world.worker->fetches);
-	fetch_turns(&t.world, 5);
+	crew__fetches_cancel(stage.world.worker->fetches);
+	fetch_turns(&stage.world, 5);
 	for (size_t i = 0; i < 9; i++)
 		told_free(&told[i]);
 }
@@ -110,53 +88,53 @@ static int stop_in_body(int64_t id, int status, crew_bytes part, void *arg)
 	(void)status;
 	(void)part;
 	(void)arg;
-	t.calls++;
-	t.stopped = crew_fetch_stop(id);
-	if (t.ids[0])
-		crew_fetch_stop(t.ids[0]); /* another one, which libcurl holds as well */
-	return t.calls & 1 ? 0 : -EAGAIN;
+	seen.calls++;
+	seen.stopped = crew_fetch_stop(id);
+	if (seen.ids[0])
+		crew_fetch_stop(seen.ids[0]); /* another one, which libcurl holds as well */
+	return seen.calls & 1 ? 0 : -EAGAIN;
 }
 
 static int64_t stop_in_upload(int64_t id, char *room, size_t size, void *arg)
 {
 	(void)size;
 	(void)arg;
-	t.calls++;
-	t.stopped = crew_fetch_stop(id);
+	seen.calls++;
+	seen.stopped = crew_fetch_stop(id);
 	room[0] = 'x';
-	return t.calls & 1 ? 1 : -EAGAIN;
+	return seen.calls & 1 ? 1 : -EAGAIN;
 }
 
 static void one_stops_itself(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
+	web_answer(&stage.web, OK);
 	for (int i = 0; i < 2; i++) {
-		t.stopped = 1;
+		seen.stopped = 1;
 		assert_int_equal(
 			go("/", (crew_fetch_options){ .on_body = stop_in_body }), -ECANCELED);
-		assert_int_equal(t.stopped, 0);
-		assert_int_equal(t.told.status, 200);
+		assert_int_equal(seen.stopped, 0);
+		assert_int_equal(stage.told.status, 200);
 	}
 	for (int i = 0; i < 2; i++) {
-		t.stopped = 1;
+		seen.stopped = 1;
 		assert_int_equal(
 			go("/", (crew_fetch_options){ .on_upload = stop_in_upload }), -ECANCELED);
-		assert_int_equal(t.stopped, 0);
+		assert_int_equal(seen.stopped, 0);
 	}
-	assert_int_equal(t.calls, 4);
+	assert_int_equal(seen.calls, 4);
 }
 
 static void one_stops_another(void **state)
 {
 	struct told other = { 0 };
 	(void)state;
-	t.ids[0] = fetch_start(&other, &t.web, "/waits", (crew_fetch_options){ 0 });
-	fetch_turns(&t.world, 10);
-	assert_int_equal(t.web.request_count, 1);
-	web_answer(&t.web, OK);
+	seen.ids[0] = fetch_start(&other, &stage.web, "/waits", (crew_fetch_options){ 0 });
+	fetch_turns(&stage.world, 10);
+	assert_int_equal(stage.web.request_count, 1);
+	web_answer(&stage.web, OK);
 	assert_int_equal(go("/", (crew_fetch_options){ .on_body = stop_in_body }), -ECANCELED);
-	assert_true(fetch_wait(&t.world, &other));
+	assert_true(fetch_wait(&stage.world, &other));
 	assert_int_equal(other.error, -ECANCELED);
 	told_free(&other);
 }
@@ -164,26 +142,26 @@ static void one_stops_another(void **state)
 static void ask_again(const crew_fetched *f, void *arg)
 {
 	(void)arg;
-	if (++t.rounds == 5)
+	if (++seen.rounds == 5)
 		return;
 	assert_int_equal(crew_fetch_stop(f->id), -ENOENT);
 	const crew_fetch_options options = { .on_done = ask_again, .on_body = stop_in_body };
-	t.ids[1] = crew_fetch(f->url, &options);
-	assert_true(t.ids[1] > 0 && t.ids[1] != f->id);
-	if (t.rounds & 1)
-		assert_int_equal(crew_fetch_stop(t.ids[1]), 0);
+	seen.ids[1] = crew_fetch(f->url, &options);
+	assert_true(seen.ids[1] > 0 && seen.ids[1] != f->id);
+	if (seen.rounds & 1)
+		assert_int_equal(crew_fetch_stop(seen.ids[1]), 0);
 }
 
 static void on_done_asks_again(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
-	assert_true(fetch_start(&t.told, &t.web, "/",
+	web_answer(&stage.web, OK);
+	assert_true(fetch_start(&stage.told, &stage.web, "/",
 			    (crew_fetch_options){ .on_done = ask_again }) > 0);
-	for (int i = 0; i < 200 && t.rounds < 5; i++)
-		world_turn(&t.world, 10);
-	assert_int_equal(t.rounds, 5);
-	assert_int_equal(t.world.worker->net.stats.slab->fetching, 0);
+	for (int i = 0; i < 200 && seen.rounds < 5; i++)
+		world_turn(&stage.world, 10);
+	assert_int_equal(seen.rounds, 5);
+	assert_int_equal(stage.world.worker->net.stats.slab->fetching, 0);
 }
 
 /* ---- the worker's end ------------------------------------------------------------------------ */
@@ -196,38 +174,38 @@ static void note_done(crew_worker *w, void *arg)
 
 static void stop_worker(bool graceful, uint64_t window_ms)
 {
-	crew__worker_stop(t.world.worker, &(struct crew__worker_stop){ .graceful = graceful,
-						  .window_ms = window_ms,
-						  .done = note_done,
-						  .arg = &t.world.done });
+	crew__worker_stop(stage.world.worker, &(struct crew__worker_stop){ .graceful = graceful,
+						      .window_ms = window_ms,
+						      .done = note_done,
+						      .arg = &stage.world.done });
 }
 
 static void a_stop_waits_for_the_answer(void **state)
 {
 	(void)state;
-	web_answer(&t.web, OK);
-	assert_true(fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 }) > 0);
+	web_answer(&stage.web, OK);
+	assert_true(fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 }) > 0);
 	stop_worker(false, 5000);
-	assert_true(fetch_wait(&t.world, &t.told));
-	assert_int_equal(t.told.error, 0);
-	fetch_turns(&t.world, 20);
-	assert_true(t.world.done);
+	assert_true(fetch_wait(&stage.world, &stage.told));
+	assert_int_equal(stage.told.error, 0);
+	fetch_turns(&stage.world, 20);
+	assert_true(stage.world.done);
 	assert_int_equal(crew_fetch("http://127.0.0.1/", NULL), -ENOTCONN);
 }
 
 static void end_within_the_window(bool graceful)
 {
-	t.world.settings.stop_timeout_ms = 20;
-	assert_true(fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 }) > 0);
-	fetch_turns(&t.world, 10);
+	stage.world.settings.stop_timeout_ms = 20;
+	assert_true(fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 }) > 0);
+	fetch_turns(&stage.world, 10);
 	stop_worker(graceful, 60);
-	fetch_turns(&t.world, 30);
-	assert_int_equal(t.told.calls, 0);
-	assert_false(t.world.done);
-	assert_true(fetch_wait(&t.world, &t.told));
-	assert_int_equal(t.told.error, -ECANCELED);
-	fetch_turns(&t.world, 20);
-	assert_true(t.world.done);
+	fetch_turns(&stage.world, 30);
+	assert_int_equal(stage.told.calls, 0);
+	assert_false(stage.world.done);
+	assert_true(fetch_wait(&stage.world, &stage.told));
+	assert_int_equal(stage.told.error, -ECANCELED);
+	fetch_turns(&stage.world, 20);
+	assert_true(stage.world.done);
 }
 
 static void but_not_for_ever(void **state)
@@ -245,42 +223,42 @@ static void neither_does_a_graceful_one(void **state)
 static void begin_again(const crew_fetched *f, void *arg)
 {
 	(void)arg;
-	t.calls++;
-	t.ids[0] = crew_fetch(f->url, &(crew_fetch_options){ .on_done = begin_again });
+	seen.calls++;
+	seen.ids[0] = crew_fetch(f->url, &(crew_fetch_options){ .on_done = begin_again });
 }
 
 static void nothing_new_once_the_window_is_over(void **state)
 {
 	(void)state;
-	assert_true(fetch_start(&t.told, &t.web, "/",
+	assert_true(fetch_start(&stage.told, &stage.web, "/",
 			    (crew_fetch_options){ .on_done = begin_again }) > 0);
 	stop_worker(false, 30);
-	fetch_turns(&t.world, 80);
-	assert_true(t.world.done);
-	assert_int_equal(t.calls, 1);
-	assert_int_equal(t.ids[0], -ENOTCONN);
+	fetch_turns(&stage.world, 80);
+	assert_true(stage.world.done);
+	assert_int_equal(seen.calls, 1);
+	assert_int_equal(seen.ids[0], -ENOTCONN);
 }
 
 static void a_worker_that_goes_at_once_tells_too(void **state)
 {
 	(void)state;
 	unsigned before = open_descriptors();
-	fetch_start(&t.told, &t.web, "/", (crew_fetch_options){ 0 });
-	fetch_turns(&t.world, 10);
-	fetch_start(&t.told, &t.web, "http://localhost:%d/", (crew_fetch_options){ 0 });
-	web_close(&t.web);
-	fetch_world_close(&t.world);
-	assert_int_equal(t.told.calls, 2);
-	assert_int_equal(t.told.error, -ECANCELED);
+	fetch_start(&stage.told, &stage.web, "/", (crew_fetch_options){ 0 });
+	fetch_turns(&stage.world, 10);
+	fetch_start(&stage.told, &stage.web, "http://localhost:%d/", (crew_fetch_options){ 0 });
+	web_close(&stage.web);
+	fetch_world_close(&stage.world);
+	assert_int_equal(stage.told.calls, 2);
+	assert_int_equal(stage.told.error, -ECANCELED);
 	assert_true(open_descriptors() < before);
 	assert_int_equal(crew_fetch("http://127.0.0.1/", NULL), -ENOTCONN);
-	told_free(&t.told);
+	told_free(&stage.told);
 	set_up(NULL);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fetch_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(one_is_stopped),
 		TEST(one_is_resumed_too_early),
