@@ -86,7 +86,8 @@ static int make(crew_worker *w, const char *url, const crew_connect_options *opt
 
 /* For the log: without what may be a secret. */
 enum {
-	SHOWN_MOST = 120
+	SHOWN_MOST = 120,
+	REFUSALS_PER_SECOND = 5
 };
 static const char *show(const char *url, char room[SHOWN_MOST])
 {
@@ -103,14 +104,23 @@ static const char *show(const char *url, char room[SHOWN_MOST])
 	return room;
 }
 
+/* Whose fault it is nobody knows here: the address may be what a user of the program has typed. */
+static void tell_refused(const char *url, const char *why)
+{
+	static struct crew__log_rate rate; /* one loop, one thread */
+	char room[SHOWN_MOST], left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(&rate, REFUSALS_PER_SECOND, left_out))
+		crew__log(CREW_WARN, "crew_connect(\"%s\"): %s%s", show(url, room), why, left_out);
+}
+
 crew_conn *crew_connect(const char *url, const crew_connect_options *options)
 {
 	crew_conn *c = NULL;
-	char why[512] = "", room[SHOWN_MOST];
+	char why[512] = "";
 	crew_worker *w = present_worker();
 	int error = w ? make(w, url, options, &c, why, sizeof(why)) : -ENOTCONN;
 	if (error == -EINVAL)
-		crew__log(CREW_ERROR, "crew_connect(\"%s\"): %s", show(url, room), why);
+		tell_refused(url, why);
 	if (error)
 		errno = -error;
 	return c;

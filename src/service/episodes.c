@@ -39,7 +39,7 @@ static struct size_text size_text(uint64_t bytes)
 
 static const char *verdict_words(unsigned verdict)
 {
-	return verdict == CREW_VERDICT_NONE ? "it is not clear why"
+	return verdict == CREW_VERDICT_NONE ? "what holds it up could not be seen"
 					    : crew_verdict_name((crew_verdict)verdict);
 }
 

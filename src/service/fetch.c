@@ -11,7 +11,8 @@
 
 enum {
 	FETCHES_MOST = 1000, /* unless the settings say otherwise */
-	FIRST_SLOTS = 8
+	FIRST_SLOTS = 8,
+	REFUSALS_PER_SECOND = 5 /* lines of the log */
 };
 
 /* Of all workers of the process, so that an id means one request only. */
@@ -110,13 +111,22 @@ static int start_clock(struct crew__fetch *fetch)
 	return crew__timer_start(fetch->owner->loop, &fetch->clock, fetch->deadline_ns);
 }
 
+/* Whose fault it is nobody knows here: the address may be what a user of the program has typed. */
+static void tell_refused(const char *why)
+{
+	static struct crew__log_rate rate; /* one loop, one thread */
+	char left_out[CREW__LEFT_OUT_MAX];
+	if (crew__log_may(&rate, REFUSALS_PER_SECOND, left_out))
+		crew__log(CREW_WARN, "crew_fetch: %s%s", why, left_out);
+}
+
 static int fill(struct crew__fetch *fetch, const char *url, const crew_fetch_options *options)
 {
 	char why[CREW__FETCH_WHY] = "";
 	int error = crew__fetch_request_init(&fetch->request, url, options, why);
 	if (error) {
 		if (why[0])
-			crew__log(CREW_ERROR, "crew_fetch: %s", why);
+			tell_refused(why);
 		return error;
 	}
 	take_callbacks(fetch, options);

@@ -152,14 +152,15 @@ static int check_pairs(const struct place *place)
 			place->name, place->name);
 	if (certs != keys || certs > CREW__TLS_PAIRS_MOST)
 		return refuse(place, tls_key,
-			"%s.tls_key names %zu files and %s.tls_cert %zu; name a key for each "
-			"certificate, in the same order (at most %d)",
-			place->name, keys, place->name, certs, CREW__TLS_PAIRS_MOST);
+			"%s.tls_cert and %s.tls_key differ in how many files they name (%zu and "
+			"%zu), or name more than %d; name a key for each certificate, in the same "
+			"order",
+			place->name, place->name, certs, keys, CREW__TLS_PAIRS_MOST);
 	if (answers != 0 && answers != certs)
 		return refuse(place, tls_ocsp,
-			"%s.tls_ocsp names %zu files and %s.tls_cert %zu; name one for each "
-			"certificate, in the same order, - for none",
-			place->name, answers, place->name, certs);
+			"%s.tls_cert and %s.tls_ocsp differ in how many files they name (%zu and "
+			"%zu); name an answer for each certificate, in the same order, - for none",
+			place->name, place->name, certs, answers);
 	if (has_none(settings->tls_cert) || has_none(settings->tls_key))
 		return refuse(place, tls_cert,
 			"%s.tls_cert and %s.tls_key name files; - is for tls_ocsp", place->name,

@@ -150,7 +150,7 @@ static void test_levels(void **state)
 	assert_non_null(strstr(logged(), "is slow: us, "));
 	slow_record(CREW_VERDICT_NONE);
 	crew__episode(conn(), true);
-	assert_non_null(strstr(logged(), "is slow: it is not clear why, "));
+	assert_non_null(strstr(logged(), "is slow: what holds it up could not be seen, "));
 }
 
 static void test_ended(void **state)

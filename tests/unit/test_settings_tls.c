@@ -91,9 +91,11 @@ static void what_goes_together_is_asked_for(void **state)
 	settings_bad("[web]\ntls_alpn = h2\n", NULL, "web.tls_alpn", "web.tls_cert", NULL);
 	settings_bad("[web]\nktls = off\n", NULL, "web.ktls", "web.tls_cert", NULL);
 	settings_bad("[web]\ntls_client = off\n", NULL, "web.tls_client", "web.tls_cert", NULL);
-	settings_bad(PAIR, "web.tls_cert=/a /b", "1 files", "2", "same order", NULL);
-	settings_bad(PAIR, "web.tls_key=/a /b", "2 files", "1", NULL);
-	settings_bad(PAIR, "web.tls_ocsp=/a /b", "--set", "2 files", "- for none", NULL);
+	settings_bad(PAIR, "web.tls_cert=/a /b", "how many files they name (2 and 1)", "same order",
+		NULL);
+	settings_bad(PAIR, "web.tls_key=/a /b", "tls_key", "(1 and 2)", NULL);
+	settings_bad(
+		PAIR, "web.tls_ocsp=/a /b", "--set", "tls_ocsp", "(1 and 2)", "- for none", NULL);
 	settings_bad(PAIR, "web.tls_cert=-", "tls_ocsp", NULL);
 	settings_bad(PAIR, "web.tls_key=-", "tls_ocsp", NULL);
 	settings_bad(PAIR, "web.tls_client=required", "--set", "web.tls_client_ca", NULL);
