@@ -443,7 +443,8 @@ def test_what_is_refused(fetch):
     assert refused("http://127.0.0.1/ header=A:b\rC:d") == "error EINVAL"
     assert refused("http://127.0.0.1/ body_file=/nonexistent") == "error ENOENT"
     assert refused("http://127.0.0.1/ proxy=socks4://127.0.0.1:1") == "error EINVAL"
-    assert re.search(r"crew_fetch: .*/nonexistent", fetch.program.output())
+    wait_until(lambda: re.search(r"crew_fetch: .*/nonexistent", fetch.program.output()),
+               "the log says which file")
 
 
 @pytest.mark.parametrize("how", [[], ["-g"]])
