@@ -68,48 +68,50 @@ static bool split_tls(char *scheme)
 
 /* `ret_rest` is what follows `://`. */
 static int parse_scheme(const char *text, struct crew__address *address, const char **ret_rest,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	const char *end = strstr(text, "://");
 	size_t length = end ? (size_t)(end - text) : 0;
 	if (length == 0)
-		return crew__address_refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"\"%.64s\" is no address: it needs a scheme, %s", text,
 			CREW__ADDRESS_EXAMPLES);
 	if (length >= sizeof(address->scheme))
-		return crew__address_refuse(complaint, "the scheme of \"%.64s\" is too long", text);
+		return crew__complain(
+			complaint, -EINVAL, "the scheme of \"%.64s\" is too long", text);
 	memcpy(address->scheme, text, length);
 	address->scheme[length] = '\0';
 	address->transport = split_transport(address->scheme);
 	address->tls = split_tls(address->scheme);
 	if (address->scheme[strspn(address->scheme, SCHEME_BYTES)] != '\0')
-		return crew__address_refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"the scheme of \"%.64s\" may hold only lower-case letters and digits, and "
 			"%s at its end",
 			text, TAILS);
 	if (address->tls && address->transport == CREW__UDP)
-		return crew__address_refuse(
-			complaint, "\"%.64s\": TLS needs a stream; there is none over UDP", text);
+		return crew__complain(complaint, -EINVAL,
+			"\"%.64s\": TLS needs a stream; there is none over UDP", text);
 	if (address->transport == CREW__UDP && strcmp(address->scheme, "tcp") == 0)
-		return crew__address_refuse(
-			complaint, "\"%.64s\" is neither: write tcp:// or udp://", text);
+		return crew__complain(
+			complaint, -EINVAL, "\"%.64s\" is neither: write tcp:// or udp://", text);
 	*ret_rest = end + strlen("://");
 	return 0;
 }
 
 /* ---- hosts and ports ------------------------------------------------------------------------ */
 
-static int parse_port(
-	const char *text, uint16_t *ret_port, const struct crew__address_complaint *complaint)
+static int parse_port(const char *text, uint16_t *ret_port, const struct crew__complaint *complaint)
 {
 	size_t digits = strspn(text, "0123456789");
 	if (text[0] == '\0')
-		return crew__address_refuse(complaint, "the port is missing: " PORT_RANGE);
+		return crew__complain(complaint, -EINVAL, "the port is missing: " PORT_RANGE);
 	if (digits == 0 || digits > PORT_DIGITS || text[digits] != '\0')
-		return crew__address_refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
+		return crew__complain(
+			complaint, -EINVAL, "\"%.64s\" is no port: " PORT_RANGE, text);
 	unsigned long port = strtoul(text, NULL, 10);
 	if (port > UINT16_MAX)
-		return crew__address_refuse(complaint, "\"%.64s\" is no port: " PORT_RANGE, text);
+		return crew__complain(
+			complaint, -EINVAL, "\"%.64s\" is no port: " PORT_RANGE, text);
 	*ret_port = (uint16_t)port;
 	return 0;
 }
@@ -136,7 +138,7 @@ static void set_ipv6(
 
 /* A zone is an interface's name or number. */
 static int parse_zone(
-	const char *zone, uint32_t *ret_scope, const struct crew__address_complaint *complaint)
+	const char *zone, uint32_t *ret_scope, const struct crew__complaint *complaint)
 {
 	uint32_t scope = if_nametoindex(zone);
 	char *end = NULL;
@@ -146,15 +148,15 @@ static int parse_zone(
 			scope = (uint32_t)number;
 	}
 	if (scope == 0)
-		return crew__address_refuse(
-			complaint, "there is no network interface \"%.64s\"", zone);
+		return crew__complain(
+			complaint, -EINVAL, "there is no network interface \"%.64s\"", zone);
 	*ret_scope = scope;
 	return 0;
 }
 
 /* What stands between the brackets; `host` is changed. */
 static int parse_ipv6(char *host, uint16_t port, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	struct in6_addr ip;
 	uint32_t scope = 0;
@@ -162,8 +164,8 @@ static int parse_ipv6(char *host, uint16_t port, struct crew__address *address,
 	if (zone)
 		*zone++ = '\0';
 	if (inet_pton(AF_INET6, host, &ip) != 1)
-		return crew__address_refuse(
-			complaint, "\"%.64s\" is no IPv6 address; one looks like [::1]", host);
+		return crew__complain(complaint, -EINVAL,
+			"\"%.64s\" is no IPv6 address; one looks like [::1]", host);
 	if (zone && parse_zone(zone, &scope, complaint))
 		return -EINVAL;
 	set_ipv6(address, ip, scope, port);
@@ -171,7 +173,7 @@ static int parse_ipv6(char *host, uint16_t port, struct crew__address *address,
 }
 
 static int parse_host(const char *host, uint16_t port, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	struct in_addr ip;
 	if (host[0] == '\0' || strcmp(host, "*") == 0) {
@@ -182,11 +184,11 @@ static int parse_host(const char *host, uint16_t port, struct crew__address *add
 	if (strcmp(host, "localhost") == 0)
 		host = "127.0.0.1";
 	if (strchr(host, ':'))
-		return crew__address_refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"\"%.64s\" is no host: an IPv6 address stands in brackets, such as [::1]",
 			host);
 	if (inet_pton(AF_INET, host, &ip) != 1)
-		return crew__address_refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"\"%.64s\" is no numeric address: write one such as 127.0.0.1 or [::1], "
 			"localhost, or nothing for every address",
 			host);
@@ -194,24 +196,25 @@ static int parse_host(const char *host, uint16_t port, struct crew__address *add
 	return 0;
 }
 
-static int parse_ip(const char *rest, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+static int parse_ip(
+	const char *rest, struct crew__address *address, const struct crew__complaint *complaint)
 {
 	char host[128];
 	uint16_t port = 0;
 	bool bracket = rest[0] == '[';
 	const char *end = bracket ? strchr(rest, ']') : strrchr(rest, ':');
 	if (bracket && !end)
-		return crew__address_refuse(
-			complaint, "the bracket of \"%.64s\" is not closed", rest);
+		return crew__complain(
+			complaint, -EINVAL, "the bracket of \"%.64s\" is not closed", rest);
 	if (bracket)
 		rest++;
 	const char *colon = bracket ? end + 1 : end;
 	if (!colon || *colon != ':')
-		return crew__address_refuse(
-			complaint, "\"%.64s\" has no port, %s", rest, CREW__ADDRESS_EXAMPLES);
+		return crew__complain(complaint, -EINVAL, "\"%.64s\" has no port, %s", rest,
+			CREW__ADDRESS_EXAMPLES);
 	if ((size_t)(end - rest) >= sizeof(host))
-		return crew__address_refuse(complaint, "the host \"%.64s...\" is too long", rest);
+		return crew__complain(
+			complaint, -EINVAL, "the host \"%.64s...\" is too long", rest);
 	memcpy(host, rest, (size_t)(end - rest));
 	host[end - rest] = '\0';
 	int error = parse_port(colon + 1, &port, complaint);
@@ -235,8 +238,8 @@ static char form_of(const struct crew__address *address)
 	return address->transport == CREW__UDP ? 'd' : 't';
 }
 
-static int parse_options(const char *text, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+static int parse_options(
+	const char *text, struct crew__address *address, const struct crew__complaint *complaint)
 {
 	char why[256];
 	if (!text)
@@ -244,11 +247,11 @@ static int parse_options(const char *text, struct crew__address *address,
 	int error = crew__address_options_parse(
 		text, form_of(address), &address->options, why, sizeof(why));
 	if (error)
-		return crew__address_refuse(complaint, "%s", why);
+		return crew__complain(complaint, -EINVAL, "%s", why);
 	if (crew__option_given(&address->options, CREW__OPTION_v6only) &&
 		address->socket.ss_family != AF_INET6)
-		return crew__address_refuse(
-			complaint, "v6only means nothing to an IPv4 address: leave it out");
+		return crew__complain(complaint, -EINVAL,
+			"v6only means nothing to an IPv4 address: leave it out");
 	return 0;
 }
 
@@ -276,16 +279,16 @@ static bool has_control_byte(const char *text)
 int crew__address_parse(const char *text, const char *run_dir, struct crew__address *ret_address,
 	char *ret_error, size_t error_size)
 {
-	const struct crew__address_complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	struct crew__address address = { 0 };
 	char copy[ONE_MAX];
 	const char *rest = copy;
 	if (strlen(text) >= sizeof(copy)) {
-		crew__address_refuse(&complaint, "\"%.64s...\" is too long", text);
+		crew__complain(&complaint, -EINVAL, "\"%.64s...\" is too long", text);
 		return -ENAMETOOLONG;
 	}
 	if (has_control_byte(text))
-		return crew__address_refuse(&complaint,
+		return crew__complain(&complaint, -EINVAL,
 			"\"%.64s\" has a control character in it: write that as %%XX", text);
 	memcpy(copy, text, strlen(text) + 1);
 	char *options = strchr(copy, '?');
@@ -311,13 +314,13 @@ int crew__address_parse(const char *text, const char *run_dir, struct crew__addr
 
 /* Connections of one service differ in where they come from, not in what they speak. */
 static int check_alike(const struct crew__address *first, const struct crew__address *other,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	bool datagrams = first->transport == CREW__UDP;
 	if (strcmp(first->scheme, other->scheme) == 0 && first->tls == other->tls &&
 		datagrams == (other->transport == CREW__UDP))
 		return 0;
-	return crew__address_refuse(complaint,
+	return crew__complain(complaint, -EINVAL,
 		"%s and %s are of two schemes: the addresses of one service have one; a second "
 		"service can have the other",
 		first->text, other->text);
@@ -334,28 +337,29 @@ bool crew__address_same(const struct crew__address *a, const struct crew__addres
 }
 
 static int check_against(const struct crew__address *addresses, size_t count,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	const struct crew__address *last = &addresses[count];
 	for (size_t i = 0; i < count; i++)
 		if (crew__address_same(&addresses[i], last))
-			return crew__address_refuse(complaint, "%s stands there twice", last->text);
+			return crew__complain(
+				complaint, -EINVAL, "%s stands there twice", last->text);
 	return count > 0 ? check_alike(&addresses[0], last, complaint) : 0;
 }
 
 int crew__addresses_parse(const char *text, const char *run_dir,
 	struct crew__address *ret_addresses, size_t *ret_count, char *ret_error, size_t error_size)
 {
-	const struct crew__address_complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	size_t count = 0;
 	for (text += strspn(text, BLANKS); *text; text += strspn(text, BLANKS)) {
 		char one[ONE_MAX];
 		size_t length = strcspn(text, BLANKS);
 		if (count == CREW__ADDRESSES_MAX)
-			return crew__address_refuse(&complaint,
+			return crew__complain(&complaint, -EINVAL,
 				"a service has at most %d addresses", CREW__ADDRESSES_MAX);
 		if (length >= sizeof(one)) {
-			crew__address_refuse(&complaint, "\"%.64s...\" is too long", text);
+			crew__complain(&complaint, -EINVAL, "\"%.64s...\" is too long", text);
 			return -ENAMETOOLONG;
 		}
 		memcpy(one, text, length);
@@ -370,8 +374,8 @@ int crew__addresses_parse(const char *text, const char *run_dir,
 		text += length;
 	}
 	if (count == 0)
-		return crew__address_refuse(
-			&complaint, "there is no address: write one, " CREW__ADDRESS_EXAMPLES);
+		return crew__complain(&complaint, -EINVAL,
+			"there is no address: write one, " CREW__ADDRESS_EXAMPLES);
 	*ret_count = count;
 	return 0;
 }

@@ -4,6 +4,7 @@
  * listens. */
 #include "net/address_options.h"
 
+#include "base/complaint.h"
 #include "base/nearest.h"
 
 #include <grp.h>
@@ -11,7 +12,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,21 +40,6 @@ static const struct known {
 #undef ROW
 };
 
-struct complaint {
-	char *text;
-	size_t size;
-};
-
-__attribute__((format(printf, 3, 4))) static int refuse(
-	const struct complaint *complaint, int error, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	return error;
-}
-
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static const char *form_name(char form)
@@ -72,7 +57,7 @@ static const char *form_name(char form)
 }
 
 static int find(const char *name, char form, enum crew__address_option *ret_option,
-	const struct complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	const char *nearest = NULL;
 	size_t best = SIZE_MAX;
@@ -80,7 +65,7 @@ static int find(const char *name, char form, enum crew__address_option *ret_opti
 		if (strcmp(table[i].name, name) != 0)
 			continue;
 		if (!strchr(table[i].where, form))
-			return refuse(complaint, -EINVAL,
+			return crew__complain(complaint, -EINVAL,
 				"the option \"%s\" means nothing to %s: leave it out", name,
 				form_name(form));
 		*ret_option = (enum crew__address_option)i;
@@ -89,7 +74,7 @@ static int find(const char *name, char form, enum crew__address_option *ret_opti
 	for (unsigned i = 0; i < CREW__OPTIONS; i++)
 		if (strchr(table[i].where, form) && crew__nearer(name, table[i].name, &best))
 			nearest = table[i].name;
-	return refuse(complaint, -EINVAL, "unknown option \"%s\"%s%s%s", name,
+	return crew__complain(complaint, -EINVAL, "unknown option \"%s\"%s%s%s", name,
 		nearest ? "; did you mean \"" : "; docs/addresses.md lists those there are",
 		nearest ? nearest : "", nearest ? "\"?" : "");
 }
@@ -119,7 +104,7 @@ static int64_t number_of(const struct known *known, const char *text)
 }
 
 static int read_number(const struct known *known, const char *text, int32_t *ret_value,
-	const struct complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	int64_t number = number_of(known, text);
 	if (number >= known->least && number <= known->most) {
@@ -127,17 +112,17 @@ static int read_number(const struct known *known, const char *text, int32_t *ret
 		return 0;
 	}
 	if (known->kind == MODE)
-		return refuse(complaint, -EINVAL,
+		return crew__complain(complaint, -EINVAL,
 			"%s=%s: write octal permissions from 0 to 0777, such as %s=0660",
 			known->name, text, known->name);
-	return refuse(complaint, -EINVAL, "%s=%s: write a %s from %d to %d", known->name, text,
-		known->kind == SIZE ? "size (k, m and g are units)" : "number", known->least,
+	return crew__complain(complaint, -EINVAL, "%s=%s: write a %s from %d to %d", known->name,
+		text, known->kind == SIZE ? "size (k, m and g are units)" : "number", known->least,
 		known->most);
 }
 
 /* The name alone switches on; the words are those of settings. */
 static int read_switch(const struct known *known, const char *text, int32_t *ret_value,
-	const struct complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	static const char *const words[][2] = { { "off", "on" }, { "no", "yes" },
 		{ "false", "true" }, { "0", "1" } };
@@ -149,12 +134,12 @@ static int read_switch(const struct known *known, const char *text, int32_t *ret
 			return 0;
 		}
 	}
-	return refuse(complaint, -EINVAL, "%s=%s: write %s=on or %s=off", known->name, text,
+	return crew__complain(complaint, -EINVAL, "%s=%s: write %s=on or %s=off", known->name, text,
 		known->name, known->name);
 }
 
 static int read_name(enum crew__address_option option, const char *text,
-	struct crew__address_options *options, const struct complaint *complaint)
+	struct crew__address_options *options, const struct crew__complaint *complaint)
 {
 	char *room = options->interface;
 	size_t size = sizeof(options->interface);
@@ -163,20 +148,20 @@ static int read_name(enum crew__address_option option, const char *text,
 		size = sizeof(options->owner);
 	}
 	if (text[0] == '\0' || strlen(text) >= size)
-		return refuse(complaint, -EINVAL, "%s=%s: write a name of 1 to %zu bytes",
+		return crew__complain(complaint, -EINVAL, "%s=%s: write a name of 1 to %zu bytes",
 			table[option].name, text, size - 1);
 	memcpy(room, text, strlen(text) + 1);
 	return 0;
 }
 
 static int read_value(enum crew__address_option option, const char *text,
-	struct crew__address_options *options, const struct complaint *complaint)
+	struct crew__address_options *options, const struct crew__complaint *complaint)
 {
 	const struct known *known = &table[option];
 	if (known->kind == SWITCH)
 		return read_switch(known, text, &options->value[option], complaint);
 	if (!text)
-		return refuse(complaint, -EINVAL, "the option %s needs a value: %s=...",
+		return crew__complain(complaint, -EINVAL, "the option %s needs a value: %s=...",
 			known->name, known->name);
 	if (known->kind == NAME)
 		return read_name(option, text, options, complaint);
@@ -185,7 +170,7 @@ static int read_value(enum crew__address_option option, const char *text,
 
 /* `word` is name or name=value, and is changed. */
 static int take(char *word, char form, struct crew__address_options *options,
-	const struct complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	enum crew__address_option option = CREW__OPTIONS;
 	char *value = strchr(word, '=');
@@ -195,7 +180,7 @@ static int take(char *word, char form, struct crew__address_options *options,
 	if (error)
 		return error;
 	if (crew__option_given(options, option))
-		return refuse(complaint, -EINVAL, "the option %s stands there twice", word);
+		return crew__complain(complaint, -EINVAL, "the option %s stands there twice", word);
 	error = read_value(option, value, options, complaint);
 	if (!error)
 		options->given |= UINT32_C(1) << option;
@@ -205,16 +190,16 @@ static int take(char *word, char form, struct crew__address_options *options,
 int crew__address_options_parse(const char *text, char form,
 	struct crew__address_options *ret_options, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	struct crew__address_options options = { 0 };
 	for (;;) {
 		char word[WORD_MAX];
 		size_t length = strcspn(text, "&");
 		if (length == 0)
-			return refuse(&complaint, -EINVAL,
+			return crew__complain(&complaint, -EINVAL,
 				"an option is missing: write ?name=value&name=value");
 		if (length >= sizeof(word))
-			return refuse(
+			return crew__complain(
 				&complaint, -EINVAL, "the option \"%.40s...\" is too long", text);
 		memcpy(word, text, length);
 		word[length] = '\0';
@@ -232,17 +217,17 @@ int crew__address_options_parse(const char *text, char form,
 /* ---- owners -------------------------------------------------------------------------------- */
 
 static int unknown_name(
-	const struct complaint *complaint, const char *option, const char *name, int error)
+	const struct crew__complaint *complaint, const char *option, const char *name, int error)
 {
 	bool none = error == 0 || error == ENOENT;
-	return refuse(complaint, none ? -ENOENT : -error, "%s=%s: %s", option, name,
+	return crew__complain(complaint, none ? -ENOENT : -error, "%s=%s: %s", option, name,
 		none ? "there is no such name on this machine" : strerror(error));
 }
 
 int crew__address_options_owner(const struct crew__address_options *options, uid_t *ret_uid,
 	gid_t *ret_gid, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
 	if (crew__option_given(options, CREW__OPTION_owner)) {
@@ -271,7 +256,7 @@ struct target {
 	const struct crew__address_options *options;
 	int fd;
 	bool stream, ipv6;
-	const struct complaint *complaint;
+	const struct crew__complaint *complaint;
 };
 
 static int set(int fd, int level, int name, int value)
@@ -282,7 +267,7 @@ static int set(int fd, int level, int name, int value)
 static int cannot(const struct target *target, enum crew__address_option option, int error)
 {
 	const char *hint = error == -EPERM ? "; this needs root or a capability" : "";
-	return refuse(target->complaint, error, "the option %s=%d cannot be set: %s%s",
+	return crew__complain(target->complaint, error, "the option %s=%d cannot be set: %s%s",
 		table[option].name, target->options->value[option], strerror(-error), hint);
 }
 
@@ -358,7 +343,7 @@ static int apply_buffer(
 		return cannot(target, option, -errno);
 	if (got / 2 >= wanted)
 		return 0;
-	return refuse(target->complaint, -EPERM,
+	return crew__complain(target->complaint, -EPERM,
 		"the option %s=%d is more than this system allows (%d): ask for less, or raise "
 		"net.core.%s_max by sysctl",
 		table[option].name, wanted, got / 2,
@@ -374,7 +359,7 @@ static int apply_interface(const struct target *target)
 	if (setsockopt(target->fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0)
 		error = -errno;
 	if (error == -ENODEV)
-		return refuse(target->complaint, error,
+		return crew__complain(target->complaint, error,
 			"interface=%s: this machine has no such network interface", name);
 	if (!error && !target->stream) {
 		struct ip_mreqn out = { .imr_ifindex = (int)if_nametoindex(name) };
@@ -383,8 +368,8 @@ static int apply_interface(const struct target *target)
 		else if (setsockopt(target->fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) < 0)
 			error = -errno;
 	}
-	return error ? refuse(target->complaint, error, "interface=%s cannot be set: %s", name,
-			       strerror(-error))
+	return error ? crew__complain(target->complaint, error, "interface=%s cannot be set: %s",
+			       name, strerror(-error))
 		     : 0;
 }
 
@@ -398,7 +383,7 @@ static bool wants_keepalive(const struct crew__address_options *options)
 int crew__address_options_apply(const struct crew__address_options *options, int fd, bool stream,
 	bool ipv6, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	const struct target target = { options, fd, stream, ipv6, &complaint };
 	int error = 0;
 	if (wants_keepalive(options) && (error = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1)) < 0)

@@ -2,23 +2,14 @@
 #ifndef CREW_NET_ADDRESS_PARTS_H
 #define CREW_NET_ADDRESS_PARTS_H
 
+#include "base/complaint.h"
 #include "net/address.h"
 
 #define CREW__ADDRESS_EXAMPLES "such as tcp://127.0.0.1:7001 or unix://RUNDIR/name.sock"
 
-/* Where a complaint goes. */
-struct crew__address_complaint {
-	char *text;
-	size_t size;
-};
-
-/* Says it; -EINVAL. */
-__attribute__((format(printf, 2, 3))) int crew__address_refuse(
-	const struct crew__address_complaint *complaint, const char *format, ...);
-
 /* The path, or @NAME, of a Unix socket. */
 int crew__address_path_parse(const char *path, const char *run_dir, struct crew__address *address,
-	const struct crew__address_complaint *complaint);
+	const struct crew__complaint *complaint);
 /* As an address would say it. */
 void crew__address_path_text(const struct crew__address *address, char *text, size_t size);
 /* Bytes of a path or a name, with %XX for those that no address and no screen takes as they are. As

@@ -1,7 +1,6 @@
 /* address_path.c - Unix sockets: a file's path, or an abstract name. */
 #include "net/address_parts.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,19 +8,6 @@
 #include <unistd.h>
 
 #define RUNDIR "RUNDIR/"
-
-int crew__address_refuse(const struct crew__address_complaint *complaint, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	/* What was written is repeated, but the complaint stays one line. */
-	for (size_t i = 0; i < complaint->size && complaint->text[i]; i++)
-		if ((unsigned char)complaint->text[i] < ' ' || complaint->text[i] == 0x7f)
-			complaint->text[i] = '?';
-	return -EINVAL;
-}
 
 /* ---- %XX ----------------------------------------------------------------------------------- */
 
@@ -96,12 +82,12 @@ static char *resolve(const char *path, const char *run_dir)
 
 /* `lead` bytes stand before the text in sun_path, `tail` behind it. */
 static int take(const char *what, const char *text, size_t lead, size_t tail,
-	struct crew__address *address, const struct crew__address_complaint *complaint)
+	struct crew__address *address, const struct crew__complaint *complaint)
 {
 	struct sockaddr_un socket = { .sun_family = AF_UNIX };
 	size_t length = strlen(text), room = sizeof(socket.sun_path) - lead - tail;
 	if (length > room) {
-		crew__address_refuse(complaint,
+		crew__complain(complaint, -EINVAL,
 			"the %s %.160s is too long: it has %zu bytes, and a Unix socket takes %zu",
 			what, text, length, room);
 		return -ENAMETOOLONG;
@@ -114,13 +100,13 @@ static int take(const char *what, const char *text, size_t lead, size_t tail,
 }
 
 static int take_path(const char *path, const char *run_dir, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	char *full = resolve(path, run_dir);
 	if (!full) {
 		int error = -errno;
-		crew__address_refuse(
-			complaint, "cannot resolve the path \"%.64s\": %s", path, strerror(-error));
+		crew__complain(complaint, -EINVAL, "cannot resolve the path \"%.64s\": %s", path,
+			strerror(-error));
 		return error;
 	}
 	int error = take("path", full, 0, 1, address, complaint);
@@ -129,26 +115,26 @@ static int take_path(const char *path, const char *run_dir, struct crew__address
 }
 
 int crew__address_path_parse(const char *path, const char *run_dir, struct crew__address *address,
-	const struct crew__address_complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	address->abstract = path[0] == '@';
 	if (path[0] == '\0' || strcmp(path, RUNDIR) == 0)
-		return crew__address_refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"the path of the Unix socket is missing, " CREW__ADDRESS_EXAMPLES);
 	char *decoded = strdup(path);
 	if (!decoded) {
-		crew__address_refuse(complaint, "no memory for the path");
+		crew__complain(complaint, -EINVAL, "no memory for the path");
 		return -ENOMEM;
 	}
 	int error;
 	if (!decode(decoded))
-		error = crew__address_refuse(complaint,
+		error = crew__complain(complaint, -EINVAL,
 			"\"%.64s\": a %% is followed by two hexadecimal digits, not both 0: write "
 			"%%25 for the sign itself",
 			path);
 	else if (address->abstract && decoded[1] == '\0')
-		error = crew__address_refuse(
-			complaint, "the name behind @ is missing, such as unix://@name");
+		error = crew__complain(
+			complaint, -EINVAL, "the name behind @ is missing, such as unix://@name");
 	else if (address->abstract)
 		error = take("name", decoded + 1, 1, 0, address, complaint);
 	else

@@ -2,9 +2,10 @@
  */
 #include "net/url.h"
 
+#include "base/complaint.h"
+
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,21 +20,6 @@ enum {
 	PORT_DIGITS = 5,
 	PORT_MOST = 65535,
 };
-
-struct complaint {
-	char *text;
-	size_t size;
-};
-
-static __attribute__((format(printf, 2, 3))) int refuse(
-	const struct complaint *complaint, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
 
 static bool is(crew_bytes text, const char *word)
 {
@@ -84,12 +70,13 @@ static bool take_way(struct crew__url *url, crew_bytes word)
 	return true;
 }
 
-static int read_scheme(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_scheme(
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	crew_bytes rest = text, word = cut_at(&rest, '+');
 	bool more = word.len < text.len;
 	if (!made_of(word, LOWER DIGITS) || word.len > CREW__URL_SCHEME)
-		return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"its scheme \"%.*s\" is none: lower-case letters and "
 			"digits are expected before ://",
 			(int)crew__min(text.len, 40), text.data);
@@ -105,20 +92,20 @@ static int read_scheme(crew_bytes text, struct crew__url *url, const struct comp
 		word = cut_at(&rest, '+');
 		more = word.len < before;
 		if (!take_way(url, word))
-			return refuse(complaint,
+			return crew__complain(complaint, -EINVAL,
 				"\"%.*s\" in its scheme is unknown, or there twice: tls, unix and "
 				"udp are what may follow a +",
 				(int)crew__min(word.len, 40), word.data);
 	}
 	if (url->udp && (url->tls || url->unix_socket))
-		return refuse(complaint, "udp goes with neither tls nor unix");
+		return crew__complain(complaint, -EINVAL, "udp goes with neither tls nor unix");
 	return 0;
 }
 
 /* ---- host and port ------------------------------------------------------------------------- */
 
 /* ADDRESS, ADDRESS%ZONE, or ADDRESS%25ZONE as RFC 6874 writes it. */
-static int read_six(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_six(crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	struct in6_addr address;
 	crew_bytes zone = text, bare = cut_at(&zone, '%');
@@ -129,7 +116,7 @@ static int read_six(crew_bytes text, struct crew__url *url, const struct complai
 	bool good = keep(number, bare, sizeof(number) - 1) &&
 		    inet_pton(AF_INET6, number, &address) == 1;
 	if (!good || (has_zone && (!made_of(zone, NAME) || zone.len >= IF_NAMESIZE)))
-		return refuse(complaint, "\"%.*s\" in brackets is no IPv6 address",
+		return crew__complain(complaint, -EINVAL, "\"%.*s\" in brackets is no IPv6 address",
 			(int)crew__min(text.len, 60), text.data);
 	snprintf(url->host, sizeof(url->host), "%s%s%.*s", number, has_zone ? "%" : "",
 		has_zone ? (int)zone.len : 0, has_zone ? zone.data : "");
@@ -155,34 +142,40 @@ static bool has_hex_prefix(const char *host)
 	       strspn(label + 2, HEX) == strlen(label + 2);
 }
 
-static int read_name(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_name(
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	struct in_addr address;
 	if (text.len == 0)
-		return refuse(complaint, "it names no host");
+		return crew__complain(complaint, -EINVAL, "it names no host");
 	if (memchr(text.data, ':', text.len))
-		return refuse(complaint, "an IPv6 address stands in brackets: [%.*s]",
-			(int)crew__min(text.len, 60), text.data);
+		return crew__complain(complaint, -EINVAL,
+			"an IPv6 address stands in brackets: [%.*s]", (int)crew__min(text.len, 60),
+			text.data);
 	if (!made_of(text, NAME) || !keep(url->host, text, CREW__URL_HOST) || text.data[0] == '.' ||
 		text.data[0] == '-' || memmem(text.data, text.len, "..", 2))
-		return refuse(complaint, "its host \"%.*s\" is neither a name nor an address",
+		return crew__complain(complaint, -EINVAL,
+			"its host \"%.*s\" is neither a name nor an address",
 			(int)crew__min(text.len, 60), text.data);
 	url->numeric = inet_pton(AF_INET, url->host, &address) == 1;
 	if (!url->numeric && (ends_in_number(url->host) || has_hex_prefix(url->host)))
-		return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"its host \"%.60s\" is no IPv4 address in full (127.0.0.1)", url->host);
 	return 0;
 }
 
-static int read_port(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_port(
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	char digits[PORT_DIGITS + 1];
 	if (!made_of(text, DIGITS) || !keep(digits, text, PORT_DIGITS))
-		return refuse(complaint, "its port \"%.*s\" is no number from 1 to %d",
-			(int)crew__min(text.len, 20), text.data, PORT_MOST);
+		return crew__complain(complaint, -EINVAL,
+			"its port \"%.*s\" is no number from 1 to %d", (int)crew__min(text.len, 20),
+			text.data, PORT_MOST);
 	long port = strtol(digits, NULL, 10);
 	if (port < 1 || port > PORT_MOST)
-		return refuse(complaint, "its port %ld is no number from 1 to %d", port, PORT_MOST);
+		return crew__complain(complaint, -EINVAL, "its port %ld is no number from 1 to %d",
+			port, PORT_MOST);
 	url->port = (uint16_t)port;
 	return 0;
 }
@@ -195,21 +188,24 @@ static uint16_t usual_port(const struct crew__url *url)
 }
 
 /* HOST, HOST:PORT, [SIX], [SIX]:PORT. */
-static int read_authority(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_authority(
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	crew_bytes host = text, port = { NULL, 0 };
 	bool six = text.len > 0 && text.data[0] == '[';
 	if (text.len > 0 && memchr(text.data, '@', text.len))
-		return refuse(complaint, "it holds a user before @; what proves who we are goes "
-					 "into the options (headers, tls_cert)");
+		return crew__complain(complaint, -EINVAL,
+			"it holds a user before @; what proves who we are goes "
+			"into the options (headers, tls_cert)");
 	const char *end = six ? memchr(text.data, ']', text.len) : NULL;
 	if (six && !end)
-		return refuse(complaint, "the bracket of its host does not close");
+		return crew__complain(complaint, -EINVAL, "the bracket of its host does not close");
 	size_t skip = end ? (size_t)(end - text.data) : 0;
 	const char *colon = text.len > skip ? memrchr(text.data + skip, ':', text.len - skip)
 					    : NULL;
 	if (end && end + 1 != text.data + text.len && colon != end + 1)
-		return refuse(complaint, "behind the bracket of its host only :PORT may stand");
+		return crew__complain(
+			complaint, -EINVAL, "behind the bracket of its host only :PORT may stand");
 	if (colon) {
 		host.len = (size_t)(colon - text.data);
 		port = (crew_bytes){ colon + 1, text.len - host.len - 1 };
@@ -224,8 +220,8 @@ static int read_authority(crew_bytes text, struct crew__url *url, const struct c
 	else
 		url->port = usual_port(url);
 	if (!error && url->port == 0)
-		return refuse(
-			complaint, "it names no port, and %s has none of its own", url->scheme);
+		return crew__complain(complaint, -EINVAL,
+			"it names no port, and %s has none of its own", url->scheme);
 	url->usual_port = url->port == usual_port(url);
 	return error;
 }
@@ -234,7 +230,7 @@ static int read_authority(crew_bytes text, struct crew__url *url, const struct c
 
 /* /path, @name; of a WebSocket the request's target may follow a colon. */
 static int read_socket_path(
-	crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	bool ws = strcmp(url->scheme, "ws") == 0;
 	crew_bytes target = { text.data + text.len, 0 };
@@ -244,33 +240,38 @@ static int read_socket_path(
 		path = cut_at(&target, ':');
 	}
 	if (path.len < 2 || (path.data[0] != '/' && path.data[0] != '@'))
-		return refuse(complaint, "the path of its Unix socket must be absolute "
-					 "(unix:///run/x.sock), or an abstract name (unix://@x)");
+		return crew__complain(complaint, -EINVAL,
+			"the path of its Unix socket must be absolute "
+			"(unix:///run/x.sock), or an abstract name (unix://@x)");
 	if (!keep(url->path, path, CREW__URL_PATH + (path.data[0] == '@')))
-		return refuse(complaint, "the path of its Unix socket is longer than %d bytes",
-			CREW__URL_PATH);
+		return crew__complain(complaint, -EINVAL,
+			"the path of its Unix socket is longer than %d bytes", CREW__URL_PATH);
 	if (ws && path.len < text.len && (target.len == 0 || target.data[0] != '/'))
-		return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"behind the colon the path to ask for is expected, beginning with /");
 	url->target = ws && target.len == 0 ? CREW_BYTES("/") : target;
 	return 0;
 }
 
-static int read_target(crew_bytes text, struct crew__url *url, const struct complaint *complaint)
+static int read_target(
+	crew_bytes text, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	if (strcmp(url->scheme, "ws") == 0) {
 		url->target = text.len > 0 ? text : CREW_BYTES("/");
 		if (url->target.data[0] == '/')
 			return 0;
-		return refuse(complaint, "before a query there must be a path: write /%.*s",
+		return crew__complain(complaint, -EINVAL,
+			"before a query there must be a path: write /%.*s",
 			(int)crew__min(text.len, 40), text.data);
 	}
 	if (text.len == 0 || is(text, "/"))
 		return 0;
-	return refuse(complaint, "behind the port nothing may follow: only ws has a path");
+	return crew__complain(
+		complaint, -EINVAL, "behind the port nothing may follow: only ws has a path");
 }
 
-static int read_where(crew_bytes rest, struct crew__url *url, const struct complaint *complaint)
+static int read_where(
+	crew_bytes rest, struct crew__url *url, const struct crew__complaint *complaint)
 {
 	if (url->unix_socket)
 		return read_socket_path(rest, url, complaint);
@@ -285,23 +286,26 @@ static int read_where(crew_bytes rest, struct crew__url *url, const struct compl
 
 int crew__url_parse(const char *text, struct crew__url *ret_url, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	size_t len = 0;
 	while (len <= CREW__URL_MOST && text[len] != '\0')
 		len++;
 	if (len > CREW__URL_MOST)
-		return refuse(&complaint, "it is longer than %d bytes", CREW__URL_MOST);
+		return crew__complain(
+			&complaint, -EINVAL, "it is longer than %d bytes", CREW__URL_MOST);
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
-			return refuse(&complaint,
+			return crew__complain(&complaint, -EINVAL,
 				"its byte %zu is a blank, a control character or "
 				"not ASCII; write it as %%XX",
 				i + 1);
 	if (memchr(text, '#', len))
-		return refuse(&complaint, "it has a fragment (#), which no server ever sees");
+		return crew__complain(
+			&complaint, -EINVAL, "it has a fragment (#), which no server ever sees");
 	const char *mark = memmem(text, len, "://", 3);
 	if (!mark)
-		return refuse(&complaint, "it is not of the form SCHEME://HOST:PORT");
+		return crew__complain(
+			&complaint, -EINVAL, "it is not of the form SCHEME://HOST:PORT");
 	struct crew__url url = { .target = { NULL, 0 } };
 	int error = read_scheme((crew_bytes){ text, (size_t)(mark - text) }, &url, &complaint);
 	if (!error)

@@ -1,9 +1,9 @@
 /* connect_options.c - each option is judged by itself and against the URL; then all is copied. */
 #include "service/connect_options.h"
 
+#include "base/complaint.h"
 #include "web/ws_client.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 enum {
@@ -15,24 +15,9 @@ enum {
 };
 #define TIME_MOST_MS (INT64_C(24) * 60 * 60 * 1000)
 
-struct complaint {
-	char *text;
-	size_t size;
-};
-
-static __attribute__((format(printf, 2, 3))) int refuse(
-	const struct complaint *complaint, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	return -EINVAL;
-}
-
 /* ---- what it speaks ------------------------------------------------------------------------ */
 
-static int judge_scheme(struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge_scheme(struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	static const struct {
 		const char *scheme;
@@ -53,7 +38,7 @@ static int judge_scheme(struct crew__connect_plan *plan, const struct complaint 
 		if (strcmp(scheme, kinds[i].scheme) != 0)
 			continue;
 		if (own)
-			return refuse(complaint,
+			return crew__complain(complaint, -EINVAL,
 				"the service speaks a protocol of its own: write %s:// instead of "
 				"%s://",
 				own->name, scheme);
@@ -61,29 +46,30 @@ static int judge_scheme(struct crew__connect_plan *plan, const struct complaint 
 		return 0;
 	}
 	if (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0)
-		return refuse(
-			complaint, "requests are made by crew_fetch(), not by crew_connect()");
-	return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
+			"requests are made by crew_fetch(), not by crew_connect()");
+	return crew__complain(complaint, -EINVAL,
 		"its scheme \"%s\" is unknown; known are tcp, text, frame, ws, wss, udp, each also "
 		"with +tls and +unix, tls, unix, and the name of service->protocol",
 		scheme);
 }
 
-static int judge_udp(const struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge_udp(const struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	if (!plan->url.udp)
 		return 0;
 	if (plan->kind != CREW__RAW && plan->kind != CREW__CUSTOM)
-		return refuse(
-			complaint, "%s is spoken over streams, not over udp", plan->url.scheme);
+		return crew__complain(complaint, -EINVAL, "%s is spoken over streams, not over udp",
+			plan->url.scheme);
 	if (plan->options.proxy)
-		return refuse(complaint, "there is no way to send udp through a proxy");
+		return crew__complain(
+			complaint, -EINVAL, "there is no way to send udp through a proxy");
 	return 0;
 }
 
 /* ---- times, TLS, strings ------------------------------------------------------------------- */
 
-static int judge_times(crew_connect_options *o, const struct complaint *complaint)
+static int judge_times(crew_connect_options *o, const struct crew__complaint *complaint)
 {
 	const struct {
 		const char *name;
@@ -92,70 +78,77 @@ static int judge_times(crew_connect_options *o, const struct complaint *complain
 		{ "retry_most_ms", o->retry_most_ms } };
 	for (size_t i = 0; i < crew__lengthof(times); i++)
 		if (times[i].value < 0 || times[i].value > TIME_MOST_MS)
-			return refuse(complaint, "%s is %lld: 0 (its default) to %lld are allowed",
-				times[i].name, (long long)times[i].value, (long long)TIME_MOST_MS);
+			return crew__complain(complaint, -EINVAL,
+				"%s is %lld: 0 (its default) to %lld are allowed", times[i].name,
+				(long long)times[i].value, (long long)TIME_MOST_MS);
 	if (o->timeout_ms == 0)
 		o->timeout_ms = TIMEOUT_MS;
 	if (o->retry_most_ms == 0)
 		o->retry_most_ms = o->retry_ms > RETRY_MOST_MS ? o->retry_ms : RETRY_MOST_MS;
 	if (o->retry_most_ms < o->retry_ms)
-		return refuse(complaint, "retry_most_ms is %lld, less than retry_ms, which is %lld",
+		return crew__complain(complaint, -EINVAL,
+			"retry_most_ms is %lld, less than retry_ms, which is %lld",
 			(long long)o->retry_most_ms, (long long)o->retry_ms);
 	return 0;
 }
 
-static int judge_tls(struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge_tls(struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	const crew_connect_options *o = &plan->options;
 	const struct crew__url *url = &plan->url;
 	if (!!o->tls_cert != !!o->tls_key)
-		return refuse(complaint, "tls_cert and tls_key go together: %s is missing",
+		return crew__complain(complaint, -EINVAL,
+			"tls_cert and tls_key go together: %s is missing",
 			o->tls_cert ? "tls_key" : "tls_cert");
 	if (!url->tls &&
 		(o->tls_ca || o->tls_name || o->tls_cert || o->tls_alpn || o->tls_insecure))
-		return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"options of TLS are set, but the scheme %s is not encrypted: write %s",
 			url->scheme, strcmp(url->scheme, "ws") == 0 ? "wss" : "tls, or SCHEME+tls");
 	if (!url->tls)
 		return 0;
 	if (o->tls_name && !o->tls_name[0])
-		return refuse(complaint, "tls_name is empty");
+		return crew__complain(complaint, -EINVAL, "tls_name is empty");
 	if (!o->tls_name && url->unix_socket && !o->tls_insecure)
-		return refuse(complaint,
+		return crew__complain(complaint, -EINVAL,
 			"a Unix socket has no name that a certificate could be for: set tls_name");
 	plan->tls_name = o->tls_name ? o->tls_name : url->unix_socket ? NULL : url->host;
 	return 0;
 }
 
-static int judge_headers(const crew_connect_options *o, const struct complaint *complaint)
+static int judge_headers(const crew_connect_options *o, const struct crew__complaint *complaint)
 {
 	size_t total = 0;
 	int error = crew__ws_ask_check(o->headers, o->protocols, complaint->text, complaint->size);
 	for (const crew_header *h = o->headers; !error && h && h->name.data; h++)
 		if (h->name.len > HEADERS_MOST || h->value.len > HEADERS_MOST ||
 			(total += h->name.len + h->value.len + 4) > HEADERS_MOST)
-			return refuse(complaint, "headers are longer than %d bytes", HEADERS_MOST);
+			return crew__complain(complaint, -EINVAL,
+				"headers are longer than %d bytes", HEADERS_MOST);
 	return error;
 }
 
-static int judge_ws(const struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge_ws(const struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	const crew_connect_options *o = &plan->options;
 	if (plan->kind == CREW__WS)
 		return judge_headers(o, complaint);
 	if (o->headers || o->protocols)
-		return refuse(complaint, "headers and protocols are for ws and wss alone");
+		return crew__complain(
+			complaint, -EINVAL, "headers and protocols are for ws and wss alone");
 	return 0;
 }
 
-static int judge_rest(const struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge_rest(
+	const struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	const crew_connect_options *o = &plan->options;
 	if (plan->url.unix_socket && (o->proxy || o->local))
-		return refuse(complaint, "proxy and local are not for Unix sockets");
+		return crew__complain(
+			complaint, -EINVAL, "proxy and local are not for Unix sockets");
 	if (o->on_retry && o->retry_ms == 0)
-		return refuse(
-			complaint, "on_retry is set, but retry_ms is not: nothing is retried");
+		return crew__complain(complaint, -EINVAL,
+			"on_retry is set, but retry_ms is not: nothing is retried");
 	return 0;
 }
 
@@ -191,7 +184,7 @@ static int copy_string(struct crew__arena *a, const char **string)
 	return *string ? 0 : -ENOMEM;
 }
 
-static int copy_strings(struct crew__connect_plan *plan, const struct complaint *complaint)
+static int copy_strings(struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	crew_connect_options *o = &plan->options;
 	const struct {
@@ -209,8 +202,8 @@ static int copy_strings(struct crew__connect_plan *plan, const struct complaint 
 	for (size_t i = 0; i < crew__lengthof(strings); i++) {
 		int error = copy_string(&plan->copies, strings[i].string);
 		if (error == -E2BIG)
-			return refuse(complaint, "%s is longer than %d bytes", strings[i].name,
-				STRING_MOST);
+			return crew__complain(complaint, -EINVAL, "%s is longer than %d bytes",
+				strings[i].name, STRING_MOST);
 		if (error)
 			return error;
 	}
@@ -224,7 +217,7 @@ static const char *copy_shown(struct crew__arena *a, const char *url)
 }
 
 static int copy_all(
-	struct crew__connect_plan *plan, const char *url, const struct complaint *complaint)
+	struct crew__connect_plan *plan, const char *url, const struct crew__complaint *complaint)
 {
 	struct crew__arena *a = &plan->copies;
 	int error = copy_strings(plan, complaint);
@@ -246,7 +239,7 @@ static int copy_all(
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-static int judge(struct crew__connect_plan *plan, const struct complaint *complaint)
+static int judge(struct crew__connect_plan *plan, const struct crew__complaint *complaint)
 {
 	int error = judge_scheme(plan, complaint);
 	if (!error)
@@ -261,9 +254,10 @@ static int judge(struct crew__connect_plan *plan, const struct complaint *compla
 int crew__connect_plan_init(struct crew__connect_plan *plan, const char *url,
 	const crew_connect_options *options, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	if (!url || !options || !options->service)
-		return refuse(&complaint, "the URL, the options or options->service is NULL");
+		return crew__complain(
+			&complaint, -EINVAL, "the URL, the options or options->service is NULL");
 	*plan = (struct crew__connect_plan){ .options = *options, .copies.max = COPIES_MOST };
 	int error = crew__url_parse(url, &plan->url, ret_error, error_size);
 	if (!error)

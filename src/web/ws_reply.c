@@ -4,26 +4,11 @@
  * name, a blank before the colon are no answer. */
 #include "web/ws_client.h"
 
+#include "base/complaint.h"
 #include "proto/http1.h"
 #include "proto/ws.h"
 
-#include <stdarg.h>
 #include <stdio.h>
-
-struct complaint {
-	char *text;
-	size_t size;
-};
-
-static __attribute__((format(printf, 2, 3))) int refuse(
-	const struct complaint *complaint, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(complaint->text, complaint->size, format, arguments);
-	va_end(arguments);
-	return -EPROTO;
-}
 
 /* What the fields say. */
 struct said {
@@ -41,7 +26,7 @@ struct reading {
 /* ---- lines --------------------------------------------------------------------------------- */
 
 /* "HTTP/1.1 101 ..." without its end. Another minor version may stand before another status. */
-static int read_status(crew_bytes line, int *ret_status, const struct complaint *complaint)
+static int read_status(crew_bytes line, int *ret_status, const struct crew__complaint *complaint)
 {
 	const char *at = line.data;
 	bool good = line.len >= 12 && memcmp(at, "HTTP/1.", 7) == 0 && at[7] >= '0' &&
@@ -52,10 +37,10 @@ static int read_status(crew_bytes line, int *ret_status, const struct complaint 
 		status = status * 10 + (at[i] - '0');
 	}
 	if (!good || status < 100 || !crew__http_field_value(line))
-		return refuse(complaint, "the server does not answer in HTTP/1.1");
+		return crew__complain(complaint, -EPROTO, "the server does not answer in HTTP/1.1");
 	*ret_status = status;
 	if (status == 101 && at[7] != '1')
-		return refuse(complaint,
+		return crew__complain(complaint, -EPROTO,
 			"the server answers 101 in HTTP/1.%c, which has no "
 			"upgrades",
 			at[7]);
@@ -93,19 +78,20 @@ static void take_field(struct said *r, const crew_header *h)
 	}
 }
 
-static int read_field(struct reading *r, crew_bytes line, const struct complaint *complaint)
+static int read_field(struct reading *r, crew_bytes line, const struct crew__complaint *complaint)
 {
 	const char *colon = line.len > 0 ? memchr(line.data, ':', line.len) : NULL;
 	crew_header h = { .name = { line.data, colon ? (size_t)(colon - line.data) : 0 } };
 	if (!colon || !crew__http_token(h.name))
-		return refuse(complaint, "the server's answer has a line that is no field");
+		return crew__complain(
+			complaint, -EPROTO, "the server's answer has a line that is no field");
 	h.value = crew__http_trim((crew_bytes){ colon + 1, line.len - h.name.len - 1 });
 	if (!crew__http_field_value(h.value))
-		return refuse(
-			complaint, "the server's answer has a field with a control character");
+		return crew__complain(complaint, -EPROTO,
+			"the server's answer has a field with a control character");
 	if (r->count == CREW__WS_REPLY_FIELDS)
-		return refuse(complaint, "the server's answer has more than %d fields",
-			CREW__WS_REPLY_FIELDS);
+		return crew__complain(complaint, -EPROTO,
+			"the server's answer has more than %d fields", CREW__WS_REPLY_FIELDS);
 	r->fields[r->count++] = h;
 	take_field(&r->said, &h);
 	return 0;
@@ -122,7 +108,7 @@ static crew_bytes next_line(crew_bytes *rest)
 
 /* `head` ends with an empty line. */
 static int read_head(struct reading *r, crew_bytes head, struct crew__ws_reply *ret_reply,
-	const struct complaint *complaint)
+	const struct crew__complaint *complaint)
 {
 	int error = read_status(next_line(&head), &ret_reply->status, complaint);
 	for (crew_bytes line = next_line(&head); !error && line.len > 0; line = next_line(&head))
@@ -132,19 +118,20 @@ static int read_head(struct reading *r, crew_bytes head, struct crew__ws_reply *
 
 /* ---- is it the answer to what we asked? ---------------------------------------------------- */
 
-static int refuse_status(const struct said *r, int status, const struct complaint *complaint)
+static int refuse_status(const struct said *r, int status, const struct crew__complaint *complaint)
 {
 	const char *phrase = crew__http_phrase(status);
 	if (status >= 300 && status < 400 && r->location.len > 0)
-		return refuse(complaint,
+		return crew__complain(complaint, -EPROTO,
 			"the server answers %d (%s) and sends us to %.*s; this is not followed: "
 			"connect there",
 			status, phrase, (int)crew__min(r->location.len, 200), r->location.data);
 	if (status == 401 || status == 403)
-		return refuse(complaint,
+		return crew__complain(complaint, -EPROTO,
 			"the server answers %d (%s): it wants to know who we are (headers)", status,
 			phrase);
-	return refuse(complaint, "the server answers %d (%s) instead of 101", status, phrase);
+	return crew__complain(
+		complaint, -EPROTO, "the server answers %d (%s) instead of 101", status, phrase);
 }
 
 /* One of ours, told as it stands in our list. Sub-protocols' names have case (RFC 6455 11.3.4). */
@@ -163,19 +150,19 @@ static bool find_protocol(const char *ours, crew_bytes name, crew_bytes *ret_pro
 }
 
 static int check_protocol(const struct crew__ws_ask *ask, const struct said *r,
-	struct crew__ws_reply *reply, const struct complaint *complaint)
+	struct crew__ws_reply *reply, const struct crew__complaint *complaint)
 {
 	if (r->protocols == 0)
 		return 0;
 	if (r->protocols > 1 || !find_protocol(ask->protocols, r->protocol, &reply->protocol))
-		return refuse(complaint,
+		return crew__complain(complaint, -EPROTO,
 			"the server chose the sub-protocol \"%.*s\", which was not offered",
 			(int)crew__min(r->protocol.len, 60), r->protocol.data);
 	return 0;
 }
 
 static int check_extensions(const struct crew__ws_ask *ask, const struct reading *r,
-	struct crew__ws_reply *reply, const struct complaint *complaint)
+	struct crew__ws_reply *reply, const struct crew__complaint *complaint)
 {
 	int agreed = 0;
 	if (ask->deflate) {
@@ -186,28 +173,33 @@ static int check_extensions(const struct crew__ws_ask *ask, const struct reading
 				agreed = -EPROTO;
 	}
 	if (agreed < 0)
-		return refuse(complaint, "the server chose extensions that were not offered");
+		return crew__complain(
+			complaint, -EPROTO, "the server chose extensions that were not offered");
 	return 0;
 }
 
 static int check(const struct crew__ws_ask *ask, const struct reading *r,
-	struct crew__ws_reply *reply, const struct complaint *complaint)
+	struct crew__ws_reply *reply, const struct crew__complaint *complaint)
 {
 	char accept[29];
 	const struct said *said = &r->said;
 	if (reply->status != 101)
 		return refuse_status(said, reply->status, complaint);
 	if (said->upgrades != 1 || !crew__http_same_word(said->upgrade, "websocket"))
-		return refuse(complaint, "the server's answer does not say Upgrade: websocket");
+		return crew__complain(
+			complaint, -EPROTO, "the server's answer does not say Upgrade: websocket");
 	if (!said->connection_upgrades)
-		return refuse(complaint, "the server's answer does not say Connection: Upgrade");
+		return crew__complain(
+			complaint, -EPROTO, "the server's answer does not say Connection: Upgrade");
 	if (!crew__ws_accept(crew_str(ask->key), accept) || said->accepts != 1 ||
 		said->accept.len != strlen(accept) ||
 		memcmp(said->accept.data, accept, said->accept.len) != 0)
-		return refuse(complaint, "the server's Sec-WebSocket-Accept does not answer our "
-					 "key: something else has answered");
+		return crew__complain(complaint, -EPROTO,
+			"the server's Sec-WebSocket-Accept does not answer our "
+			"key: something else has answered");
 	if (said->has_body)
-		return refuse(complaint, "the server's answer 101 says that it has a body");
+		return crew__complain(
+			complaint, -EPROTO, "the server's answer 101 says that it has a body");
 	int error = check_protocol(ask, said, reply, complaint);
 	return error ? error : check_extensions(ask, r, reply, complaint);
 }
@@ -232,17 +224,19 @@ static size_t find_end(crew_bytes data, uint32_t *scanned)
 int64_t crew__ws_reply_read(const struct crew__ws_ask *ask, crew_bytes data, uint32_t *scanned,
 	struct crew__ws_reply *ret_reply, char *ret_error, size_t error_size)
 {
-	const struct complaint complaint = { ret_error, error_size };
+	const struct crew__complaint complaint = { ret_error, error_size };
 	struct reading r;
 	*ret_reply = (struct crew__ws_reply){ .status = 0 };
 	if (data.len == 0)
 		return 0;
 	if (!begins_well(data))
-		return refuse(&complaint, "the server does not answer in HTTP/1.1");
+		return crew__complain(
+			&complaint, -EPROTO, "the server does not answer in HTTP/1.1");
 	crew_bytes near = { data.data, crew__min(data.len, CREW__WS_REPLY_MOST) };
 	size_t len = find_end(near, scanned);
 	if (len == 0 && data.len >= CREW__WS_REPLY_MOST)
-		return refuse(&complaint, "the head of the server's answer is longer than %d bytes",
+		return crew__complain(&complaint, -EPROTO,
+			"the head of the server's answer is longer than %d bytes",
 			CREW__WS_REPLY_MOST);
 	if (len == 0)
 		return 0;
