@@ -1,9 +1,10 @@
 /* single.c - master and workers in one process, where no worker can be replaced: one that recycles
  * itself ends for good, and when the last has ended so does the process. */
-#include "proc/single_parts.h"
+#include "proc/single.h"
 
 #include "proc/chronicle.h"
 #include "proc/inside.h"
+#include "proc/single_parts.h"
 
 #include <fcntl.h>
 #include <stdio.h>
