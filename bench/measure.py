@@ -60,15 +60,18 @@ def timed(server, arguments, seconds, warmup):
 # ---- instructions ------------------------------------------------------------------------------
 
 def counted(build, kind, mode, arguments, operations):
-    """All instructions of a server's life under callgrind that did so many operations."""
+    """All instructions of the serving process's life under callgrind that did so many operations."""
     server = kind(build, mode)
-    server.single = True
     output = Path(build) / "bench" / f"callgrind.{server.name}.{mode}"
-    output.unlink(missing_ok=True)
-    server.prefix = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}"]
+    for old in output.parent.glob(f"{output.name}.*"):
+        old.unlink()
+    server.prefix = ["valgrind", "--tool=callgrind", "--trace-children=yes",
+                     f"--callgrind-out-file={output}.%p"]
     with server:
+        pid = server.serving_pid()
         with Generator(server, [*arguments, "--operations", operations]) as generator:
             generator.answer()
+    output = output.with_name(f"{output.name}.{pid}")
     if not output.exists():
         raise Failed(f"callgrind wrote nothing of {server.name}: {server.last_words()}")
     return int(re.search(r"^(?:summary|totals): (\d+)", output.read_text(), re.M)[1])

@@ -192,7 +192,6 @@ class Crew(Server):
     modes = ("http", "json", "file", "ws", "fanout", "copy", "policy", "udp", "proxy",
              "http+tls", "ws+tls", "tcp+tls")
     services = {"http": "http", "json": "http", "file": "http"}  # others are called as their mode
-    single = False
 
     def program(self):
         if self.mode == "proxy":
@@ -212,8 +211,8 @@ class Crew(Server):
         tls = [word for key, path in zip(("tls_cert", "tls_key"), self.certificate)
                for word in ("--set", f"{self.service()}.{key}={path}")]
         behind = ["--set", f"app.upstreams=tcp://127.0.0.1:{self.origin.port}"] if self.origin else []
-        return [self.program(), "start", *(["--single"] if self.single else []),
-                "--run-dir", self.directory, "--set", listen, *behind, *tls]
+        return [self.program(), "start", "--run-dir", self.directory,
+                "--set", listen, *behind, *tls]
 
     def ask(self, *arguments):
         """How a command of the program itself is started: its words, and how Popen is to run it."""
@@ -231,12 +230,22 @@ class Crew(Server):
     def status(self):
         return json.loads(self.told("status", "--json"))
 
-    def worker(self):
-        """What `status` says of the mode's one worker."""
+    def find_worker(self):
         for worker in self.status()["workers"]:
-            if worker["service"] == self.service():
+            if worker["service"] == self.service() and worker["state"] != "starting":
                 return worker
         raise Failed(f"crew status knows no worker of {self.service()}")
+
+    def worker(self):
+        """What `status` says of the mode's one worker; under valgrind a start takes seconds."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.find_worker()
+            except Failed:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def serving_pid(self):
         return self.worker()["pid"]

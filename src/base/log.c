@@ -110,7 +110,10 @@ static void count_lost(void)
 {
 	if (STATE.counter)
 		__atomic_store_n(STATE.counter, STATE.out.lost, __ATOMIC_RELAXED);
-	STATE.waits = STATE.out.len > 0 && STATE.thread_fd < 0;
+	bool waits = STATE.out.len > 0 && STATE.thread_fd < 0, began = waits && !STATE.waits;
+	STATE.waits = waits;
+	if (began && STATE.on_wait)
+		STATE.on_wait(STATE.on_wait_arg);
 }
 
 static bool offer(const char *entry, size_t length)
@@ -222,6 +225,16 @@ void crew__log_count_into(uint64_t *counter)
 bool crew__log_waits(void)
 {
 	return STATE.waits;
+}
+
+void crew__log_on_wait(void (*fn)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&STATE.lock);
+	STATE.on_wait = fn;
+	STATE.on_wait_arg = arg;
+	if (fn && STATE.waits)
+		fn(arg);
+	pthread_mutex_unlock(&STATE.lock);
 }
 
 bool crew__log_flush(unsigned ms)

@@ -51,8 +51,12 @@ uint64_t crew__log_lost(void);
 void crew__log_count_into(uint64_t *counter);
 
 /* Some lines wait because the place did not take them: to be tried again by crew__log_flush(0),
- * which a loop does (log_pump.h). */
+ * which a loop does (log_care.h). */
 bool crew__log_waits(void);
+
+/* `fn` is to be called when lines begin to wait, and at once when some do: from any thread, with the
+ * log's lock held, so it must not log. NULL: nobody is. */
+void crew__log_on_wait(void (*fn)(void *arg), void *arg);
 /* Try to have everything written, for so long. True: nothing waits any more. */
 bool crew__log_flush(unsigned ms);
 

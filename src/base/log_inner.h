@@ -17,6 +17,8 @@ struct crew__log_state {
 	struct crew__log_out out;
 	_Atomic int kind; /* out.kind, for those who make a line before they have the lock */
 	_Atomic bool waits;
+	void (*on_wait)(void *arg);
+	void *on_wait_arg;
 	bool journal;
 	uint64_t told;          /* of out.lost */
 	uint64_t *counter;      /* out.lost, for others to see; NULL */

@@ -1,7 +1,8 @@
 /* log_care.h - what a loop does for the log: lines that wait are tried again, and the master looks
  * once a second whether the file has grown too long or has gone.
  *
- * Between two turns, when lines wait, the timer runs and is due within CREW__LOG_CARE_SOON_MS. */
+ * Between start and stop the timer runs. When lines wait, it is due within CREW__LOG_CARE_SOON_MS, or
+ * `posted` is true and the post that sees to that is in the loop's queue. */
 #ifndef CREW_PROC_LOG_CARE_H
 #define CREW_PROC_LOG_CARE_H
 
@@ -20,7 +21,8 @@ struct crew__log_care {
 	const struct crew__settings *(*settings)(void *arg);
 	void (*on_new)(void *arg);
 	void *arg;
-	struct crew__turn_hook hook;
+	struct crew__post post;
+	_Atomic bool posted;
 	struct crew__timer timer;
 	uint64_t look_ns; /* when to look next */
 };

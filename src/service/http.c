@@ -157,7 +157,7 @@ static struct crew__exchange *begin_request(crew_conn *c)
 	}
 	http->head_only = w->request.head_only;
 	http->version = (uint8_t)w->request.public.version;
-	http->keep_alive = w->request.public.keep_alive && w->leaving == CREW__STAYS;
+	http->keep_alive = w->request.public.keep_alive;
 	w->request.public.side = &w->http->side;
 	e->side = &w->http->side;
 	e->side->exchange = e;

@@ -227,17 +227,29 @@ static void logging_keeps_errno(void **state)
 
 /* A pipe that nobody reads: nobody waits; lines queue up, then they are lost, and the next that is
  * taken tells of those. */
+static void count_wait(void *arg)
+{
+	int *waits = arg;
+	++*waits;
+}
+
 static void a_full_pipe_holds_nobody_up(void **state)
 {
 	(void)state;
+	int waits = 0;
 	int fds[2];
 	int lines = 0, read_lines = 0, last = -1;
 	uint64_t before = crew__log_lost();
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	crew__log_open(fds[1], CREW_INFO, "test#7");
+	crew__log_on_wait(count_wait, &waits);
 	while (crew__log_lost() == before)
 		crew__log(CREW_INFO, "%01000d", lines++); /* would hang here */
 	assert_true(crew__log_waits());
+	assert_int_equal(waits, 1); /* told once, however many lines it is */
+	crew__log_on_wait(count_wait, &waits);
+	assert_int_equal(waits, 2); /* who asks later is told at once */
+	crew__log_on_wait(NULL, NULL);
 	lines--;
 	for (int i = 0; i < 4; i++)
 		crew__log(CREW_INFO, "%01000d", lines);
