@@ -19,11 +19,12 @@ import measure
 import policies
 import scenes
 import servers
+import starting
 from servers import Failed
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECIALS = ["instructions", "memory", "fanout-deflate", "memory-deflate", "stalled",
-            "policies", "status", "commands", "parser", "accept"]
+            "policies", "status", "commands", "parser", "accept", "start"]
 
 
 class Report:
@@ -334,6 +335,21 @@ def accepts(kinds, options, report):
           accepting.rows(result))
 
 
+def start(kinds, options, report):
+    """From exec to the first answer."""
+    if servers.Crew not in kinds:
+        return
+    print("starting ...", flush=True)
+    try:
+        result = starting.measure(options.build_dir)
+    except (Failed, OSError, subprocess.SubprocessError) as why:
+        report.failed("start", why)
+        return
+    report.data["start_ms"] = result
+    print(f"\nmilliseconds, one worker: medians of {starting.TIMES}\n")
+    table(["", "ms", "target", ""], starting.rows(result, scenes.START_MS, report.verdict))
+
+
 def parsers(kinds, options, report):
     """Both parsers on the heads that browsers send; no server takes part."""
     if servers.Crew not in kinds:
@@ -401,7 +417,7 @@ def prepare(options):
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)
         subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench/all",
-                        "example_proxy"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+                        "example_proxy", "example_hello"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     options.build_dir = options.build_dir.resolve()
     if {"Node", "Bun"} & set(options.servers):
         try:
@@ -429,8 +445,8 @@ def main():
     report = Report()
     timed_scenes([scene for scene in scenes.SCENES if scene.name in options.chosen], kinds,
                  options, report)
-    specials = (instructions, memory, deflate_fanout, deflate_memory, stalled, all_policies, status, commands, parsers,
-                accepts)
+    specials = (instructions, memory, deflate_fanout, deflate_memory, stalled, all_policies, status,
+                commands, parsers, accepts, start)
     for name, function in zip(SPECIALS, specials):
         if name in options.chosen:
             function(kinds, options, report)

@@ -114,6 +114,7 @@ POLICIES_MEMORY = 16 * MIB
 POLICIES_KERNEL = 300 << 10
 
 STATUS_MS = 200
+START_MS = 50  # until the first answer
 
 # The commands that look, while so many connections are open (or as many as the limit of
 # descriptors allows).
