@@ -22,6 +22,15 @@ static void leave(struct crew__bequest *bequest, int fd)
 		bequest->fds[bequest->count++] = fd;
 }
 
+/* NULL when there is no memory for it: a text that leaves somebody out is worse than none. */
+static json_t *append(json_t *take_array, json_t *take_value)
+{
+	if (json_array_append_new(take_array, take_value) == 0)
+		return take_array;
+	json_decref(take_array);
+	return NULL;
+}
+
 static json_t *pack_fd(struct crew__bequest *bequest, int fd)
 {
 	leave(bequest, fd);
@@ -46,8 +55,7 @@ static json_t *pack_registry(struct crew__bequest *bequest, const struct crew__r
 	json_t *entries = json_array();
 	for (unsigned i = 0; i < registry->used; i++)
 		if (registry->entries[i].life.life != 0)
-			json_array_append_new(
-				entries, pack_entry(bequest, i, &registry->entries[i]));
+			entries = append(entries, pack_entry(bequest, i, &registry->entries[i]));
 	return json_pack("{s:o, s:I, s:I, s:o}", "directory_fd",
 		pack_fd(bequest, registry->directory.fd), "last_life",
 		(json_int_t)registry->directory.last_life, "serials", (json_int_t)registry->serials,
@@ -58,7 +66,7 @@ static json_t *pack_place(struct crew__bequest *bequest, const struct crew__list
 {
 	json_t *fds = json_array();
 	for (unsigned i = 0; i < place->count; i++)
-		json_array_append_new(fds, pack_fd(bequest, place->fds[i]));
+		fds = append(fds, pack_fd(bequest, place->fds[i]));
 	return json_pack("{s:o, s:I, s:I}", "fds", fds, "device",
 		(json_int_t)place->address.file_device, "inode",
 		(json_int_t)place->address.file_inode);
@@ -68,7 +76,7 @@ static json_t *pack_keepers(const struct crew__listener *listener)
 {
 	json_t *keepers = json_array();
 	for (unsigned i = 0; i < listener->each; i++)
-		json_array_append_new(keepers, json_integer(listener->keepers[i]));
+		keepers = append(keepers, json_integer(listener->keepers[i]));
 	return keepers;
 }
 
@@ -81,7 +89,7 @@ static json_t *pack_service(struct crew__bequest *bequest, const struct crew__ma
 	json_t *listens = json_array();
 	char bytes[2 * CREW__TLS_SECRET + 1];
 	for (unsigned i = 0; i < listener->count; i++)
-		json_array_append_new(listens, pack_place(bequest, &listener->places[i]));
+		listens = append(listens, pack_place(bequest, &listener->places[i]));
 	for (size_t i = 0; i < CREW__TLS_SECRET; i++)
 		snprintf(bytes + 2 * i, 3, "%02x", secret->bytes[i]);
 	bool has_tls = generation->certificates.service[place].has;
@@ -89,11 +97,14 @@ static json_t *pack_service(struct crew__bequest *bequest, const struct crew__ma
 		generation->settings->service[index].service->name, "place", (int)place, "listens",
 		listens, "keepers", pack_keepers(listener), "epoch", (json_int_t)secret->epoch,
 		"secret", bytes);
-	if (has_tls)
-		json_object_set_new(service, "tls_fd",
-			pack_fd(bequest, generation->certificates.service[place].fd));
+	int failed = has_tls ? json_object_set_new(service, "tls_fd",
+				       pack_fd(bequest, generation->certificates.service[place].fd))
+			     : 0;
 	explicit_bzero(bytes, sizeof(bytes));
-	return service;
+	if (!failed)
+		return service;
+	json_decref(service);
+	return NULL;
 }
 
 static json_t *pack_generation(struct crew__bequest *bequest, const struct crew__master *master)
@@ -101,7 +112,7 @@ static json_t *pack_generation(struct crew__bequest *bequest, const struct crew_
 	const struct crew__generation *generation = master->generation;
 	json_t *services = json_array();
 	for (unsigned i = 0; i < generation->settings->services; i++)
-		json_array_append_new(services, pack_service(bequest, master, generation, i));
+		services = append(services, pack_service(bequest, master, generation, i));
 	return json_pack("{s:i, s:o, s:o, s:o}", "number", (int)generation->number, "program_fd",
 		pack_fd(bequest, generation->program_fd), "settings_fd",
 		pack_fd(bequest, generation->settings_fd), "services", services);
@@ -112,7 +123,7 @@ static json_t *pack_told(const struct crew__child *child)
 	json_t *told = json_array();
 	for (unsigned i = 0; i < CREW__LIVES_MAX; i++)
 		if (child->told[i] != 0)
-			json_array_append_new(
+			told = append(
 				told, json_pack("[i, I]", (int)i, (json_int_t)child->told[i]));
 	return told;
 }
@@ -149,7 +160,7 @@ static json_t *pack_children(struct crew__bequest *bequest, const struct crew__m
 	json_t *children = json_array();
 	const struct crew__node *head = &master->family.children;
 	for (const struct crew__node *n = head->next; n != head; n = n->next)
-		json_array_append_new(
+		children = append(
 			children, pack_child(bequest, master,
 					  crew__container_of(n, struct crew__child, node)));
 	return children;
@@ -160,19 +171,23 @@ static json_t *pack_slot(const struct crew__master *master, const struct crew__s
 	json_t *packed = json_pack("{s:i, s:i, s:i, s:b}", "service", (int)slot->service, "id",
 		(int)slot->id, "young", (int)slot->backoff.young, "was_ready",
 		(int)slot->was_ready);
+	int failed = 0;
 	if (slot->child)
-		json_object_set_new(packed, "pid", json_integer(slot->child->pid));
+		failed |= json_object_set_new(packed, "pid", json_integer(slot->child->pid));
 	if (slot->vacancy)
-		json_object_set_new(packed, "vacancy",
+		failed |= json_object_set_new(packed, "vacancy",
 			json_integer(crew__entry_index(master->registry, slot->vacancy)));
-	return packed;
+	if (!failed)
+		return packed;
+	json_decref(packed);
+	return NULL;
 }
 
 static json_t *pack_slots(const struct crew__master *master)
 {
 	json_t *slots = json_array();
 	for (unsigned i = 0; i < master->slot_count; i++)
-		json_array_append_new(slots, pack_slot(master, master->slots[i]));
+		slots = append(slots, pack_slot(master, master->slots[i]));
 	return slots;
 }
 

@@ -327,6 +327,30 @@ def test_nothing_gathers_in_the_master(table):
     wait_until(lambda: descriptor_count(program.master) <= before, "as many descriptors")
 
 
+def test_the_program_is_a_link(table):
+    """Its target is what is run, in each image anew; when nothing is there, nothing changes."""
+    versions = [table.binary.with_name(name) for name in ("one", "two")]
+    for version, variant in zip(versions, ("table", "table2")):
+        shutil.copy2(find_binary(variant), version)
+    table.binary.unlink()
+    table.binary.symlink_to(versions[0])
+    table.first()
+    program = table.start()
+    versions[0].unlink()
+    os.kill(program.master, signal.SIGHUP)
+    program.wait_output("reload refused, nothing has changed: cannot execute")
+    for number, variant in ((2, 2), (3, 1)):
+        version = versions[variant - 1]
+        if variant == 1:
+            shutil.copy2(find_binary("table"), version)
+        table.binary.unlink()
+        table.binary.symlink_to(version)
+        (table.second if variant == 2 else table.first)()
+        done = table.reload()
+        assert done.returncode == 0 and "stays" not in done.stdout, (done, program.output())
+        assert ask(table.ports["keep"]) == f"{variant} keep {number}"
+
+
 def test_killed_after_it(table):
     """Workers see the end of a master that has executed itself anew, and the next start works."""
     table.first()
