@@ -225,11 +225,18 @@ class Soaking:
         began = time.monotonic()
         done = self.program.cli("reload", seconds=120)
         self.seconds.append(time.monotonic() - began)
-        self.reloads += 1
         if done.returncode:
-            self.failures.append(f"reload {self.reloads}: {done.stdout} {done.stderr}")
+            self.failures.append(f"reload {self.reloads + 1}: {done.stdout} {done.stderr}")
             return
-        status = self.program.wait_ready(generation=self.reloads + 1)
+        self.reloads += 1
+        # It is done when the command is back: nothing is waited for.
+        status = self.program.status()
+        shown = [(w["service"], w["id"], w["pid"], w["generation"], w["state"])
+                 for w in status["workers"]]
+        good = [w for w in shown if w[3] == self.reloads + 1 and w[4] in ("ready", "busy")]
+        if len(good) != len(shown) or len(good) != self.program.expected_workers():
+            self.failures.append(f"after reload {self.reloads}: {shown}")
+            return
         assert status["pid"] == self.master and not zombies(self.master)
         self.program.lawful()
         self.ask_variant()
@@ -275,7 +282,7 @@ class Soaking:
         self.failures += self.first.grown(self.last, SPARE)
 
 
-def under_load(start, place, reloads, upgrades, size, window_ms=1000):
+def under_load(start, place, reloads, upgrades, size, window_ms=2000):
     """So many reloads, and so many more that bring another program; `size` is how many clients
     there are of each kind. `start(path, sets)` starts the program that is in this file."""
     soaking = Soaking(start, place, size, window_ms)
