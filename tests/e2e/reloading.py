@@ -178,6 +178,23 @@ class Figures:
         return found
 
 
+class Standstill(threading.Thread):
+    """How long this process was kept from running at worst: windows of seconds mean little on a
+    machine that stands still for as long."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.over = threading.Event()
+        self.longest = 0.0
+
+    def run(self):
+        before = time.monotonic()
+        while not self.over.wait(0.05):
+            now = time.monotonic()
+            self.longest = max(self.longest, now - before - 0.05)
+            before = now
+
+
 class Soaking:
     """The program, the clients, and what was met; `failures` is empty when all is well."""
 
@@ -194,6 +211,7 @@ class Soaking:
         self.wrk, self.clients = None, []
         self.size = size
         self.first = self.last = self.totals = None
+        self.standstill = Standstill()
 
     # ---- the load ----
 
@@ -202,10 +220,11 @@ class Soaking:
         self.wrk = Wrk(self.program, size * 2)
         self.clients = [kind(self.program) for kind in (Calm, Member, Guest) for _ in range(size)]
         self.clients += [Brief(self.program), Generator(self.program, size * 2, size * 10000)]
-        for client in self.clients:
+        for client in [self.standstill, *self.clients]:
             client.start()
 
     def end(self):
+        self.standstill.over.set()
         for client in [self.wrk, *self.clients]:
             client.end()
 

@@ -274,6 +274,7 @@ def tell_reloads(met):
     seconds = sorted(met.seconds)
     say("reloads, of them upgrades", f"{met.reloads}, {met.upgrades}")
     say("a reload took", f"{seconds[len(seconds) // 2]:.2f} s, at most {seconds[-1]:.2f} s")
+    say("the machine stood still", f"{met.standstill.longest:.2f} s at worst")
     say("answers to wrk", f"{met.wrk.answers:,}")
     for kind, what in ((reloading.Calm, "to HTTP clients that stay"),
                        (reloading.Brief, "to HTTP clients that go"),
