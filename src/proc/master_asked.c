@@ -1,6 +1,8 @@
 /* master_asked.c - what a master is asked for, by signals and by commands. */
 #include "proc/master_parts.h"
 
+#include "proc/signals.h"
+
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,10 +70,7 @@ static void on_reopen(int signo, void *arg)
 
 int crew__master_watch_signals(struct crew__master *master)
 {
-	static const struct {
-		int signo;
-		void (*fn)(int signo, void *arg);
-	} table[] = {
+	static const struct crew__signal_use uses[] = {
 		{ SIGCHLD, crew__master_reap },
 		{ SIGTERM, on_terminate },
 		{ SIGINT, on_terminate },
@@ -79,14 +78,7 @@ int crew__master_watch_signals(struct crew__master *master)
 		{ SIGHUP, on_hangup },
 		{ SIGUSR1, on_reopen },
 	};
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a failed write, not a death */
-	for (size_t i = 0; i < crew__lengthof(table); i++) {
-		int status = crew__loop_signal(master->loop, table[i].signo, table[i].fn, master);
-		if (status < 0)
-			return status;
-	}
-	return 0;
+	return crew__signals_watch(master->loop, uses, crew__lengthof(uses), master);
 }
 
 /* ---- what commands ask for ----------------------------------------------------------------- */

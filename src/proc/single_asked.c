@@ -5,6 +5,7 @@
 #include "proc/change.h"
 #include "proc/chronicle.h"
 #include "proc/inside.h"
+#include "proc/signals.h"
 #include "service/live.h"
 
 #include <signal.h>
@@ -167,24 +168,14 @@ static int set_for_command(void *arg, const char *text, uid_t by,
 
 int crew__single_watch_signals(struct crew__single *single)
 {
-	static const struct {
-		int signo;
-		void (*fn)(int signo, void *arg);
-	} table[] = {
+	static const struct crew__signal_use uses[] = {
 		{ SIGTERM, on_terminate },
 		{ SIGINT, on_terminate },
 		{ SIGQUIT, on_quit },
 		{ SIGHUP, on_hangup },
 		{ SIGUSR1, on_reopen },
 	};
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a failed write, not a death */
-	for (size_t i = 0; i < crew__lengthof(table); i++) {
-		int status = crew__loop_signal(single->loop, table[i].signo, table[i].fn, single);
-		if (status < 0)
-			return status;
-	}
-	return 0;
+	return crew__signals_watch(single->loop, uses, crew__lengthof(uses), single);
 }
 
 static int copy_sockets(void *arg, struct crew__inherited *inherited)
