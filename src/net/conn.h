@@ -397,6 +397,9 @@ void crew__conn_check(const crew_conn *c);
 
 /* Below: between the files of this module. */
 int crew__conn_attach(crew_conn *c);
+/* The addresses of its socket's two ends go into its record; the family of the far one, AF_UNSPEC:
+ * there is none. */
+sa_family_t crew__conn_note_ends(crew_conn *c);
 crew_conn *crew__conn_new(struct crew__net *net, int take_fd, uint32_t slot, unsigned io);
 /* It has become open: what waited for that may leave. */
 void crew__conn_let_go(crew_conn *c);

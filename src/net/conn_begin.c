@@ -25,19 +25,26 @@ crew_conn *crew__net_begin(struct crew__net *net)
 	return c;
 }
 
-/* Its two ends, for its record; and what accepted sockets have of their listener. */
-static void note_ends(crew_conn *c)
+sa_family_t crew__conn_note_ends(crew_conn *c)
 {
 	struct crew__record_cold *cold = &c->net->stats.cold[c->slot];
 	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 	socklen_t size = sizeof(address);
 	if (getpeername(c->fd, (struct sockaddr *)&address, &size) == 0)
 		crew__address_record((struct sockaddr *)&address, &cold->remote);
-	c->record->transport = address.ss_family == AF_UNIX ? CREW__UNIX : CREW__TCP;
+	sa_family_t family = address.ss_family;
 	size = sizeof(address);
 	memset(&address, 0, sizeof(address));
 	if (getsockname(c->fd, (struct sockaddr *)&address, &size) == 0)
 		crew__address_record((struct sockaddr *)&address, &cold->local);
+	return family;
+}
+
+/* What accepted sockets have of their listener, too. */
+static void prepare_socket(crew_conn *c)
+{
+	bool is_unix = crew__conn_note_ends(c) == AF_UNIX;
+	c->record->transport = is_unix ? CREW__UNIX : CREW__TCP;
 	if (c->record->transport != CREW__TCP)
 		return;
 	int one = 1, limit = c->net->limits.kernel_unsent_limit;
@@ -55,7 +62,7 @@ int crew__conn_connected(crew_conn *c, int take_fd)
 		crew__conn_broken(c, CREW_END_HANDSHAKE);
 		return error;
 	}
-	note_ends(c);
+	prepare_socket(c);
 	crew__conn_watch(c);
 	return 0;
 }

@@ -125,20 +125,6 @@ void crew__udp_own_settle(crew_conn *c, size_t bytes, uint32_t messages)
 
 /* ---- its beginning ------------------------------------------------------------------------- */
 
-static void note_ends(crew_conn *c)
-{
-	struct crew__record_cold *cold = &c->net->stats.cold[c->slot];
-	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-	socklen_t size = sizeof(address);
-	if (getpeername(c->fd, (struct sockaddr *)&address, &size) == 0)
-		crew__address_record((struct sockaddr *)&address, &cold->remote);
-	size = sizeof(address);
-	memset(&address, 0, sizeof(address));
-	if (getsockname(c->fd, (struct sockaddr *)&address, &size) == 0)
-		crew__address_record((struct sockaddr *)&address, &cold->local);
-	c->record->transport = CREW__UDP;
-}
-
 int crew__udp_begin(crew_conn *c, int take_fd)
 {
 	int one = 1;
@@ -161,7 +147,8 @@ int crew__udp_begin(crew_conn *c, int take_fd)
 		return error;
 	}
 	setsockopt(take_fd, IPPROTO_UDP, UDP_GRO, &one, sizeof(one));
-	note_ends(c);
+	crew__conn_note_ends(c);
+	c->record->transport = CREW__UDP;
 	crew__conn_watch(c);
 	return 0;
 }
