@@ -44,7 +44,7 @@ static void fill(crew_conn *c)
 			&(crew_send_options){ .key = CREW_BYTES("key"),
 				.ttl_ms = 100000,
 				.sequence = (uint64_t)i + 1,
-				.priority = i % 2 });
+				.priority = i % 2 ? CREW_HIGH : CREW_NORMAL });
 }
 
 static void cross(struct world *world, crew_conn *c)
