@@ -128,10 +128,10 @@ run_scenarios() {
 		timeout 1200 /usr/bin/python3 -m pytest -q -p no:cacheprovider "${@:5}" >"$4" 2>&1
 }
 
-# scenarios PRESET ENGINES PATIENCE [OPTION...]
+# scenarios PRESET ENGINES PATIENCE WHAT...
 scenarios() {
 	local log=$logs/scenarios-$1.log began=$EPOCHREALTIME status summary bad
-	run_scenarios "$1" "$2" "$3" "$log" -n 2 --dist loadfile tests/e2e "${@:4}"
+	run_scenarios "$1" "$2" "$3" "$log" -n 2 --dist loadfile "${@:4}"
 	status=$?
 	summary=$(tail -n 1 "$log")
 	bad=$(($(number_before failed "$summary") + $(number_before 'errors?' "$summary")))
@@ -213,7 +213,7 @@ part_unit() {
 }
 
 part_scenarios() {
-	ready release && scenarios release epoll,poll 2
+	ready release && scenarios release epoll,poll 2 tests/e2e
 }
 
 part_package() {
@@ -231,7 +231,7 @@ part_lint() {
 of_others=(browser completion dashboard demo unit_file)
 part_asan() {
 	local left_out=("${of_others[@]/#/--ignore=tests/e2e/test_}")
-	ready asan && unit_tests asan && scenarios asan epoll 4 "${left_out[@]/%/.py}"
+	ready asan && unit_tests asan && scenarios asan epoll 4 tests/e2e "${left_out[@]/%/.py}"
 }
 
 # What has threads, and no more: the library and a few programs.
@@ -248,7 +248,7 @@ part_tsan() {
 		unit_program tsan "$name"
 		unit_judge tsan "$name"
 	done
-	check "scenarios (tsan)" run_scenarios tsan epoll 4 /dev/stdout tests/e2e/test_offload.py
+	scenarios tsan epoll 4 tests/e2e/test_offload.py
 }
 
 # Every driver once on its saved inputs.

@@ -303,7 +303,7 @@ static void take_ports(const struct pass *pass)
 	struct crew__status *status = pass->status;
 	const struct crew__ports *ports = pass->source->attached->directory.ports;
 	status->ports = ports ? crew__ports_read(ports, &status->port_count) : NULL;
-	for (size_t i = 0; i < status->port_count; i++) {
+	for (size_t i = 0; status->ports && i < status->port_count; i++) {
 		char clean[CREW__PORT_TEXT];
 		char *address = status->ports[i].address;
 		crew__screen_clean(clean, sizeof(clean), address, CREW__PORT_TEXT);

@@ -125,7 +125,8 @@ static size_t count_services(const struct crew__status *status)
 	size_t count = 0;
 	for (size_t i = 0; i < status->row_count; i++) {
 		size_t before = 0;
-		while (before < i && strcmp(status->rows[before].service, status->rows[i].service))
+		while (before < i &&
+			strcmp(status->rows[before].service, status->rows[i].service) != 0)
 			before++;
 		count += before == i;
 	}

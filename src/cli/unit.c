@@ -4,8 +4,11 @@
 #include "cli/command.h"
 #include "proc/launch.h"
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int complain(const struct crew__unit_request *request, const char *text)
@@ -32,19 +35,43 @@ unsigned crew__unit_version(const char *text)
 	return number_at(text + (*text == 'v'));
 }
 
+/* What that program says to --version, in English; "" when it is not there. */
+static void ask_version(const char *program, char *text, size_t size)
+{
+	char *const arguments[] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "--version",
+		NULL };
+	char *const environment[] = { (char *)(uintptr_t) "LC_ALL=C", NULL };
+	posix_spawn_file_actions_t actions;
+	int fds[2];
+	pid_t pid;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return;
+	int error = posix_spawn_file_actions_init(&actions);
+	if (error == 0) {
+		error = posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO);
+		if (error == 0)
+			error = posix_spawn_file_actions_addopen(
+				&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+		if (error == 0)
+			error = posix_spawnp(&pid, program, &actions, NULL, arguments, environment);
+		posix_spawn_file_actions_destroy(&actions);
+	}
+	close(fds[1]);
+	ssize_t length = error == 0 ? read(fds[0], text, size - 1) : -1;
+	text[length > 0 ? length : 0] = '\0';
+	close(fds[0]);
+	if (error == 0)
+		waitpid(pid, NULL, 0);
+}
+
 static unsigned installed_version(void)
 {
-	static const char *const commands[] = { "LC_ALL=C systemctl --version 2>/dev/null",
-		"LC_ALL=C systemd --version 2>/dev/null",
-		"LC_ALL=C /lib/systemd/systemd --version 2>/dev/null" };
+	static const char *const programs[] = { "systemctl", "systemd", "/lib/systemd/systemd" };
 	unsigned version = 0;
-	for (size_t i = 0; version == 0 && i < crew__lengthof(commands); i++) {
+	for (size_t i = 0; version == 0 && i < crew__lengthof(programs); i++) {
 		char line[256] = "";
-		FILE *answer = popen(commands[i], "re");
-		if (answer && fgets(line, sizeof(line), answer))
-			version = crew__unit_version(line);
-		if (answer)
-			pclose(answer);
+		ask_version(programs[i], line, sizeof(line));
+		version = crew__unit_version(line);
 	}
 	return version;
 }

@@ -349,15 +349,16 @@ static void print_locks(FILE *out, unsigned version, const struct needs *needs)
 
 static int check_words(const struct crew__unit_plan *plan, char *error, size_t size)
 {
-	const char *bad = NULL;
-	const char *const words[] = { plan->program, plan->config, plan->run_dir };
+	const char *program = plan->program ? plan->program : "";
+	const char *bad = crew__unit_sayable(program) ? NULL : program;
+	const char *const words[] = { plan->config, plan->run_dir };
 	for (size_t i = 0; i < crew__lengthof(words); i++)
 		if (words[i] && !crew__unit_sayable(words[i]))
 			bad = words[i];
 	for (size_t i = 0; i < plan->set_count; i++)
 		if (!crew__unit_sayable(plan->sets[i]))
 			bad = plan->sets[i];
-	if (!bad && !strpbrk(plan->program, "\"'\\"))
+	if (!bad && !strpbrk(program, "\"'\\"))
 		return 0;
 	if (!bad)
 		snprintf(error, size,
@@ -390,8 +391,8 @@ static void print_head(FILE *out, const struct crew__unit_plan *plan)
 int crew__unit_service(
 	FILE *out, const struct crew__unit_plan *plan, char *ret_error, size_t error_size)
 {
-	struct needs needs;
-	struct crew__reach reach;
+	struct needs needs = { 0 };
+	struct crew__reach reach = { 0 };
 	const struct crew__service_settings *user = common_user(plan->settings);
 	int status = check_words(plan, ret_error, error_size);
 	if (status == 0)

@@ -84,7 +84,8 @@ int crew__slots_add(struct crew__master *master, const struct crew__generation *
 	size_t most = master->slot_count + workers_of(generation);
 	if (workers_of(generation) > CREW__LIVES_MAX / 2)
 		return -ENOSPC;
-	struct crew__slot **slots = realloc(master->slots, crew__max(most, 1) * sizeof(*slots));
+	struct crew__slot **slots = reallocarray(
+		master->slots, crew__max(most, 1), sizeof(struct crew__slot *));
 	if (!slots)
 		return -ENOMEM;
 	master->slots = slots;

@@ -256,10 +256,13 @@ int crew__watch_start(struct crew__watch *watch, struct crew__loop *loop,
 		return status;
 	}
 	arm(watch);
-	look(watch, watch->taken);
-	memcpy(watch->seen, watch->taken, sizeof(watch->seen));
+	look(watch, watch->seen);
+	if (!watch->resumed)
+		memcpy(watch->taken, watch->seen, sizeof(watch->taken));
 	if (watch->directory_count == 0)
 		look_later(watch, AGAIN_MS);
+	else if (!are_same(watch->seen, watch->taken))
+		look_later(watch, SETTLE_MS);
 	return 0;
 }
 
@@ -275,16 +278,50 @@ void crew__watch_stop(struct crew__watch *watch)
 	*watch = (struct crew__watch){ .source = { .fd = -1 } };
 }
 
+static json_t *pack_file(const struct crew__watched *file)
+{
+	return json_pack("[IIIIIII]", (json_int_t)file->device, (json_int_t)file->inode,
+		(json_int_t)file->size, (json_int_t)file->written.tv_sec,
+		(json_int_t)file->written.tv_nsec, (json_int_t)file->changed.tv_sec,
+		(json_int_t)file->changed.tv_nsec);
+}
+
 int crew__watch_save(const struct crew__watch *watch, json_t *into)
 {
 	if (!watch->on)
 		return 0;
 	json_t *config = watch->config ? json_string(watch->config) : json_null();
-	return json_object_set_new(into, "watch", config) < 0 ? -ENOMEM : 0;
+	json_t *taken = json_array();
+	for (size_t i = 0; i < crew__lengthof(watch->taken); i++)
+		json_array_append_new(taken, pack_file(&watch->taken[i]));
+	int failed = json_object_set_new(into, "watch", config);
+	failed |= json_object_set_new(into, "taken", taken);
+	return failed ? -ENOMEM : 0;
+}
+
+static bool unpack_file(json_t *from, struct crew__watched *ret_file)
+{
+	json_int_t numbers[7];
+	if (json_unpack(from, "[IIIIIII]", &numbers[0], &numbers[1], &numbers[2], &numbers[3],
+		    &numbers[4], &numbers[5], &numbers[6]) < 0)
+		return false;
+	*ret_file = (struct crew__watched){
+		.device = (uint64_t)numbers[0],
+		.inode = (uint64_t)numbers[1],
+		.size = (uint64_t)numbers[2],
+		.written = { (time_t)numbers[3], (long)numbers[4] },
+		.changed = { (time_t)numbers[5], (long)numbers[6] },
+	};
+	return true;
 }
 
 int crew__watch_restore(struct crew__watch *watch, const json_t *from)
 {
 	const json_t *config = json_object_get(from, "watch");
+	const json_t *taken = json_object_get(from, "taken");
+	watch->resumed = true;
+	for (size_t i = 0; i < crew__lengthof(watch->taken); i++)
+		watch->resumed = watch->resumed &&
+				 unpack_file(json_array_get(taken, i), &watch->taken[i]);
 	return config ? crew__watch_want(watch, json_string_value(config)) : 0;
 }

@@ -34,6 +34,7 @@ struct crew__watched {
 /* Embed it zeroed: nothing is watched. */
 struct crew__watch {
 	bool on;
+	bool resumed; /* `taken` is what a former image had taken: what has changed since is news */
 	char *config; /* absolute, owned; NULL: no settings file */
 	/* From start to stop. */
 	struct crew__loop *loop;

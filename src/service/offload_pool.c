@@ -27,6 +27,12 @@ static void hold(struct crew__pool *pool)
 	atomic_fetch_add_explicit(&pool->holders, 1, memory_order_relaxed);
 }
 
+/* The holder that was to come does not; whoever called holds the pool as well. */
+static void never_mind(struct crew__pool *pool)
+{
+	atomic_fetch_sub_explicit(&pool->holders, 1, memory_order_release);
+}
+
 static void let_go(struct crew__pool *pool)
 {
 	if (atomic_fetch_sub_explicit(&pool->holders, 1, memory_order_acq_rel) > 1)
@@ -93,7 +99,7 @@ static void ring(struct crew__pool *pool)
 	pool->rung = crew__loop_post_kept(pool->loop, &pool->post) == 0;
 	/* The loop has ended: its worker settles what is over when it goes. */
 	if (!pool->rung)
-		let_go(pool);
+		never_mind(pool);
 }
 
 static void put_over(struct crew__pool *pool, struct crew__job *job, int error)
@@ -273,7 +279,7 @@ static int begin_thread(struct crew__pool *pool)
 		hold(pool);
 		int error = create(seat);
 		if (error)
-			let_go(pool);
+			never_mind(pool);
 		else
 			seat->state = CREW__SEAT_TAKEN;
 		return error;

@@ -61,8 +61,8 @@ def test_every_fault_leaves_its_words(launch):
         if number % 2:  # no long waits: there is more to come
             program.cli("reload")
             program.wait_ready()
-    assert "was killed by SIGSEGV" in program.output()
-    assert "call_write_nowhere+0x" in program.output()
+    program.wait_output("was killed by SIGSEGV")
+    program.wait_output("call_write_nowhere+0x")
 
 
 def test_overflow_smash_thread_and_fork(launch):
@@ -154,7 +154,7 @@ def test_a_crash_loop_is_shown_and_forgiven(launch, tmp_path):
 
 def test_core_dumps_are_announced(launch):
     program = launch("crash", sets={"crew.core_dumps": "on"}, env=OURS)
-    assert "core dump" in program.output()
+    program.wait_output("core dump")
     with open(f"/proc/{program.pid('crash')}/limits", encoding="ascii") as file:
         limit = next(line.split() for line in file if line.startswith("Max core file size"))
     assert limit[4] == limit[5], limit

@@ -183,7 +183,7 @@ mkdir {program.directory}/dev; mount -t tmpfs none {program.directory}/dev
 cp -a /dev/null /dev/urandom {program.directory}/dev; mount --rbind {program.directory}/dev /dev
 mount -t tmpfs none /run""")
     assert program.spawn().wait(20) == 1
-    assert f"crew.log = {place}: nothing takes lines at /" in program.output()
+    program.wait_output(f"crew.log = {place}: nothing takes lines at /")
 
 
 # ---- nothing waits ----

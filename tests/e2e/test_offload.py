@@ -96,7 +96,7 @@ def test_what_is_too_much_is_refused_or_late(launch):
     let_through(program, "a", "c", "e")
     wait_counters(program, done=2, canceled=1)
     assert told(program) == ["b ETIMEDOUT", "a done", "c done", "e ENOTCONN"]
-    assert "slow work is refused: 1 jobs wait" in program.output()
+    program.wait_output("slow work is refused: 1 jobs wait")
 
 
 @pytest.mark.parametrize("options", [(), ("--single",)], ids=["master", "single"])
@@ -124,7 +124,7 @@ def test_a_stop_leaves_behind_what_does_not_come_back(launch, options):
         wait_counters(program, running=1, queued=1)
         program.stop()
     assert told(program) == ["queued ECANCELED", "the end"]
-    assert "the slow work hold still runs after" in program.output()
+    program.wait_output("the slow work hold still runs after")
 
 
 def test_a_reload_with_work_in_hand(launch):

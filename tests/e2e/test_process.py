@@ -30,7 +30,7 @@ def test_start_and_stop(launch):
     socket_file = program.run_dir / "side.sock"
     assert socket_file.is_socket()
     program.stop()
-    assert "control stopped id 2" in program.output()
+    program.wait_output("control stopped id 2")
     assert not socket_file.exists(), "the Unix socket was left behind"
     assert program.cli("status").returncode == 3
     assert program.cli("stop").returncode == 3
@@ -249,7 +249,7 @@ def test_on_worker_exit_in_the_master(launch):
     )
     assert {"service": "ctl", "status": 9, "signal": None, "count": 1} in program.status()["exits"]
     program.stop()
-    assert "expected 1" in program.output()
+    program.wait_output("expected 1")
 
 
 def test_recycle(launch):
@@ -260,7 +260,7 @@ def test_recycle(launch):
         client.send_message(b"recycle")
         wait_new_pid(program, "ctl", 0, old)
     assert [(e["status"], e["signal"]) for e in program.status()["exits"]] == [(0, None)]
-    assert "control stopped id 0" in program.output()
+    program.wait_output("control stopped id 0")
     assert program.totals()["closes_by_reason"]["crash"] == 0
 
 

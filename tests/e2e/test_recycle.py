@@ -61,7 +61,7 @@ def test_by_requests_under_load(launch):
     assert totals["total_request"] == sum(answers)
     assert totals["closes_by_reason"]["crash"] == 0
     assert program.pid("ctl", 0) != first[0] or program.pid("ctl", 1) != first[1]
-    assert "(recycle_requests = 60)" in program.output()
+    program.wait_output("(recycle_requests = 60)")
     told = events(program)
     assert told and all("recycle_requests = 60" in event["text"] for event in told), told
     assert [(e["status"], e["signal"]) for e in program.status()["exits"]] == [(0, None)]
@@ -85,7 +85,7 @@ def test_by_age_those_connected_may_stay(launch):
     # Only now may the next one go.
     wait_until(lambda: recycled(program) >= 2, "the next one too", 20)
     laws.never_backward(before, program.lawful())
-    assert "recycle_age_ms = 1200" in program.output()
+    program.wait_output("recycle_age_ms = 1200")
 
 
 def test_by_memory(launch):
@@ -94,7 +94,7 @@ def test_by_memory(launch):
     assert ask(program, "grow 420") == "420"
     wait_new_pid(program, "ctl", 0, old)
     wait_until(lambda: recycled(program) == 1, "counted")
-    assert "bytes resident (recycle_memory = 419430400)" in program.output()
+    program.wait_output("bytes resident (recycle_memory = 419430400)")
 
 
 def test_less_memory_than_it_begins_with(launch):

@@ -51,7 +51,7 @@ def test_reload(launch):
     ]
     wait_until(lambda: not any(map(alive, old)), "the old workers have gone")
     assert ask(program, "gen") == "2"
-    assert "control replaced id 1" in program.output()
+    program.wait_output("control replaced id 1")
     assert "crash loop" not in program.output()
 
 

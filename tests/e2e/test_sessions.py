@@ -475,7 +475,8 @@ def test_a_store_that_cannot_be_is_told_at_the_start(launch):
         program.may_fail = True
         process = program.spawn(env={"SESSIONS_REDIS": store})
         assert process.wait(30) == 1
-        assert words in program.output() and 'service "far": sessions: store' in program.output()
+        program.wait_output(words)
+        program.wait_output('service "far": sessions: store')
 
 
 # ---- Redis ----

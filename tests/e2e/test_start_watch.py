@@ -41,8 +41,8 @@ def test_a_rebuilt_program_and_other_settings(launch, copy, tmp_path):
     settings.write_text("[app]\ncolour = green\n")
     wait_generation(program, 3)
     assert ask(program, "setting colour") == "green"
-    assert f"--watch: {copy} has changed: reload" in program.output()
-    assert f"--watch: {settings} has changed: reload" in program.output()
+    program.wait_output(f"--watch: {copy} has changed: reload")
+    program.wait_output(f"--watch: {settings} has changed: reload")
 
 
 def test_what_is_broken_is_said_and_the_old_goes_on(launch, copy, tmp_path):
