@@ -158,7 +158,7 @@ void crew__completion_valued(const struct crew__completion *completion, const ch
 static void name_function(struct crew__completion *completion)
 {
 	size_t i = 0;
-	for (; completion->name[i] && i < sizeof(completion->function) - 1; i++) {
+	for (; i < sizeof(completion->function) - 1 && completion->name[i]; i++) {
 		char byte = completion->name[i];
 		completion->function[i] = isalnum((unsigned char)byte) ? byte : '_';
 	}

@@ -99,8 +99,11 @@ static unsigned wanted_version(const char *asked, char *error, size_t size)
 /* Without what was typed before the name: /srv/./hello is /srv/hello. */
 static char *tidy(char *path)
 {
-	for (char *at = path; at && (at = strstr(at, "/./"));)
+	char *at = path ? strstr(path, "/./") : NULL;
+	while (at) {
 		memmove(at, at + 2, strlen(at + 2) + 1);
+		at = strstr(at, "/./");
+	}
 	return path;
 }
 

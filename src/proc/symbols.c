@@ -118,7 +118,8 @@ void crew__symbols_close(void)
 
 static uintptr_t dynamic(const struct link_map *map, ElfW(Sxword) tag)
 {
-	for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++)
+	const ElfW(Dyn) *entry = map->l_ld;
+	for (; entry->d_tag != DT_NULL; entry++)
 		if (entry->d_tag == tag)
 			return (uintptr_t)entry->d_un.d_ptr;
 	return 0;
