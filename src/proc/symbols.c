@@ -116,7 +116,7 @@ void crew__symbols_close(void)
 
 /* ---- a library's dynamic section ----------------------------------------------------------- */
 
-static uintptr_t dynamic(const struct link_map *map, ElfW(Sxword) tag)
+static uintptr_t dynamic(const struct link_map *map, int64_t tag)
 {
 	const ElfW(Dyn) *entry = map->l_ld;
 	for (; entry->d_tag != DT_NULL; entry++)
@@ -126,7 +126,7 @@ static uintptr_t dynamic(const struct link_map *map, ElfW(Sxword) tag)
 }
 
 /* The loader has made addresses of them, but for what the kernel maps itself (the vdso). */
-static const void *dynamic_at(const struct link_map *map, ElfW(Sxword) tag)
+static const void *dynamic_at(const struct link_map *map, int64_t tag)
 {
 	uintptr_t value = dynamic(map, tag);
 	return (const void *)(value != 0 && value < map->l_addr ? value + map->l_addr : value);
